@@ -1,0 +1,72 @@
+//! What a flow is called: client, server, transport and service.
+
+use std::fmt;
+
+use crate::address::Host;
+
+/// What carries a flow, without ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP or ICMPv6.
+    Icmp,
+    /// Another IP protocol, by number.
+    Ip(u8),
+    /// Ethernet without IP, by EtherType.
+    Ethertype(u16),
+    /// 802.3 with LLC, by destination service access point.
+    Llc(u8),
+}
+
+/// As the contract writes it: `tcp`, `udp`, `icmp`, `ip/89`, `l2/0x88cc`, `l2/llc:0x42`.
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp => f.write_str("tcp"),
+            Self::Udp => f.write_str("udp"),
+            Self::Icmp => f.write_str("icmp"),
+            Self::Ip(number) => write!(f, "ip/{number}"),
+            Self::Ethertype(ethertype) => write!(f, "l2/{ethertype:#06x}"),
+            Self::Llc(dsap) => write!(f, "l2/llc:{dsap:#04x}"),
+        }
+    }
+}
+
+/// How the client side of a flow was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Initiator {
+    /// A SYN, or a request of the protocol.
+    Seen,
+    /// The port, or the protocol's role without its first request.
+    Inferred,
+    /// Nothing tells the sides apart.
+    Unknown,
+}
+
+impl Initiator {
+    /// The word in reports.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::Inferred => "inferred",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a flow is called. Two workers that see parts of one flow give it the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    /// Who asks.
+    pub client: Host,
+    /// Who answers.
+    pub server: Host,
+    /// What carries it.
+    pub transport: Transport,
+    /// The server's port; 0 where the transport has none.
+    pub port: u16,
+}

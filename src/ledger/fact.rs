@@ -1,0 +1,120 @@
+use std::collections::BTreeMap;
+
+use dissectors::{Attribute, Method};
+
+use crate::address::Host;
+use crate::time::Timestamp;
+
+/// The frame that shows something. Ordered by time, then capture, then frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Evidence {
+    /// When.
+    pub at: Timestamp,
+    /// Which capture: its place in the analysis' list.
+    pub capture: u16,
+    /// Which frame of it, from 1.
+    pub frame: u64,
+}
+
+/// Whom a fact is about: a host, or one of its components (`modbus/17`, `cip/1,0`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    /// The host.
+    pub host: Host,
+    /// The part of it, if not the whole.
+    pub component: Option<Box<str>>,
+}
+
+/// What is claimed, by what way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactKey {
+    /// The attribute, e.g. `firmware`.
+    pub attribute: Attribute,
+    /// Its value: text from the wire, not escaped, bounded in length.
+    pub value: Box<str>,
+    /// The protocol that told it; `arp`, `ethernet`, `ip` for what the headers tell.
+    pub protocol: &'static str,
+    /// How it came to be known.
+    pub method: Method,
+}
+
+/// How well a fact is supported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Support {
+    /// How often it was seen.
+    pub count: u64,
+    /// Where first.
+    pub first: Evidence,
+    /// Where last.
+    pub last: Evidence,
+    /// Probability in per cent that it means what it says: the largest that was claimed.
+    pub weight: u8,
+    /// For a role sign, why; else empty.
+    pub basis: &'static str,
+}
+
+impl Support {
+    /// Adds the counts, takes the earlier first and the later last.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        // Of two claims the stronger counts; the text breaks ties, so that the order of merging never shows.
+        (self.weight, self.basis) = (self.weight, self.basis).max((other.weight, other.basis));
+    }
+}
+
+/// One fact with its support.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What is claimed.
+    pub key: FactKey,
+    /// How well.
+    pub support: Support,
+}
+
+/// The facts about one subject, ordered by their keys.
+pub type Facts = BTreeMap<FactKey, Support>;
+
+/// All facts, ordered by subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    subjects: BTreeMap<Subject, Facts>,
+}
+
+impl Ledger {
+    /// Adds one fact.
+    pub fn apply(&mut self, subject: Subject, fact: Fact) {
+        merge_fact(self.subjects.entry(subject).or_default(), fact.key, fact.support);
+    }
+
+    /// Adds all facts of another ledger.
+    pub fn merge(&mut self, other: Self) {
+        for (subject, facts) in other.subjects {
+            let mine = self.subjects.entry(subject).or_default();
+            for (key, support) in facts {
+                merge_fact(mine, key, support);
+            }
+        }
+    }
+
+    /// Every subject with its facts, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Subject, &Facts)> {
+        self.subjects.iter()
+    }
+
+    /// The facts about a subject.
+    #[must_use]
+    pub fn get(&self, subject: &Subject) -> Option<&Facts> {
+        self.subjects.get(subject)
+    }
+}
+
+fn merge_fact(facts: &mut Facts, key: FactKey, support: Support) {
+    match facts.entry(key) {
+        std::collections::btree_map::Entry::Vacant(slot) => {
+            slot.insert(support);
+        }
+        std::collections::btree_map::Entry::Occupied(mut slot) => slot.get_mut().merge(&support),
+    }
+}
