@@ -124,13 +124,25 @@ impl Address {
         (self.kind == Kind::Mac).then_some(Mac([a, b, c, d, e, f]))
     }
 
+    /// All of it as two words, for hashing: unequal addresses differ. The second is 0 for IPv4.
+    #[must_use]
+    #[inline]
+    pub fn words(&self) -> [u64; 2] {
+        let (high, low) = self.bytes.split_at(8);
+        let word = |half: &[u8]| half.try_into().map_or(0, u64::from_le_bytes);
+        // Bytes 4 to 15 of an IPv4 and 6 to 15 of a MAC address are 0, so the kind fits above them.
+        match self.kind {
+            Kind::V6 => [word(high), word(low)],
+            kind => [word(high) | (kind as u64) << 56, 0],
+        }
+    }
+
     /// A number that differs for different addresses nearly always: for sharding, not for security.
     #[must_use]
     #[inline]
     pub fn mix(&self) -> u64 {
-        let (high, low) = self.bytes.split_at(8);
-        let word = |half: &[u8]| half.try_into().map_or(0, u64::from_le_bytes);
-        (word(high) ^ word(low).rotate_left(29) ^ self.kind as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        let [high, low] = self.words();
+        (high ^ low.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
     /// Broadcast or multicast of IP (RFC 1112, RFC 4291, 255.255.255.255) or of Ethernet. A subnet's own broadcast

@@ -10,9 +10,20 @@
 //! Data flows one way, and the modules below stand in its order. Borrowed bytes live inside one
 //! [`worker`] call; what leaves it is owned and small: a fact, a counter, a finding.
 
-pub mod address;
-pub mod decode;
-pub mod flow;
-pub mod ledger;
-pub mod source;
 pub mod time;
+
+pub mod address;
+pub mod bounded;
+pub mod config;
+
+pub mod source;
+
+pub mod decode;
+
+pub mod stream;
+
+pub mod flow;
+
+pub mod ledger;
+
+pub mod worker;

@@ -1,3 +1,12 @@
 //! Conversations: connections as the wire has them, flows as people mean them.
 
+pub mod book;
+pub mod connection;
+pub mod dialog;
 pub mod key;
+pub mod ops;
+mod orient;
+pub mod table;
+
+mod aggregate;
+pub use aggregate::{Flow, SideView};

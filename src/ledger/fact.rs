@@ -76,15 +76,48 @@ pub struct Fact {
 /// The facts about one subject, ordered by their keys.
 pub type Facts = BTreeMap<FactKey, Support>;
 
+/// Bounds on facts. What would pass them is counted and not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerLimits {
+    /// Subjects: hosts and their components.
+    pub subjects: usize,
+    /// Facts about one subject.
+    pub facts: usize,
+}
+
 /// All facts, ordered by subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     subjects: BTreeMap<Subject, Facts>,
+    limits: Option<LedgerLimits>,
+    refused: u64,
 }
 
 impl Ledger {
+    /// An empty ledger with bounds.
+    #[must_use]
+    pub fn bounded(limits: LedgerLimits) -> Self {
+        Self { limits: Some(limits), ..Self::default() }
+    }
+
+    /// Facts that did not fit.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
     /// Adds one fact.
     pub fn apply(&mut self, subject: Subject, fact: Fact) {
+        if let Some(limits) = self.limits {
+            let fits = match self.subjects.get(&subject) {
+                Some(facts) => facts.len() < limits.facts || facts.contains_key(&fact.key),
+                None => self.subjects.len() < limits.subjects,
+            };
+            if !fits {
+                self.refused += 1;
+                return;
+            }
+        }
         merge_fact(self.subjects.entry(subject).or_default(), fact.key, fact.support);
     }
 

@@ -3,4 +3,4 @@
 
 mod fact;
 
-pub use fact::{Evidence, Fact, FactKey, Facts, Ledger, Subject, Support};
+pub use fact::{Evidence, Fact, FactKey, Facts, Ledger, LedgerLimits, Subject, Support};

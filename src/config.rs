@@ -1,0 +1,51 @@
+//! Every limit of the pipeline, with its unit and default. Each that bites is counted and shown.
+
+use crate::flow::table::FlowLimits;
+use crate::ledger::LedgerLimits;
+use crate::stream::OrderLimits;
+
+/// Limits of the pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections whose state is kept. At the limit the one that is longest idle and speaks no known protocol is added
+    /// to its flow and forgotten.
+    pub connections: usize,
+    /// Flows.
+    pub flows: FlowLimits,
+    /// Facts.
+    pub ledger: LedgerLimits,
+    /// Conversations that another one announced (CIP connections).
+    pub links: usize,
+    /// Segments out of order.
+    pub order: OrderLimits,
+    /// State of one dissector session.
+    pub session: dissectors::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1 << 17,
+            flows: FlowLimits { flows: 1 << 18, per_pair: 64 },
+            ledger: LedgerLimits { subjects: 1 << 18, facts: 256 },
+            links: 1 << 16,
+            order: OrderLimits::default(),
+            session: dissectors::Limits::default(),
+        }
+    }
+}
+
+impl Limits {
+    /// The part of one of `shards` equal shards.
+    #[must_use]
+    pub fn share(&self, shards: usize) -> Self {
+        let part = |whole: usize| (whole / shards.max(1)).max(1);
+        Self {
+            connections: part(self.connections),
+            flows: FlowLimits { flows: part(self.flows.flows), ..self.flows },
+            ledger: LedgerLimits { subjects: part(self.ledger.subjects), ..self.ledger },
+            links: part(self.links),
+            ..*self
+        }
+    }
+}

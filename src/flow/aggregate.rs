@@ -1,0 +1,129 @@
+use super::book::Book;
+use super::connection::{Connection, PathUse, Side, Traffic};
+use super::key::{FlowKey, Initiator};
+use crate::bounded;
+use crate::decode::Tcp;
+use crate::ledger::Evidence;
+
+/// What people mean by "A talks to B": all connections of one client to one service.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Its name.
+    pub key: FlowKey,
+    /// How the client was found, at best.
+    pub initiator: Initiator,
+    /// Place in the registry of the protocol that its payload was found to be.
+    pub protocol: Option<usize>,
+    /// Place in the registry of a protocol whose port it is and which its payload is not.
+    pub refuted: Option<usize>,
+    /// Connections.
+    pub connections: u64,
+    /// Client ports, for the transports that have them: the lowest and the highest.
+    pub client_ports: (u16, u16),
+    /// What the client sent.
+    pub client: SideView,
+    /// What the server sent.
+    pub server: SideView,
+    /// Its first frame.
+    pub first: Evidence,
+    /// Its last frame.
+    pub last: Evidence,
+    /// At least one connection was prohibited by an ICMP message.
+    pub prohibited: bool,
+    /// What was asked and said.
+    pub book: Book,
+}
+
+/// One side of a flow.
+#[derive(Clone, Debug, Default)]
+pub struct SideView {
+    /// Frames and bytes.
+    pub traffic: Traffic,
+    /// Bytes of payload.
+    pub payload: u64,
+    /// TCP flags that it has sent.
+    pub flags: u8,
+    /// By which ways its frames came.
+    pub paths: Vec<PathUse>,
+}
+
+/// Different paths kept for one side of a flow.
+const PATHS: usize = 16;
+
+impl SideView {
+    fn of(connection: &Connection, side: Side) -> Self {
+        Self {
+            traffic: connection.traffic[side.index()],
+            payload: connection.payload[side.index()],
+            flags: connection.flags[side.index()],
+            paths: connection.paths(side).to_vec(),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.traffic.merge(&other.traffic);
+        self.payload += other.payload;
+        self.flags |= other.flags;
+        for path in &other.paths {
+            let new = || PathUse { frames: 0, ..*path };
+            if let Some(known) = bounded::entry(&mut self.paths, PATHS, |known| known.path == path.path, new) {
+                known.frames += path.frames;
+                known.first = known.first.min(path.first);
+                known.last = known.last.max(path.last);
+            }
+        }
+    }
+}
+
+impl Flow {
+    /// The flow of one connection.
+    #[must_use]
+    pub fn of(connection: &Connection) -> Self {
+        let client = connection.orientation.client;
+        let client_port = connection.key.end(client).port;
+        Self {
+            key: connection.flow_key(),
+            initiator: connection.orientation.how,
+            protocol: connection.dialog.protocol(),
+            refuted: connection.dialog.refuted(),
+            connections: 1 + u64::from(connection.reopened),
+            client_ports: (client_port, client_port),
+            client: SideView::of(connection, client),
+            server: SideView::of(connection, client.other()),
+            first: connection.first,
+            last: connection.last,
+            prohibited: connection.prohibited,
+            book: connection.book.clone(),
+        }
+    }
+
+    /// Adds another part of the same flow.
+    pub fn merge(&mut self, other: &Self) {
+        self.initiator = self.initiator.min(other.initiator);
+        self.protocol = self.protocol.or(other.protocol);
+        self.refuted = self.refuted.or(other.refuted);
+        self.connections += other.connections;
+        self.client_ports.0 = self.client_ports.0.min(other.client_ports.0);
+        self.client_ports.1 = self.client_ports.1.max(other.client_ports.1);
+        self.client.merge(&other.client);
+        self.server.merge(&other.server);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.prohibited |= other.prohibited;
+        self.book.merge(&other.book);
+    }
+
+    /// Frames of both sides, mirror copies not counted.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.client.traffic.frames + self.server.traffic.frames
+    }
+
+    /// Nothing came of it: no answer, a reset, or an ICMP prohibition.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        let reset = self.server.flags & Tcp::RST != 0 && self.server.flags & Tcp::SYN == 0;
+        let silent = self.server.traffic.frames == 0 && self.client.flags & Tcp::SYN != 0 && self.client.payload == 0;
+        (reset && self.server.payload == 0) || silent || (self.prohibited && self.server.payload == 0)
+    }
+}

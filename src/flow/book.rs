@@ -1,0 +1,172 @@
+//! What one connection asked and said, kept small: the packet path touches a cache of what repeats.
+
+use dissectors::{Anomaly, Mode, Operation as Asked, Security, Token};
+
+use super::ops::{Operation, OperationKey, component_text, fingerprint};
+use crate::bounded;
+use crate::ledger::Evidence;
+
+/// What one connection (or, merged, one flow) asked and said.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// Operations, in the order of their first request.
+    pub operations: Vec<Operation>,
+    /// Protection of the conversation.
+    pub protection: Protection,
+    /// Out-of-spec events by kind, with their number and the first frame.
+    pub anomalies: Vec<(&'static str, u64, Evidence)>,
+    /// PDUs whose meaning is hidden or not known.
+    pub opaque: u64,
+    /// Operations that did not fit.
+    pub dropped: u64,
+    cache: Option<Box<[Known; 16]>>,
+}
+
+/// A place in the cache: an operation on certain objects, and where it stands in the book.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    fingerprint: u64,
+    operation: u32,
+}
+
+/// How a conversation is protected, over all its messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// The weakest mode seen.
+    pub mode: Option<Mode>,
+    /// Security policies seen.
+    pub policies: Vec<Box<str>>,
+    /// User tokens seen.
+    pub tokens: Vec<Token>,
+}
+
+impl Protection {
+    fn note(&mut self, security: &Security<'_>) {
+        if let Some(mode) = security.mode {
+            self.mode = Some(self.mode.map_or(mode, |known| known.min(mode)));
+        }
+        if let Some(policy) = security.policy {
+            insert(&mut self.policies, policy.into());
+        }
+        if let Some(token) = security.token {
+            insert(&mut self.tokens, token);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.note(&Security { mode: other.mode, policy: None, token: None });
+        other.policies.iter().for_each(|policy| insert(&mut self.policies, policy.clone()));
+        other.tokens.iter().for_each(|token| insert(&mut self.tokens, *token));
+    }
+
+    /// Nothing is known of it.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Keeps a short list sorted and without doubles.
+fn insert<T: Ord>(list: &mut Vec<T>, item: T) {
+    if let Err(place) = list.binary_search(&item)
+        && list.len() < 32
+    {
+        list.insert(place, item);
+    }
+}
+
+/// Operations kept for one connection, and for one flow.
+pub const OPERATIONS: usize = 1024;
+
+/// Kinds of anomalies kept for one flow.
+const ANOMALIES: usize = 32;
+
+impl Book {
+    /// Counts an operation. Returns its place in `operations`; `None` when the book is full.
+    #[inline]
+    pub fn operation(&mut self, hasher: &ahash::RandomState, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
+        let fingerprint = fingerprint(hasher, asked);
+        let cache = self.cache.get_or_insert_with(Box::default);
+        let slot = (fingerprint >> 60) as usize & 15;
+        if let Some(known) = cache.get(slot)
+            && known.fingerprint == fingerprint
+            && let Some(operation) = self.operations.get_mut(known.operation as usize)
+        {
+            operation.tally.count(asked.outcome, at);
+            return Some(known.operation as usize);
+        }
+        let place = self.enter(asked, at)?;
+        if let (Some(cache), Ok(operation)) = (&mut self.cache, u32::try_from(place))
+            && let Some(known) = cache.get_mut(slot)
+        {
+            *known = Known { fingerprint, operation };
+        }
+        Some(place)
+    }
+
+    /// The slow path: finds or makes the operation's place, and adds its objects.
+    fn enter(&mut self, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
+        let key = OperationKey { code: asked.code, class: asked.class, component: component_text(asked.component) };
+        let place = self.operations.iter().position(|known| known.key == key).unwrap_or(self.operations.len());
+        if place >= OPERATIONS {
+            self.dropped += 1;
+            return None;
+        }
+        if place == self.operations.len() {
+            self.operations.push(Operation::new(key, at));
+        }
+        let operation = self.operations.get_mut(place)?;
+        asked.objects.iter().for_each(|object| operation.objects.add(object));
+        operation.tally.count(asked.outcome, at);
+        Some(place)
+    }
+
+    /// Notes how the conversation is protected.
+    pub fn security(&mut self, security: &Security<'_>) {
+        self.protection.note(security);
+    }
+
+    /// Counts something out of specification.
+    pub fn anomaly(&mut self, anomaly: &Anomaly, at: Evidence) {
+        add_anomaly(&mut self.anomalies, (anomaly.what, 1, at));
+    }
+
+    /// Adds another connection's book.
+    pub fn merge(&mut self, other: &Self) {
+        self.cache = None; // Its places are those of one connection.
+        for operation in &other.operations {
+            let new = || Operation::new(operation.key.clone(), operation.tally.first);
+            match bounded::entry(&mut self.operations, OPERATIONS, |known| known.key == operation.key, new) {
+                Some(known) => {
+                    known.tally.merge(&operation.tally);
+                    known.objects.merge(&operation.objects);
+                }
+                None => self.dropped += 1,
+            }
+        }
+        self.protection.merge(&other.protection);
+        other.anomalies.iter().for_each(|anomaly| add_anomaly(&mut self.anomalies, *anomaly));
+        self.opaque += other.opaque;
+        self.dropped += other.dropped;
+    }
+
+    /// No operation was observed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Requests observed, over all operations.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.operations.iter().map(|o| o.tally.requests).sum()
+    }
+}
+
+fn add_anomaly(list: &mut Vec<(&'static str, u64, Evidence)>, anomaly: (&'static str, u64, Evidence)) {
+    let new = || (anomaly.0, 0, anomaly.2);
+    if let Some(known) = bounded::entry(list, ANOMALIES, |known| known.0 == anomaly.0, new) {
+        known.1 += anomaly.1;
+        known.2 = known.2.min(anomaly.2);
+    }
+}

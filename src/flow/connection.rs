@@ -1,0 +1,379 @@
+//! One conversation as the wire has it: a 5-tuple, or a pair of MAC addresses.
+
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use super::dialog::Dialog;
+use super::key::{FlowKey, Initiator, Transport};
+use super::orient;
+use crate::address::{Address, Host, Mac, Realm};
+use crate::bounded;
+use crate::decode::{Packet, Tcp, Upper, Vlans};
+use crate::flow::book::Book;
+use crate::ledger::Evidence;
+use crate::stream::Order;
+use crate::time::Timestamp;
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// Its address.
+    pub address: Address,
+    /// Its port; 0 where the transport has none.
+    pub port: u16,
+}
+
+/// The two ends in the order of their addresses, so that both directions have one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionKey {
+    /// The end with the lower address and port.
+    pub a: Endpoint,
+    /// The other.
+    pub b: Endpoint,
+    /// What carries it.
+    pub transport: Transport,
+    /// Which network.
+    pub realm: Realm,
+}
+
+// Few wide writes instead of many narrow ones: this hash is computed for every packet.
+impl Hash for ConnectionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a0, a1] = self.a.address.words();
+        let [b0, b1] = self.b.address.words();
+        state.write_u64(a0);
+        state.write_u64(b0);
+        if (a1 | b1) != 0 {
+            state.write_u64(a1);
+            state.write_u64(b1);
+        }
+        let transport = match self.transport {
+            Transport::Tcp => 0,
+            Transport::Udp => 1,
+            Transport::Icmp => 2,
+            Transport::Ip(n) => 0x100 | u64::from(n),
+            Transport::Ethertype(n) => 0x1_0000 | u64::from(n),
+            Transport::Llc(n) => 0x200 | u64::from(n),
+        };
+        let ports = u64::from(self.a.port) << 16 | u64::from(self.b.port);
+        state.write_u64(ports << 32 | transport << 8 ^ u64::from(self.realm.0));
+    }
+}
+
+/// One of the two ends of a [`ConnectionKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The end with the lower address.
+    A,
+    /// The other.
+    B,
+}
+
+impl Side {
+    /// The other end.
+    #[must_use]
+    #[inline]
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// 0 or 1.
+    #[must_use]
+    #[inline]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl ConnectionKey {
+    /// The key of a packet, and which end sent it.
+    #[must_use]
+    #[inline]
+    pub fn of(packet: &Packet<'_>, realm: Realm) -> (Self, Side) {
+        let (transport, src_port, dst_port) = match packet.upper {
+            Upper::Tcp(tcp) => (Transport::Tcp, tcp.src_port, tcp.dst_port),
+            Upper::Udp { src_port, dst_port } => (Transport::Udp, src_port, dst_port),
+            Upper::Icmp { .. } => (Transport::Icmp, 0, 0),
+            Upper::Ip(number) => (Transport::Ip(number), 0, 0),
+            Upper::Arp(_) => (Transport::Ethertype(0x0806), 0, 0),
+            Upper::Ethertype(ethertype) => (Transport::Ethertype(ethertype), 0, 0),
+            Upper::Llc(dsap) => (Transport::Llc(dsap), 0, 0),
+        };
+        let src = Endpoint { address: packet.src, port: src_port };
+        let dst = Endpoint { address: packet.dst, port: dst_port };
+        let (a, b, side) = if src <= dst { (src, dst, Side::A) } else { (dst, src, Side::B) };
+        (Self { a, b, transport, realm }, side)
+    }
+
+    /// The end on that side.
+    #[must_use]
+    #[inline]
+    pub fn end(&self, side: Side) -> Endpoint {
+        match side {
+            Side::A => self.a,
+            Side::B => self.b,
+        }
+    }
+
+    /// The host on that side.
+    #[must_use]
+    pub fn host(&self, side: Side) -> Host {
+        Host { realm: self.realm, address: self.end(side).address }
+    }
+}
+
+/// Who asks, and how that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orientation {
+    /// The side that asks.
+    pub client: Side,
+    /// How that is known.
+    pub how: Initiator,
+}
+
+/// What one side sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames, mirror copies not counted.
+    pub frames: u64,
+    /// Bytes on the wire, mirror copies not counted.
+    pub bytes: u64,
+    /// Mirror copies.
+    pub copies: u64,
+    /// Bytes of mirror copies on the wire.
+    pub copied_bytes: u64,
+}
+
+impl Traffic {
+    /// Adds another.
+    pub fn merge(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+        self.copies += other.copies;
+        self.copied_bytes += other.copied_bytes;
+    }
+}
+
+/// By which way a side's frames came: what their link layer and IP header say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path {
+    /// Source MAC of the frame.
+    pub src_mac: Option<Mac>,
+    /// Destination MAC of the frame.
+    pub dst_mac: Option<Mac>,
+    /// VLAN ids, outermost first, 0 for none.
+    pub vlans: [u16; 3],
+    /// Time to live; 0 without IP.
+    pub ttl: u8,
+    /// Inside a tunnel: the MACs are the tunnel's.
+    pub tunnelled: bool,
+}
+
+impl Path {
+    /// The way of a packet.
+    #[must_use]
+    #[inline]
+    pub fn of(packet: &Packet<'_>) -> Self {
+        let mut vlans = [0; 3];
+        for (slot, id) in vlans.iter_mut().zip(packet.vlans.as_slice()) {
+            *slot = *id;
+        }
+        Self {
+            src_mac: packet.src_mac,
+            dst_mac: packet.dst_mac,
+            vlans,
+            ttl: packet.ip.map_or(0, |ip| ip.ttl),
+            tunnelled: !packet.tunnels.is_empty(),
+        }
+    }
+
+    /// The VLAN ids.
+    #[must_use]
+    pub fn vlans(&self) -> Vlans {
+        let mut vlans = Vlans::default();
+        self.vlans.iter().filter(|id| **id != 0).for_each(|id| vlans.push(*id));
+        vlans
+    }
+}
+
+/// A path with its use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathUse {
+    /// Which.
+    pub path: Path,
+    /// Frames that came by it.
+    pub frames: u64,
+    /// The first of them.
+    pub first: Evidence,
+    /// The last of them.
+    pub last: Evidence,
+}
+
+/// Different paths kept for one side of a connection; copies from mirrors and routing changes make more than one.
+const PATHS: usize = 8;
+
+/// Signatures of the last packets of one side, to know a mirror's copy.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    signatures: [u64; 4],
+    times: [Timestamp; 4],
+    next: u8,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { signatures: [0; 4], times: [Timestamp::MIN; 4], next: 0 }
+    }
+}
+
+/// Copies of a frame by a mirror come within this time; a host's own retransmission carries another IP id.
+const COPY_WINDOW: Duration = Duration::from_millis(20);
+
+/// One conversation as the wire has it. Private to one worker.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its ends.
+    pub key: ConnectionKey,
+    /// Who asks.
+    pub orientation: Orientation,
+    /// What each side sent.
+    pub traffic: [Traffic; 2],
+    /// Its first frame.
+    pub first: Evidence,
+    /// Its last frame.
+    pub last: Evidence,
+    /// By which ways each side's frames came.
+    paths: [Vec<PathUse>; 2],
+    recent: [Recent; 2],
+    /// TCP: the order of each side's bytes.
+    pub order: [Order; 2],
+    /// Flags of TCP that each side has sent.
+    pub flags: [u8; 2],
+    /// Bytes of payload that each side sent.
+    pub payload: [u64; 2],
+    /// Further connections on the same ports (another SYN).
+    pub reopened: u32,
+    /// An ICMP prohibition came back.
+    pub prohibited: bool,
+    /// The protocol that is spoken.
+    pub dialog: Dialog,
+    /// What was asked and said.
+    pub book: Book,
+}
+
+impl Connection {
+    /// A connection that starts with this packet.
+    #[must_use]
+    pub fn new(key: ConnectionKey, sender: Side, packet: &Packet<'_>, at: Evidence) -> Self {
+        Self {
+            key,
+            orientation: orient::first(&key, sender, packet),
+            traffic: Default::default(),
+            first: at,
+            last: at,
+            paths: Default::default(),
+            recent: Default::default(),
+            order: Default::default(),
+            flags: [0; 2],
+            payload: [0; 2],
+            reopened: 0,
+            prohibited: false,
+            dialog: Dialog::default(),
+            book: Book::default(),
+        }
+    }
+
+    /// Counts a packet. Returns `false` for a mirror's copy of one that was counted.
+    #[inline]
+    pub fn count(&mut self, sender: Side, packet: &Packet<'_>, wire_len: u32, at: Evidence) -> bool {
+        self.note_path(sender, Path::of(packet), at);
+        let copy = self.is_copy(sender, packet, at.at);
+        let Some(traffic) = self.traffic.get_mut(sender.index()) else { return true };
+        if copy {
+            traffic.copies += 1;
+            traffic.copied_bytes += u64::from(wire_len);
+            return false;
+        }
+        traffic.frames += 1;
+        traffic.bytes += u64::from(wire_len);
+        self.last = self.last.max(at);
+        true
+    }
+
+    /// The ways of one side's frames.
+    #[must_use]
+    pub fn paths(&self, side: Side) -> &[PathUse] {
+        match side {
+            Side::A => &self.paths[0],
+            Side::B => &self.paths[1],
+        }
+    }
+
+    /// A SYN without ACK, or the answer to it, decides who asks.
+    pub fn note_syn(&mut self, sender: Side, tcp: &Tcp) {
+        if tcp.has(Tcp::SYN) {
+            let client = if tcp.has(Tcp::ACK) { sender.other() } else { sender };
+            self.orientation = Orientation { client, how: Initiator::Seen };
+        }
+    }
+
+    /// The flow that this connection is a part of.
+    #[must_use]
+    pub fn flow_key(&self) -> FlowKey {
+        let Orientation { client, .. } = self.orientation;
+        FlowKey {
+            client: self.key.host(client),
+            server: self.key.host(client.other()),
+            transport: self.key.transport,
+            port: self.key.end(client.other()).port,
+        }
+    }
+
+    #[inline]
+    fn note_path(&mut self, sender: Side, path: Path, at: Evidence) {
+        let Some(paths) = self.paths.get_mut(sender.index()) else { return };
+        let new = || PathUse { path, frames: 0, first: at, last: at };
+        if let Some(known) = bounded::entry(paths, PATHS, |known| known.path == path, new) {
+            known.frames += 1;
+            known.last = at;
+        }
+    }
+
+    /// The same packet was seen a moment ago: a mirror gave it twice, before and after a router or from two VLANs.
+    ///
+    /// A copy has the same IP id, while a host counts its id up for a retransmission. Where the id is always 0 (IPv6,
+    /// and IPv4 that never fragments), only TCP segments with payload and an equal timestamp option count as copies.
+    #[inline]
+    fn is_copy(&mut self, sender: Side, packet: &Packet<'_>, at: Timestamp) -> bool {
+        let Some(ip) = packet.ip else { return false };
+        let len = packet.payload.len() as u64 + u64::from(packet.cut);
+        let signature = match packet.upper {
+            Upper::Tcp(tcp) if ip.id != 0 || (len > 0 && tcp.timestamp != 0) => {
+                let numbers = u64::from(tcp.seq) << 32 | u64::from(tcp.ack);
+                numbers.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                    ^ (u64::from(ip.id) << 40 | u64::from(tcp.flags) << 32 | len << 16)
+                    ^ u64::from(tcp.timestamp)
+            }
+            Upper::Udp { .. } | Upper::Icmp { .. } if ip.id != 0 && ip.fragment.is_none() => {
+                let head = packet.payload.first_chunk::<8>().map_or(0, |head| u64::from_le_bytes(*head));
+                head.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (u64::from(ip.id) << 32 | len)
+            }
+            _ => return false,
+        } | 1; // Never the 0 of an empty place.
+        let Some(recent) = self.recent.get_mut(sender.index()) else { return false };
+        for (known, time) in recent.signatures.iter().zip(&recent.times) {
+            if *known == signature && at.since(*time) <= COPY_WINDOW {
+                return true;
+            }
+        }
+        let place = usize::from(recent.next & 3);
+        if let (Some(known), Some(time)) = (recent.signatures.get_mut(place), recent.times.get_mut(place)) {
+            (*known, *time) = (signature, at);
+        }
+        recent.next = recent.next.wrapping_add(1);
+        false
+    }
+}

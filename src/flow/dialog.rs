@@ -1,0 +1,381 @@
+//! The protocol of a connection: found by its bytes, then spoken to PDU by PDU.
+//!
+//! Ports are hints that put a candidate first; the bytes confirm. On a hinted port one PDU is enough, elsewhere two must
+//! fit, so that a stream which only looks right once is not labelled. Until then what came is held, in a bound, and read
+//! again when the protocol is known: no operation is lost to the detection.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use dissectors::{Carrier, Direction, Framing, Limits, Pdu, Probe, Protocol, REGISTRY, Role, Session, Sink};
+
+use super::connection::Side;
+use crate::ledger::Evidence;
+use crate::stream::{Framer, Piece};
+
+/// Bytes and segments that are held for both sides while the protocol is not known.
+const HELD_BYTES: usize = 8 << 10;
+const HELD_SEGMENTS: usize = 64;
+/// Segment starts that may fail on all protocols before the connection counts as unknown.
+const TRIES: u8 = 6;
+/// Losses of the place, without a PDU between them, after which the protocol is taken back.
+const DESYNCS: u32 = 8;
+
+/// What a dialog tells its surroundings.
+pub trait Listener {
+    /// A sink for what the session observes of one PDU.
+    fn sink(&mut self, protocol: usize, sender: Side, at: Evidence) -> &mut dyn Sink;
+    /// Which way that side sends.
+    fn direction(&self, sender: Side) -> Direction;
+    /// The first bytes show which role sent them.
+    fn role(&mut self, sender: Side, role: Role);
+    /// A PDU of so many bytes was framed.
+    fn pdu(&mut self, protocol: usize, pdu: &[u8]);
+    /// Bytes that belong to no PDU.
+    fn skipped(&mut self, protocol: usize, bytes: u64);
+    /// A dissector panicked: a bug of ours, which costs this connection and nothing else.
+    fn panicked(&mut self, protocol: usize);
+}
+
+/// The protocol of a connection.
+#[derive(Default)]
+pub struct Dialog {
+    stage: Stage,
+    /// A protocol whose port this is, and which it is not.
+    refuted: Option<usize>,
+}
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Silent,
+    Probing(Box<Probing>),
+    Speaking(Box<Speaking>),
+    Unknown,
+}
+
+#[derive(Default)]
+struct Probing {
+    held: Vec<Held>,
+    bytes: usize,
+    tries: u8,
+}
+
+struct Held {
+    sender: Side,
+    bytes: Vec<u8>,
+    cut: u32,
+    at: Evidence,
+}
+
+struct Speaking {
+    index: usize,
+    protocol: &'static dyn Protocol,
+    session: Box<dyn Session>,
+    framers: [Framer; 2],
+}
+
+impl std::fmt::Debug for Dialog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialog").field("protocol", &self.protocol()).finish_non_exhaustive()
+    }
+}
+
+/// What the dialog needs to know of its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What carries it.
+    pub carrier: Carrier,
+    /// Both ports.
+    pub ports: [u16; 2],
+}
+
+impl Terms {
+    fn hints(&self, protocol: &dyn Protocol) -> bool {
+        carries(protocol, self.carrier).is_some_and(|ports| self.ports.iter().any(|port| ports.contains(port)))
+    }
+}
+
+/// The port hints of a protocol on a carrier; `None` when it is not carried so.
+fn carries(protocol: &dyn Protocol, carrier: Carrier) -> Option<&'static [u16]> {
+    protocol.info().carriers.iter().find(|(c, _)| *c == carrier).map(|(_, ports)| *ports)
+}
+
+impl Dialog {
+    /// The place in the registry of the protocol that is spoken.
+    #[must_use]
+    #[inline]
+    pub fn protocol(&self) -> Option<usize> {
+        match &self.stage {
+            Stage::Speaking(speaking) => Some(speaking.index),
+            _ => None,
+        }
+    }
+
+    /// The protocol whose port this is, when the payload was found to be something else.
+    #[must_use]
+    pub fn refuted(&self) -> Option<usize> {
+        self.refuted
+    }
+
+    /// Nothing more is to be found out: payload need not be looked at.
+    #[must_use]
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        matches!(self.stage, Stage::Unknown)
+    }
+
+    /// The next bytes of one side, in order, of a stream or a datagram.
+    #[inline]
+    pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
+        match &mut self.stage {
+            Stage::Speaking(speaking) => {
+                if speaking.take(terms.carrier, sender, bytes, cut, at, to) == Spoken::Quarantined {
+                    self.stage = Stage::Unknown;
+                } else if speaking.is_lost() {
+                    self.refuted = Some(speaking.index);
+                    self.stage = Stage::Unknown;
+                }
+            }
+            Stage::Silent | Stage::Probing(_) => self.probe(terms, sender, bytes, cut, at, to),
+            Stage::Unknown => {}
+        }
+    }
+
+    /// A piece of an ordered stream.
+    pub fn piece(&mut self, terms: Terms, sender: Side, piece: Piece<'_>, at: Evidence, to: &mut dyn Listener) {
+        match piece {
+            Piece::Bytes { bytes, cut } => self.bytes(terms, sender, bytes, cut, at, to),
+            Piece::Gap(lost) => self.gap(sender, lost, to),
+            Piece::Late(bytes) => self.late(terms, sender, bytes, at, to),
+        }
+    }
+
+    /// Another connection starts on the same ports: the protocol is likely the same, its state is not.
+    pub fn restart(&mut self, limits: &Limits) {
+        match &mut self.stage {
+            Stage::Speaking(speaking) => {
+                speaking.session = speaking.protocol.session(limits);
+                speaking.framers = Default::default();
+            }
+            stage => *stage = Stage::Silent,
+        }
+    }
+
+    /// The connection ends: what was held for a second PDU that never came is read if the first was whole.
+    pub fn finish(&mut self, terms: Terms, to: &mut dyn Listener) {
+        let Stage::Probing(probing) = &self.stage else { return };
+        // A whole datagram, or a segment that is one PDU from end to end, with a port that says so too.
+        if let Some(index) =
+            candidates(terms, false).find(|index| probing.whole_pdus(*index) >= 1 && hinted(terms, *index))
+        {
+            self.pin(index, terms, to);
+        }
+    }
+
+    fn gap(&mut self, sender: Side, lost: u32, to: &mut dyn Listener) {
+        match &mut self.stage {
+            Stage::Speaking(speaking) => {
+                let protocol = speaking.protocol;
+                if let Some(framer) = speaking.framers.get_mut(sender.index()) {
+                    let framed = framer.gap(protocol, lost as usize);
+                    to.skipped(speaking.index, framed.skipped);
+                }
+                speaking.session.gap(to.direction(sender));
+            }
+            Stage::Probing(probing) => probing.held.retain(|held| held.sender != sender),
+            Stage::Silent | Stage::Unknown => {}
+        }
+    }
+
+    /// A segment that fills a gap after its turn: read if it is whole PDUs from end to end.
+    fn late(&mut self, terms: Terms, sender: Side, bytes: &[u8], at: Evidence, to: &mut dyn Listener) {
+        let Stage::Speaking(speaking) = &mut self.stage else { return };
+        if whole_pdus(speaking.protocol, bytes).is_some() {
+            let mut framer = Framer::default();
+            if let Some(own) = speaking.framers.get_mut(sender.index()) {
+                std::mem::swap(own, &mut framer);
+            }
+            speaking.take(terms.carrier, sender, bytes, 0, at, to);
+            if let Some(own) = speaking.framers.get_mut(sender.index()) {
+                *own = framer;
+            }
+        }
+    }
+
+    #[cold]
+    fn probe(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
+        let stage = std::mem::take(&mut self.stage);
+        let mut probing = if let Stage::Probing(probing) = stage { probing } else { Box::default() };
+        probing.bytes += bytes.len();
+        probing.held.push(Held { sender, bytes: bytes.to_vec(), cut, at });
+        let verdict = probing.verdict(terms, sender);
+        self.stage = Stage::Probing(probing);
+        match verdict {
+            Verdict::Is(index) => self.pin(index, terms, to),
+            Verdict::Wait => {}
+            Verdict::Unknown => {
+                self.refuted = candidates(terms, true).next();
+                self.stage = Stage::Unknown;
+            }
+        }
+    }
+
+    fn pin(&mut self, index: usize, terms: Terms, to: &mut dyn Listener) {
+        let (Some(protocol), Stage::Probing(probing)) = (REGISTRY.get(index).copied(), &mut self.stage) else { return };
+        let held = std::mem::take(&mut probing.held);
+        let speaker = held.iter().find_map(|h| match protocol.probe(&h.bytes) {
+            Probe::Yes { sender: Some(role) } => Some((h.sender, role)),
+            _ => None,
+        });
+        if let Some((sender, role)) = speaker {
+            to.role(sender, role);
+        }
+        let session = protocol.session(&Limits::default());
+        self.stage = Stage::Speaking(Box::new(Speaking { index, protocol, session, framers: Default::default() }));
+        for h in held {
+            self.bytes(terms, h.sender, &h.bytes, h.cut, h.at, to);
+        }
+    }
+}
+
+fn hinted(terms: Terms, index: usize) -> bool {
+    REGISTRY.get(index).is_some_and(|protocol| terms.hints(*protocol))
+}
+
+/// Protocols of this carrier, those whose port it is first; or those alone.
+fn candidates(terms: Terms, hinted_only: bool) -> impl Iterator<Item = usize> {
+    let carried = move |want: bool| {
+        REGISTRY
+            .iter()
+            .enumerate()
+            .filter(move |(_, p)| carries(**p, terms.carrier).is_some() && terms.hints(**p) == want)
+    };
+    carried(true).chain(carried(false).filter(move |_| !hinted_only)).map(|(index, _)| index)
+}
+
+enum Verdict {
+    Is(usize),
+    Wait,
+    Unknown,
+}
+
+impl Probing {
+    fn verdict(&mut self, terms: Terms, sender: Side) -> Verdict {
+        let head = self.head(terms, sender);
+        let mut wait = false;
+        for index in candidates(terms, false) {
+            let Some(protocol) = REGISTRY.get(index).copied() else { continue };
+            match protocol.probe(&head) {
+                Probe::Yes { .. } if terms.hints(protocol) || self.whole_pdus(index) >= 2 => return Verdict::Is(index),
+                Probe::Yes { .. } | Probe::NeedAtLeast(_) => wait = true,
+                Probe::No => {}
+            }
+        }
+        let full = self.bytes > HELD_BYTES || self.held.len() >= HELD_SEGMENTS;
+        if wait && !full {
+            return Verdict::Wait;
+        }
+        // What this side sent so far starts no PDU of any protocol: the next segment is a new start.
+        self.held.retain(|held| held.sender != sender);
+        self.bytes = self.held.iter().map(|held| held.bytes.len()).sum();
+        self.tries += 1;
+        if full || self.tries >= TRIES { Verdict::Unknown } else { Verdict::Wait }
+    }
+
+    /// The bytes of one side so far: for a stream all of them, for datagrams the last.
+    fn head(&self, terms: Terms, sender: Side) -> Vec<u8> {
+        let mut mine = self.held.iter().filter(|held| held.sender == sender);
+        match terms.carrier {
+            Carrier::Tcp => mine.flat_map(|held| held.bytes.iter().copied()).collect(),
+            Carrier::Udp => mine.next_back().map_or(Vec::new(), |held| held.bytes.clone()),
+        }
+    }
+
+    /// Whole PDUs of a protocol in what is held, each of which probes as it; 0 when anything else stands between.
+    fn whole_pdus(&self, index: usize) -> usize {
+        let Some(protocol) = REGISTRY.get(index).copied() else { return 0 };
+        let streams = [Side::A, Side::B].map(|side| -> Vec<u8> {
+            self.held.iter().filter(|held| held.sender == side).flat_map(|held| held.bytes.iter().copied()).collect()
+        });
+        let mut count = 0;
+        for stream in streams.iter().filter(|stream| !stream.is_empty()) {
+            match whole_pdus(protocol, stream) {
+                Some(n) => count += n,
+                None => return 0,
+            }
+        }
+        count
+    }
+}
+
+/// How many PDUs a stream is, when it is nothing but PDUs that each probe as the protocol; the last may be incomplete.
+fn whole_pdus(protocol: &dyn Protocol, mut stream: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while !stream.is_empty() {
+        match (protocol.probe(stream), protocol.frame(stream)) {
+            (Probe::Yes { .. }, Framing::Pdu(len)) => match stream.get(len..) {
+                Some(rest) => {
+                    count += 1;
+                    stream = rest;
+                }
+                None => break,
+            },
+            (Probe::No, _) | (_, Framing::Desync) => return None,
+            _ => break,
+        }
+    }
+    Some(count)
+}
+
+#[derive(PartialEq, Eq)]
+enum Spoken {
+    Well,
+    Quarantined,
+}
+
+impl Speaking {
+    fn is_lost(&self) -> bool {
+        self.framers.iter().any(|framer| framer.desyncs() > DESYNCS)
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        carrier: Carrier,
+        sender: Side,
+        bytes: &[u8],
+        cut: u32,
+        at: Evidence,
+        to: &mut dyn Listener,
+    ) -> Spoken {
+        let Self { index, protocol, session, framers } = self;
+        let (index, protocol) = (*index, *protocol);
+        let Some(framer) = framers.get_mut(sender.index()) else { return Spoken::Well };
+        let mut give = |pdu: &[u8], cut: usize| {
+            to.pdu(index, pdu);
+            let direction = to.direction(sender);
+            session.pdu(Pdu { bytes: pdu, direction, carrier, cut }, to.sink(index, sender, at));
+        };
+        let spoken = catch_unwind(AssertUnwindSafe(|| {
+            if carrier == Carrier::Udp {
+                // A datagram is whole by itself: nothing carries over to the next one.
+                let mut alone = Framer::default();
+                let framed = alone.bytes(protocol, bytes, cut, &mut give);
+                framed.skipped + alone.held() as u64
+            } else {
+                framer.bytes(protocol, bytes, cut, &mut give).skipped
+            }
+        }));
+        match spoken {
+            Ok(0) => Spoken::Well,
+            Ok(skipped) => {
+                to.skipped(index, skipped);
+                Spoken::Well
+            }
+            Err(_) => {
+                to.panicked(index);
+                Spoken::Quarantined
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What was asked over a flow: operations with their objects and outcomes, merged and bounded.
+
+use std::collections::BTreeSet;
+
+use dissectors::{Class, Component, ComponentId, Item, Object, Outcome};
+
+use crate::ledger::Evidence;
+
+/// What tells operations of one flow apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationKey {
+    /// The protocol's code, see [`dissectors::Protocol::operation`].
+    pub code: u64,
+    /// What kind of thing it does.
+    pub class: Class,
+    /// The part of the server that is addressed, e.g. `modbus/17`.
+    pub component: Option<Box<str>>,
+}
+
+/// An operation of a flow, over all its requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Which.
+    pub key: OperationKey,
+    /// On what.
+    pub objects: Objects,
+    /// How often, with what outcome.
+    pub tally: Tally,
+}
+
+impl Operation {
+    /// An operation of which nothing was counted yet, first seen there.
+    #[must_use]
+    pub fn new(key: OperationKey, at: Evidence) -> Self {
+        Self { key, objects: Objects::default(), tally: Tally::new(at) }
+    }
+}
+
+/// How often something was asked and what came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests (and messages that want no reply).
+    pub requests: u64,
+    /// Positive replies.
+    pub answered: u64,
+    /// Negative replies.
+    pub refused: u64,
+    /// Where first.
+    pub first: Evidence,
+    /// Where last.
+    pub last: Evidence,
+}
+
+impl Tally {
+    /// Nothing yet, first seen there.
+    #[must_use]
+    pub fn new(at: Evidence) -> Self {
+        Self { requests: 0, answered: 0, refused: 0, first: at, last: at }
+    }
+
+    /// Counts one message.
+    #[inline]
+    pub fn count(&mut self, outcome: Outcome, at: Evidence) {
+        match outcome {
+            Outcome::Asked | Outcome::Told => self.requests += 1,
+            Outcome::Answered => self.answered += 1,
+            Outcome::Refused(_) => self.refused += 1,
+        }
+        self.last = at;
+    }
+
+    /// Adds another.
+    pub fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.answered += other.answered;
+        self.refused += other.refused;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// Objects of an operation: ranges merged to as few as there can be, names as a set. Bounded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Objects {
+    /// By space: disjoint ranges in order, not even adjacent.
+    ranges: Vec<(&'static str, Vec<(u64, u64)>)>,
+    names: BTreeSet<(&'static str, Box<str>)>,
+    /// Objects that did not fit.
+    pub dropped: u64,
+}
+
+/// Ranges kept for one space, and names kept in all.
+const MOST: usize = 256;
+
+impl Objects {
+    /// Adds one object.
+    pub fn add(&mut self, object: &Object<'_>) {
+        match object.item {
+            Item::Range(from, to) => self.add_range(object.space, from.min(to), from.max(to)),
+            Item::Name(name) => self.add_name(object.space, name),
+        }
+    }
+
+    /// Adds all objects of another.
+    pub fn merge(&mut self, other: &Self) {
+        for (space, ranges) in &other.ranges {
+            for &(from, to) in ranges {
+                self.add_range(space, from, to);
+            }
+        }
+        for (space, name) in &other.names {
+            self.add_name(space, name);
+        }
+        self.dropped += other.dropped;
+    }
+
+    /// The ranges: space, from, to (inclusive), in order.
+    pub fn ranges(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        self.ranges.iter().flat_map(|(space, ranges)| ranges.iter().map(move |&(from, to)| (*space, from, to)))
+    }
+
+    /// The names: space and name, in order.
+    pub fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.names.iter().map(|(space, name)| (*space, &**name))
+    }
+
+    /// Nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty() && self.names.is_empty()
+    }
+
+    fn add_range(&mut self, space: &'static str, from: u64, to: u64) {
+        let place = self.ranges.partition_point(|(s, _)| *s < space);
+        if self.ranges.get(place).is_none_or(|(s, _)| *s != space) {
+            self.ranges.insert(place, (space, Vec::new()));
+        }
+        let Some((_, ranges)) = self.ranges.get_mut(place) else { return };
+        // Those that overlap or touch the new one become one with it.
+        let start = ranges.partition_point(|r| r.1.saturating_add(1) < from);
+        let end = ranges.partition_point(|r| r.0 <= to.saturating_add(1));
+        if start == end && ranges.len() >= MOST {
+            self.dropped += 1;
+            return;
+        }
+        let joined = ranges.get(start..end).unwrap_or(&[]);
+        let merged = joined.iter().fold((from, to), |m, r| (m.0.min(r.0), m.1.max(r.1)));
+        ranges.splice(start..end, [merged]);
+    }
+
+    fn add_name(&mut self, space: &'static str, name: &str) {
+        if self.names.len() >= MOST && !self.names.iter().any(|(s, n)| *s == space && **n == *name) {
+            self.dropped += 1;
+            return;
+        }
+        self.names.insert((space, name.into()));
+    }
+}
+
+/// The text of a component, kept.
+#[must_use]
+pub fn component_text(component: Option<Component<'_>>) -> Option<Box<str>> {
+    component.map(|component| component.to_string().into())
+}
+
+/// A number that tells operations on objects apart within one process: the key of the caches on the packet path.
+#[inline]
+#[must_use]
+pub fn fingerprint(hasher: &ahash::RandomState, operation: &dissectors::Operation<'_>) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut h = hasher.build_hasher();
+    h.write_u64(operation.code);
+    let mut head = operation.class as u64;
+    match operation.component {
+        None => {}
+        Some(Component { id: ComponentId::Number(number), .. }) => head |= 1 << 63 | u64::from(number) << 8,
+        Some(Component { id: ComponentId::Path(path), .. }) => {
+            head |= 1 << 62;
+            h.write(path.as_bytes());
+        }
+    }
+    h.write_u64(head);
+    for object in operation.objects {
+        h.write_usize(object.space.len() ^ object.space.as_ptr().addr());
+        match object.item {
+            Item::Range(from, to) => {
+                h.write_u64(from);
+                h.write_u64(to);
+            }
+            Item::Name(name) => h.write(name.as_bytes()),
+        }
+    }
+    h.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_merge_when_they_touch() {
+        for (case, add, want) in [
+            ("apart", &[(0, 9), (20, 29)][..], "0-9 20-29"),
+            ("adjacent", &[(0, 9), (10, 19)], "0-19"),
+            ("overlapping, any order", &[(20, 29), (0, 9), (5, 22)], "0-29"),
+            ("inside", &[(0, 100), (5, 6)], "0-100"),
+            ("reversed ends", &[(9, 0)], "0-9"),
+            (
+                "at the end of the numbers",
+                &[(u64::MAX, u64::MAX), (0, 0)],
+                "0-0 18446744073709551615-18446744073709551615",
+            ),
+        ] {
+            let mut objects = Objects::default();
+            for &(from, to) in add {
+                objects.add(&Object { space: "holding", item: Item::Range(from, to) });
+            }
+            let text: Vec<_> = objects.ranges().map(|(_, from, to)| format!("{from}-{to}")).collect();
+            assert_eq!(text.join(" "), want, "{case}");
+        }
+    }
+
+    #[test]
+    fn names_are_bounded_and_counted() {
+        let mut objects = Objects::default();
+        for i in 0..1000 {
+            objects.add(&Object { space: "tag", item: Item::Name(&format!("T{i}")) });
+        }
+        assert_eq!((objects.names().count(), objects.dropped), (MOST, 1000 - MOST as u64));
+    }
+}

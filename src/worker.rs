@@ -1,0 +1,528 @@
+//! One shard of the traffic, run to completion: a packet comes in, and what leaves is counters, facts and flows.
+//!
+//! Traffic is sharded by host pair, so that a CIP Forward Open (TCP) and its I/O (UDP), and the fragments of a datagram,
+//! meet in one shard. The number of shards is fixed: however many workers share them, each shard sees the same packets
+//! in the same order, with the same limits, and so the result never depends on the number of workers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ahash::RandomState;
+use dissectors::{
+    Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Outcome, Party, REGISTRY, Role, Sink,
+};
+
+use crate::address::Host;
+use crate::bounded;
+use crate::config::Limits;
+use crate::decode::{Fragments, Packet, Tcp, Undecoded, Upper, decode};
+use crate::flow::book::Book;
+use crate::flow::connection::{Connection, ConnectionKey, Orientation, Side};
+use crate::flow::dialog::{Listener, Terms};
+use crate::flow::key::{Initiator, Transport};
+use crate::flow::table::{Connections, Flows};
+use crate::flow::{Flow, ops};
+use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support};
+use crate::source::Frame;
+
+/// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
+pub const SHARDS: usize = 16;
+
+/// The shard of a packet: the same for both directions.
+#[must_use]
+#[inline]
+pub fn shard_of(packet: &Packet<'_>) -> usize {
+    let pair = packet.src.mix().wrapping_add(packet.dst.mix());
+    (pair >> 60) as usize % SHARDS
+}
+
+/// What happened to frames, by reason. Frames in = decoded + the sum of those not decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Frames given to this shard.
+    pub frames: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Frames of which at least the link layer was understood.
+    pub decoded: u64,
+    /// Frames that were not, by reason.
+    pub not_decoded: BTreeMap<&'static str, u64>,
+    /// Copies that a mirror made.
+    pub duplicates: u64,
+    /// IP fragments.
+    pub fragments: u64,
+    /// Frames cut by the snap length.
+    pub truncated: u64,
+    /// Limits that were reached, by name, with how often.
+    pub limits: BTreeMap<&'static str, u64>,
+    /// By protocol, in the order of the registry.
+    pub protocols: Vec<ProtocolCoverage>,
+    /// Dissectors that panicked: bugs, each of which cost one connection.
+    pub panics: u64,
+    /// Frames and bytes of flows that were forgotten at a limit.
+    pub forgotten: (u64, u64),
+}
+
+/// What was read of one protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProtocolCoverage {
+    /// Whole PDUs.
+    pub pdus: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that belong to no PDU: lost ones' remains, and what made no sense.
+    pub skipped_bytes: u64,
+    /// Out-of-spec events.
+    pub anomalies: u64,
+    /// PDUs whose meaning is hidden or not known.
+    pub opaque: u64,
+    /// PDUs by message code.
+    pub messages: Vec<(u32, u64)>,
+}
+
+/// Message codes counted for one protocol; Modbus, the widest, has 256.
+const MESSAGES: usize = 512;
+
+impl Coverage {
+    /// Adds another.
+    pub fn merge(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+        self.decoded += other.decoded;
+        self.duplicates += other.duplicates;
+        self.fragments += other.fragments;
+        self.truncated += other.truncated;
+        self.panics += other.panics;
+        self.forgotten.0 += other.forgotten.0;
+        self.forgotten.1 += other.forgotten.1;
+        other.not_decoded.iter().for_each(|(why, n)| *self.not_decoded.entry(why).or_default() += n);
+        other.limits.iter().for_each(|(which, n)| self.limit(which, *n));
+        self.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
+        for (mine, theirs) in self.protocols.iter_mut().zip(&other.protocols) {
+            mine.pdus += theirs.pdus;
+            mine.bytes += theirs.bytes;
+            mine.skipped_bytes += theirs.skipped_bytes;
+            mine.anomalies += theirs.anomalies;
+            mine.opaque += theirs.opaque;
+            theirs.messages.iter().for_each(|(message, n)| mine.message(*message, *n));
+        }
+    }
+
+    /// Counts a limit that was reached.
+    pub fn limit(&mut self, which: &'static str, times: u64) {
+        if times > 0 {
+            *self.limits.entry(which).or_default() += times;
+        }
+    }
+}
+
+impl ProtocolCoverage {
+    #[inline]
+    fn message(&mut self, message: u32, times: u64) {
+        if let Some(known) = self.messages.iter_mut().find(|known| known.0 == message) {
+            known.1 += times;
+        } else if self.messages.len() < MESSAGES {
+            self.messages.push((message, times));
+        }
+    }
+}
+
+/// What a shard knows beside its connections.
+struct Notes {
+    ledger: Ledger,
+    /// Conversations that another one opened: who opened them.
+    links: HashMap<(Host, Host, &'static str, u64), Host, RandomState>,
+    coverage: Coverage,
+    hasher: RandomState,
+    limits: Limits,
+}
+
+/// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
+pub struct Shard {
+    connections: Connections,
+    flows: Flows,
+    fragments: Fragments,
+    notes: Notes,
+}
+
+/// What a shard has to say at the end.
+#[derive(Debug, Default)]
+pub struct ShardResult {
+    /// Flows, in no order.
+    pub flows: Vec<Flow>,
+    /// Facts.
+    pub ledger: Ledger,
+    /// What happened to frames.
+    pub coverage: Coverage,
+}
+
+impl Shard {
+    /// An empty shard with its part of the limits.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let limits = limits.share(SHARDS);
+        let hasher = RandomState::new();
+        let mut coverage = Coverage::default();
+        coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
+        Self {
+            connections: Connections::new(limits.connections, hasher.clone()),
+            flows: Flows::new(limits.flows, hasher.clone()),
+            fragments: Fragments::default(),
+            notes: Notes {
+                ledger: Ledger::bounded(limits.ledger),
+                links: HashMap::with_hasher(hasher.clone()),
+                coverage,
+                hasher,
+                limits,
+            },
+        }
+    }
+
+    /// Takes a frame that was decoded and belongs to this shard.
+    #[inline]
+    pub fn packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
+        let coverage = &mut self.notes.coverage;
+        coverage.frames += 1;
+        coverage.bytes += u64::from(frame.wire_len);
+        coverage.decoded += 1;
+        coverage.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.wire_len));
+        let at = Evidence { at: frame.at, capture: frame.capture, frame: frame.number };
+        if packet.ip.is_some_and(|ip| ip.fragment.is_some()) {
+            return self.fragment(frame, packet, at);
+        }
+        self.conversation(packet, frame.wire_len, at);
+    }
+
+    /// Counts a frame that could not be decoded.
+    #[cold]
+    pub fn undecoded(&mut self, frame: &Frame<'_>, why: Undecoded) {
+        let coverage = &mut self.notes.coverage;
+        coverage.frames += 1;
+        coverage.bytes += u64::from(frame.wire_len);
+        *coverage.not_decoded.entry(why.reason()).or_default() += 1;
+    }
+
+    /// What was learned. Held segments are given up, and open connections counted as they are.
+    #[must_use]
+    pub fn finish(mut self) -> ShardResult {
+        for connection in self.connections.iter_mut() {
+            close(connection, &mut self.notes);
+            self.flows.add(Flow::of(connection));
+        }
+        let Notes { ledger, mut coverage, .. } = self.notes;
+        coverage.limit("facts", ledger.refused());
+        coverage.limit("services-per-pair", self.flows.folded);
+        let (flows, frames, bytes) = self.flows.forgotten;
+        coverage.limit("flows", flows);
+        coverage.forgotten = (frames, bytes);
+        ShardResult { flows: self.flows.into_flows(), ledger, coverage }
+    }
+
+    /// A fragment counts where it is; the datagram that it completes is read as if it came whole.
+    #[cold]
+    fn fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, at: Evidence) {
+        self.notes.coverage.fragments += 1;
+        match self.fragments.push(frame.at, packet) {
+            Some(datagram) => {
+                let whole = datagram.packet().unwrap_or(*packet);
+                self.conversation(&whole, frame.wire_len, at);
+            }
+            None => self.conversation(packet, frame.wire_len, at),
+        }
+    }
+
+    #[inline]
+    fn conversation(&mut self, packet: &Packet<'_>, wire_len: u32, at: Evidence) {
+        let Self { connections, flows, notes, .. } = self;
+        let (key, sender) = ConnectionKey::of(packet, crate::address::Realm::default());
+        let (connection, evicted) = connections.get_or_insert(key, sender, packet, at);
+        if let Some(connection) = connection
+            && connection.count(sender, packet, wire_len, at)
+        {
+            match packet.upper {
+                Upper::Tcp(tcp) => segment(connection, sender, packet, &tcp, at, notes),
+                Upper::Udp { .. } => datagram(connection, sender, packet, at, notes),
+                Upper::Arp(arp) => notes.arp(&arp, key, at),
+                _ => {}
+            }
+        } else {
+            notes.coverage.duplicates += 1;
+        }
+        if let Some(mut evicted) = evicted {
+            notes.coverage.limit("connections", 1);
+            close(&mut evicted, notes);
+            flows.add(Flow::of(&evicted));
+        }
+    }
+}
+
+/// What a frame becomes: the shard and the packet, or the reason why not.
+///
+/// # Errors
+/// [`Undecoded`] when not even the link layer could be understood.
+#[inline]
+pub fn place<'a>(frame: &Frame<'a>) -> Result<(usize, Packet<'a>), Undecoded> {
+    decode(frame).map(|packet| (shard_of(&packet), packet))
+}
+
+/// A connection with its parts apart, so that its dialog can speak while its book is written.
+struct Ear<'a> {
+    key: ConnectionKey,
+    orientation: &'a mut Orientation,
+    book: &'a mut Book,
+    notes: &'a mut Notes,
+    protocol: usize,
+    sender: Side,
+    at: Evidence,
+}
+
+fn terms(key: &ConnectionKey) -> Terms {
+    let carrier = if key.transport == Transport::Udp { Carrier::Udp } else { Carrier::Tcp };
+    Terms { carrier, ports: [key.a.port, key.b.port] }
+}
+
+#[inline]
+fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: &Tcp, at: Evidence, notes: &mut Notes) {
+    if let Some(flags) = connection.flags.get_mut(sender.index()) {
+        *flags |= tcp.flags;
+    }
+    if tcp.has(Tcp::SYN) {
+        open(connection, sender, tcp, at, notes);
+    }
+    let [order_a, order_b] = &mut connection.order;
+    let (mine, theirs) = if sender == Side::A { (order_a, order_b) } else { (order_b, order_a) };
+    if tcp.has(Tcp::ACK) {
+        theirs.acknowledged(tcp.ack);
+    }
+    let bytes = packet.payload;
+    if bytes.is_empty() && packet.cut == 0 {
+        return;
+    }
+    let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
+    let len = (bytes.len() as u64 + u64::from(packet.cut)) as u32;
+    let terms = terms(&connection.key);
+    let mut ear = Ear {
+        key: connection.key,
+        orientation: &mut connection.orientation,
+        book: &mut connection.book,
+        notes,
+        protocol: 0,
+        sender,
+        at,
+    };
+    if let Some(payload) = connection.payload.get_mut(sender.index()) {
+        *payload += u64::from(len);
+    }
+    if mine.continues(seq, len) {
+        connection.dialog.bytes(terms, sender, bytes, packet.cut, at, &mut ear);
+    } else {
+        let limits = ear.notes.limits.order;
+        let dialog = &mut connection.dialog;
+        mine.segment(seq, bytes, packet.cut, at.at, &limits, &mut |piece| {
+            dialog.piece(terms, sender, piece, at, &mut ear);
+        });
+    }
+}
+
+/// A SYN, or its answer: who asks is known, and the numbers of this side start.
+#[cold]
+fn open(connection: &mut Connection, sender: Side, tcp: &Tcp, at: Evidence, notes: &mut Notes) {
+    let other = connection.order.get(sender.index()).is_some_and(|order| order.is_other(tcp.seq));
+    let was_speaking = connection.payload.iter().any(|bytes| *bytes > 0);
+    if other && was_speaking && !tcp.has(Tcp::ACK) {
+        close(connection, notes);
+        connection.reopened += 1;
+        connection.dialog.restart(&notes.limits.session);
+        connection.order = Default::default();
+    }
+    let started = connection.order.get(sender.index()).is_some_and(crate::stream::Order::started);
+    if (!started || other)
+        && let Some(order) = connection.order.get_mut(sender.index())
+    {
+        order.start(tcp.seq);
+    }
+    connection.note_syn(sender, tcp);
+    connection.last = connection.last.max(at);
+}
+
+#[inline]
+fn datagram(connection: &mut Connection, sender: Side, packet: &Packet<'_>, at: Evidence, notes: &mut Notes) {
+    if let Some(payload) = connection.payload.get_mut(sender.index()) {
+        *payload += packet.payload.len() as u64 + u64::from(packet.cut);
+    }
+    if packet.payload.is_empty() {
+        return;
+    }
+    let terms = terms(&connection.key);
+    let mut ear = Ear {
+        key: connection.key,
+        orientation: &mut connection.orientation,
+        book: &mut connection.book,
+        notes,
+        protocol: 0,
+        sender,
+        at,
+    };
+    connection.dialog.bytes(terms, sender, packet.payload, packet.cut, at, &mut ear);
+}
+
+/// The connection ends, or is counted as if: nothing that was held may be lost.
+fn close(connection: &mut Connection, notes: &mut Notes) {
+    let terms = terms(&connection.key);
+    let at = connection.last;
+    let mut ear = Ear {
+        key: connection.key,
+        orientation: &mut connection.orientation,
+        book: &mut connection.book,
+        notes,
+        protocol: 0,
+        sender: Side::A,
+        at,
+    };
+    let dialog = &mut connection.dialog;
+    for side in [Side::A, Side::B] {
+        if let Some(order) = connection.order.get_mut(side.index()) {
+            order.flush(&mut |piece| dialog.piece(terms, side, piece, at, &mut ear));
+        }
+    }
+    dialog.finish(terms, &mut ear);
+}
+
+impl Listener for Ear<'_> {
+    #[inline]
+    fn sink(&mut self, protocol: usize, sender: Side, at: Evidence) -> &mut dyn Sink {
+        self.protocol = protocol;
+        self.sender = sender;
+        self.at = at;
+        self
+    }
+
+    #[inline]
+    fn direction(&self, sender: Side) -> Direction {
+        if sender == self.orientation.client { Direction::ToServer } else { Direction::ToClient }
+    }
+
+    fn role(&mut self, sender: Side, role: Role) {
+        let client = if role == Role::Client { sender } else { sender.other() };
+        self.orientation.improve(client, Initiator::Seen);
+    }
+
+    #[inline]
+    fn pdu(&mut self, protocol: usize, pdu: &[u8]) {
+        if let (Some(coverage), Some(p)) = (self.notes.coverage.protocols.get_mut(protocol), REGISTRY.get(protocol)) {
+            coverage.pdus += 1;
+            coverage.bytes += pdu.len() as u64;
+            coverage.message(p.message(pdu), 1);
+        }
+    }
+
+    fn skipped(&mut self, protocol: usize, bytes: u64) {
+        if let Some(coverage) = self.notes.coverage.protocols.get_mut(protocol) {
+            coverage.skipped_bytes += bytes;
+        }
+    }
+
+    fn panicked(&mut self, _protocol: usize) {
+        self.notes.coverage.panics += 1;
+    }
+}
+
+impl Sink for Ear<'_> {
+    #[inline]
+    fn observe(&mut self, observation: Observation<'_>) {
+        match observation {
+            Observation::Operation(operation) => {
+                if self.orientation.how != Initiator::Seen {
+                    self.learn_roles(operation.outcome);
+                }
+                self.book.operation(&self.notes.hasher, &operation, self.at);
+            }
+            Observation::Identity(identity) => self.identity(&identity),
+            Observation::Security(security) => self.book.security(&security),
+            Observation::Link(link) => self.link(link),
+            Observation::Anomaly(anomaly) => {
+                self.book.anomaly(&anomaly, self.at);
+                if let Some(coverage) = self.notes.coverage.protocols.get_mut(self.protocol) {
+                    coverage.anomalies += 1;
+                }
+            }
+            Observation::Opaque(_) => {
+                self.book.opaque += 1;
+                if let Some(coverage) = self.notes.coverage.protocols.get_mut(self.protocol) {
+                    coverage.opaque += 1;
+                }
+            }
+        }
+    }
+}
+
+impl Ear<'_> {
+    /// A request tells who asks; a reply tells it too, but its request was not seen.
+    #[cold]
+    fn learn_roles(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Asked => self.orientation.improve(self.sender, Initiator::Seen),
+            // A message that wants no reply may come from either end (cyclic I/O): it tells nothing.
+            Outcome::Told => {}
+            _ => self.orientation.improve(self.sender.other(), Initiator::Inferred),
+        }
+    }
+
+    fn party(&self, party: Party) -> Side {
+        match party {
+            Party::Sender => self.sender,
+            Party::Receiver => self.sender.other(),
+        }
+    }
+
+    fn identity(&mut self, identity: &Identity<'_>) {
+        let host = self.key.host(self.party(identity.party));
+        if host.address.is_group() || host.address.is_unspecified() {
+            return;
+        }
+        let protocol = REGISTRY.get(self.protocol).map_or("", |p| p.info().name);
+        let value = bounded::text(&identity.value, self.notes.limits.session.text);
+        let subject = Subject { host, component: ops::component_text(identity.component) };
+        let key = FactKey { attribute: identity.attribute, value: value.into(), protocol, method: identity.method };
+        let support =
+            Support { count: 1, first: self.at, last: self.at, weight: identity.weight, basis: identity.basis };
+        self.notes.ledger.apply(subject, Fact { key, support });
+    }
+
+    fn link(&mut self, link: Link) {
+        let pair = (self.key.host(Side::A), self.key.host(Side::B), link.protocol, link.key);
+        match link.side {
+            LinkSide::Opens(party) => {
+                let opener = self.key.host(self.party(party));
+                if self.notes.links.len() < self.notes.limits.links || self.notes.links.contains_key(&pair) {
+                    self.notes.links.insert(pair, opener);
+                } else {
+                    self.notes.coverage.limit("links", 1);
+                }
+            }
+            LinkSide::Uses => {
+                if let Some(opener) = self.notes.links.get(&pair) {
+                    let client = if *opener == pair.0 { Side::A } else { Side::B };
+                    *self.orientation = Orientation { client, how: Initiator::Seen };
+                }
+            }
+        }
+    }
+}
+
+impl Notes {
+    /// The sender of an ARP packet has that address at that MAC. A probe (RFC 5227) claims none yet.
+    fn arp(&mut self, arp: &crate::decode::Arp, key: ConnectionKey, at: Evidence) {
+        if arp.sender_ip.is_unspecified() || arp.sender_ip.is_group() || arp.sender_mac.is_zero() {
+            return;
+        }
+        let host = Host { realm: key.realm, address: arp.sender_ip };
+        let key = FactKey {
+            attribute: dissectors::attribute::MAC,
+            value: arp.sender_mac.to_string().into(),
+            protocol: "arp",
+            method: Method::SelfReport,
+        };
+        let support = Support { count: 1, first: at, last: at, weight: Method::SelfReport.weight(), basis: "" };
+        self.ledger.apply(Subject { host, component: None }, Fact { key, support });
+    }
+}
