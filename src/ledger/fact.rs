@@ -123,12 +123,20 @@ impl Ledger {
 
     /// Adds all facts of another ledger.
     pub fn merge(&mut self, other: Self) {
+        self.refused += other.refused;
         for (subject, facts) in other.subjects {
-            let mine = self.subjects.entry(subject).or_default();
-            for (key, support) in facts {
-                merge_fact(mine, key, support);
-            }
+            merge_facts(self.subjects.entry(subject).or_default(), facts);
         }
+    }
+
+    /// A ledger of these subjects, and the number of facts that did not fit.
+    pub(super) fn from_subjects(subjects: impl Iterator<Item = (Subject, Facts)>, refused: u64) -> Self {
+        Self { subjects: subjects.collect(), limits: None, refused }
+    }
+
+    /// Its subjects, by value.
+    pub(super) fn into_subjects(self) -> impl Iterator<Item = (Subject, Facts)> {
+        self.subjects.into_iter()
     }
 
     /// Every subject with its facts, in order.
@@ -140,6 +148,13 @@ impl Ledger {
     #[must_use]
     pub fn get(&self, subject: &Subject) -> Option<&Facts> {
         self.subjects.get(subject)
+    }
+}
+
+/// Adds facts about one subject to others about it.
+pub(super) fn merge_facts(mine: &mut Facts, theirs: Facts) {
+    for (key, support) in theirs {
+        merge_fact(mine, key, support);
     }
 }
 

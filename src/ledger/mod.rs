@@ -2,5 +2,7 @@
 //! ledgers of two workers, two files or two sensors merge in any order to the same ledger.
 
 mod fact;
+mod table;
 
 pub use fact::{Evidence, Fact, FactKey, Facts, Ledger, LedgerLimits, Subject, Support};
+pub use table::Table;

@@ -1,0 +1,162 @@
+//! The command line as types: no behaviour. Help texts are the doc comments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What is on a control network, and does it stay inside its zones?
+///
+/// zonewatch reads what passes a mirror port or lies in a capture file, and never sends a packet. It finds the devices,
+/// who talks to whom with which operations, and what crosses zones outside the declared IEC 62443 conduits.
+#[derive(Debug, Parser)]
+#[command(name = "zonewatch", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read capture files and print what is there
+    ///
+    /// Reads pcap and pcapng, plain, gzip or zstd. Several captures are read in the order of their time, and overlapping
+    /// ones are merged. The result does not depend on the number of workers or the order of the arguments.
+    #[command(after_help = EXIT_CODES)]
+    Analyze(Analyze),
+    /// Why: an asset, an attribute of it, a flow or a finding, down to capture and frame
+    ///
+    /// SUBJECT is an id (A-…, F-…, V-…), a declared name, an IP or MAC address, or an asset with an attribute or component:
+    /// 10.20.2.10/firmware, 10.20.2.10/modbus/17.
+    Explain(Explain),
+    /// Check a zone and conduit declaration
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// What is dissected: carriers, port hints, operations and their classes
+    Protocols(Protocols),
+    /// The main job on a bundled capture and policy
+    ///
+    /// A small plant of two cells, supervision and a DMZ, with an office host that breaks the rules, a scan and an
+    /// engineering download. The capture and its policy are part of the program.
+    Demo(Demo),
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 done, and findings at or above --fail-on; 2 could not do it.";
+
+/// Options of `analyze`.
+#[derive(Debug, Args)]
+pub struct Analyze {
+    /// Capture files, folders of them, or '-' for stdin
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// Zone and conduit declaration: a file, or a folder of *.toml (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Write analysis.json, assets.csv, flows.csv and findings.ndjson there
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+    /// Exit with 1 when a finding is at least so severe
+    #[arg(long, value_enum, value_name = "BAND", default_value_t = FailOn::Never)]
+    pub fail_on: FailOn,
+    /// Public networks that are ours, comma separated: their hosts are not external
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub home_nets: Vec<ipnet::IpNet>,
+    /// Only frames that match this filter, in the language of tcpdump
+    #[arg(long, value_name = "BPF")]
+    pub filter: Option<String>,
+    /// Makers of MAC addresses from this file in the IEEE's CSV format, instead of the bundled registry
+    #[arg(long, value_name = "FILE")]
+    pub oui_file: Option<PathBuf>,
+    /// No progress bar and no notes on stderr; errors are still told
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// What to explain
+    pub subject: String,
+    /// Capture files to read, or one saved analysis.json
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Zone and conduit declaration (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+}
+
+/// The commands on policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Load a declaration and tell every error in it
+    Check(PolicyCheck),
+}
+
+/// Options of `policy check`.
+#[derive(Debug, Args)]
+pub struct PolicyCheck {
+    /// Files, or folders of *.toml
+    #[arg(value_name = "POLICY", required = true)]
+    pub policy: Vec<PathBuf>,
+}
+
+/// Options of `protocols`.
+#[derive(Debug, Args)]
+pub struct Protocols {
+    /// Only this protocol, with all its operations
+    pub protocol: Option<String>,
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<TableOrJson>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Write the capture and the policy there, to try the other commands on them
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+}
+
+/// Output formats of an analysis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// One object, the whole contract
+    Json,
+    /// One object a line: coverage, assets, flows, findings
+    Ndjson,
+    /// The assets; with --out also flows
+    Csv,
+}
+
+/// Output formats of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableOrJson {
+    /// For people
+    Table,
+    /// For machines
+    Json,
+}
+
+/// From which severity on the exit code is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[allow(missing_docs)] // The names are the documentation.
+pub enum FailOn {
+    Low,
+    Medium,
+    High,
+    Critical,
+    Never,
+}

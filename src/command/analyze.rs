@@ -1,0 +1,197 @@
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Done, Failure, Outcome, columns, for_people, note, print, written};
+use crate::analysis::{self, Options};
+use crate::cli::{Analyze, FailOn, Format};
+use crate::output::escape::terminal;
+use crate::output::view::AnalysisView;
+use crate::output::{sheet, text};
+use crate::policy::Policy;
+use crate::source::{Batch, Captures, Filter};
+
+pub(super) fn run(options: &Analyze) -> Outcome {
+    let policy = load_policy(&options.policy)?;
+    let oui = load_oui(options.oui_file.as_deref())?;
+    let filter = options.filter.as_deref().map(Filter::new).transpose()?;
+    let mut captures = open(&options.captures)?;
+    let workers = options.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let settings = Options { workers, policy, oui, home_nets: options.home_nets.clone(), ..Options::default() };
+    let progress = Progress::new(!options.quiet);
+    let mut filter = filter;
+    let fill = |captures: &mut Captures, batch: &mut Batch| {
+        let more = captures.fill(batch);
+        progress.show(captures);
+        if let Some(filter) = &mut filter {
+            filter.apply(batch);
+        }
+        more
+    };
+    let analysis = analysis::run(&mut captures, fill, &settings);
+    progress.finish();
+    let view = analysis.view(&captures)?;
+    if !options.quiet {
+        tell_damage(&view);
+    }
+    if let Some(folder) = &options.out {
+        save(folder, &view)?;
+        if !options.quiet {
+            note(&format!("wrote {}", folder.display()));
+        }
+    }
+    show(&view, options.format)?;
+    Ok(judged(&view, options.fail_on))
+}
+
+/// Opens captures; those that cannot be read are told. Nothing to read at all is a failure.
+pub(super) fn open(paths: &[std::path::PathBuf]) -> Result<Captures, Failure> {
+    let (captures, unreadable) = Captures::open(paths);
+    let fatal = captures.is_empty();
+    for bad in &unreadable {
+        let text = format!("cannot read {}: {}", terminal(&bad.name), bad.error);
+        if fatal || !bad.in_folder { super::error(&text) } else { note(&text) }
+    }
+    if fatal {
+        return Err(Failure(
+            "there is no capture to read\n  hint: give pcap or pcapng files (plain, .gz, .zst), a folder of them, or '-' for stdin"
+                .to_owned(),
+        ));
+    }
+    Ok(captures)
+}
+
+/// Loads a policy; every error in it is told with file, line and column.
+pub(super) fn load_policy(paths: &[std::path::PathBuf]) -> Result<Option<std::sync::Arc<Policy>>, Failure> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let styled = io::stderr().is_terminal();
+    match Policy::load(paths) {
+        Ok(policy) => Ok(Some(std::sync::Arc::new(policy))),
+        Err(diagnostics) => Err(Failure(diagnostics.render(styled).trim_end().to_owned())),
+    }
+}
+
+fn load_oui(path: Option<&Path>) -> Result<crate::inventory::Oui, Failure> {
+    let Some(path) = path else { return Ok(crate::inventory::Oui::bundled()) };
+    let file = File::open(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    crate::inventory::Oui::read(file).map_err(|error| Failure(format!("{}: {error}", path.display())))
+}
+
+/// Prints an analysis in the wanted form.
+pub(super) fn show(view: &AnalysisView, format: Option<Format>) -> Result<(), Failure> {
+    match format.unwrap_or(if for_people() { Format::Table } else { Format::Json }) {
+        Format::Table => print(&text::render(view, columns())),
+        Format::Json => written(json(view, &mut io::stdout().lock())),
+        Format::Ndjson => written(ndjson(view, &mut io::stdout().lock())),
+        Format::Csv => written(sheet::assets(&view.assets, io::stdout().lock()).map_err(io::Error::from)),
+    }
+}
+
+fn json(view: &AnalysisView, out: &mut impl Write) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    serde_json::to_writer_pretty(&mut out, view)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+fn ndjson(view: &AnalysisView, out: &mut impl Write) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    line(&mut out, "coverage", &view.coverage)?;
+    lines(&mut out, "asset", &view.assets)?;
+    lines(&mut out, "flow", &view.flows)?;
+    lines(&mut out, "finding", &view.findings)?;
+    out.flush()
+}
+
+fn lines<T: Serialize>(out: &mut impl Write, kind: &'static str, items: &[T]) -> io::Result<()> {
+    items.iter().try_for_each(|item| line(out, kind, item))
+}
+
+fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, item: &T) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        #[serde(flatten)]
+        item: &'a T,
+    }
+    serde_json::to_writer(&mut *out, &Line { kind, item })?;
+    out.write_all(b"\n")
+}
+
+fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
+    let name = |error: io::Error| Failure(format!("cannot write to {}: {error}", folder.display()));
+    fs::create_dir_all(folder).map_err(name)?;
+    let file = |leaf: &str| File::create(folder.join(leaf)).map_err(name);
+    json(view, &mut file("analysis.json")?).map_err(name)?;
+    sheet::assets(&view.assets, file("assets.csv")?).map_err(|error| name(error.into()))?;
+    sheet::flows(&view.flows, file("flows.csv")?).map_err(|error| name(error.into()))?;
+    let mut findings = BufWriter::new(file("findings.ndjson")?);
+    lines(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)
+}
+
+fn tell_damage(view: &AnalysisView) {
+    for capture in &view.captures {
+        if let Some(damage) = &capture.damage {
+            note(&format!("{} is damaged: {}; what stands before was read", terminal(&capture.name), terminal(damage)));
+        }
+    }
+    if view.coverage.dissector_failures > 0 {
+        note(&format!(
+            "a dissector failed on {} connections, which is a bug: please report it with the capture",
+            view.coverage.dissector_failures
+        ));
+    }
+}
+
+fn judged(view: &AnalysisView, fail_on: FailOn) -> Done {
+    let least = match fail_on {
+        FailOn::Low => 20,
+        FailOn::Medium => 40,
+        FailOn::High => 60,
+        FailOn::Critical => 80,
+        FailOn::Never => return Done::Clean,
+    };
+    if view.findings.iter().any(|finding| finding.severity.score >= least) { Done::Findings } else { Done::Clean }
+}
+
+/// A bar on stderr for work that takes longer than a second, on a terminal only.
+struct Progress {
+    bar: Option<indicatif::ProgressBar>,
+    started: Instant,
+}
+
+impl Progress {
+    fn new(wanted: bool) -> Self {
+        let bar = (wanted && io::stderr().is_terminal()).then(indicatif::ProgressBar::hidden);
+        Self { bar, started: Instant::now() }
+    }
+
+    fn show(&self, captures: &Captures) {
+        let Some(bar) = &self.bar else { return };
+        if bar.is_hidden() && self.started.elapsed() > Duration::from_secs(1) {
+            let template = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+            if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr_with_hz(10));
+        }
+        let (read, total) = captures.progress();
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.set_position(read);
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,28 @@
+use std::fs;
+use std::io::Write;
+
+use super::{Done, Failure, Outcome, analyze, note};
+use crate::analysis::{self, Options};
+use crate::cli::Demo;
+use crate::policy::Policy;
+use crate::source::Captures;
+
+/// The plant of the demo: made by fixtures/make, see fixtures/plant/README.md.
+const CAPTURE: &[u8] = include_bytes!("../../fixtures/plant/capture.pcap");
+const POLICY: &str = include_str!("../../fixtures/plant/plant.toml");
+
+pub(super) fn run(options: &Demo) -> Outcome {
+    if let Some(folder) = &options.save {
+        let name = |error| Failure(format!("cannot write to {}: {error}", folder.display()));
+        fs::create_dir_all(folder).map_err(name)?;
+        fs::File::create(folder.join("plant.pcap")).and_then(|mut file| file.write_all(CAPTURE)).map_err(name)?;
+        fs::File::create(folder.join("plant.toml")).and_then(|mut file| file.write_all(POLICY.as_bytes())).map_err(name)?;
+        note(&format!("wrote plant.pcap and plant.toml to {}", folder.display()));
+    }
+    let policy = Policy::parse("plant.toml", POLICY).map_err(|diagnostics| diagnostics.render(false))?;
+    let mut captures = Captures::memory("plant.pcap", CAPTURE)?;
+    let settings = Options { policy: Some(std::sync::Arc::new(policy)), ..Options::default() };
+    let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &settings);
+    analyze::show(&analysis.view(&captures)?, options.format)?;
+    Ok(Done::Clean)
+}

@@ -1,0 +1,487 @@
+//! The contract with the outside: what `analysis.json`, the API and every other machine-readable output look like.
+//!
+//! Inner types are not `Serialize`; they are converted here, by hand, so that a change inside cannot change what other
+//! people parse. Keys stand in the order of the contract. A change of meaning needs a new [`SCHEMA`].
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The version of everything below.
+pub const SCHEMA: &str = "zonewatch/1";
+
+/// The whole analysis.
+#[derive(Debug, Serialize)]
+pub struct AnalysisView {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// What made it.
+    pub tool: ToolView,
+    /// What was declared; `null` without a policy.
+    pub policy: Option<PolicyView>,
+    /// What was read, ordered by the time of the first frame.
+    pub captures: Vec<CaptureView>,
+    /// What happened to frames.
+    pub coverage: CoverageView,
+    /// Devices, ordered by id.
+    pub assets: Vec<AssetView>,
+    /// Conversations, ordered by id.
+    pub flows: Vec<FlowView>,
+    /// What is not as declared, ordered by id.
+    pub findings: Vec<FindingView>,
+    /// Declared zones, ordered by id.
+    pub zones: Vec<ZoneView>,
+    /// Declared conduits, ordered by id, with their use.
+    pub conduits: Vec<ConduitView>,
+}
+
+/// The program.
+#[derive(Debug, Serialize)]
+pub struct ToolView {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// The policy in force.
+#[derive(Debug, Serialize)]
+pub struct PolicyView {
+    /// Its files as named on the command line.
+    pub files: Vec<String>,
+    /// SHA-256 over them.
+    pub sha256: String,
+    /// The site's id.
+    pub site: String,
+}
+
+/// One capture.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct CaptureView {
+    pub name: String,
+    pub sha256: String,
+    pub format: &'static str,
+    pub compression: &'static str,
+    pub link_types: Vec<u16>,
+    pub frames: u64,
+    pub bytes: u64,
+    pub first: Option<String>,
+    pub last: Option<String>,
+    pub damage: Option<String>,
+}
+
+/// What happened to frames.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct CoverageView {
+    pub frames: u64,
+    pub bytes: u64,
+    pub decoded: u64,
+    pub not_decoded: BTreeMap<&'static str, u64>,
+    pub duplicates: u64,
+    pub fragments: u64,
+    pub truncated: u64,
+    pub protocols: BTreeMap<&'static str, ProtocolCoverageView>,
+    pub limits_hit: BTreeMap<&'static str, u64>,
+    /// Frames of flows that were forgotten at a limit.
+    pub frames_of_no_flow: u64,
+    /// Dissector failures, each of which cost the rest of one connection: bugs.
+    pub dissector_failures: u64,
+}
+
+/// What was read of one protocol.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct ProtocolCoverageView {
+    pub pdus: u64,
+    pub bytes: u64,
+    pub skipped_bytes: u64,
+    pub anomalies: u64,
+    pub opaque: u64,
+    pub messages: BTreeMap<String, u64>,
+}
+
+/// One device.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct AssetView {
+    pub id: String,
+    pub name: String,
+    pub ips: Vec<String>,
+    pub macs: Vec<String>,
+    pub vlans: Vec<u16>,
+    pub realm: String,
+    pub hostnames: Vec<String>,
+    pub vendor: Option<String>,
+    pub product: Option<String>,
+    pub model: Option<String>,
+    pub firmware: Option<String>,
+    pub serial: Option<String>,
+    pub mac_vendor: Option<String>,
+    pub role: RoleView,
+    pub level: Option<LevelView>,
+    pub zone: Option<String>,
+    pub approved: Option<bool>,
+    pub protocols: Vec<SpeaksView>,
+    pub components: Vec<ComponentView>,
+    pub first_seen: String,
+    pub last_seen: String,
+    pub frames_sent: u64,
+    pub bytes_sent: u64,
+    pub facts: Vec<FactView>,
+}
+
+/// What a device is for.
+#[derive(Debug, Serialize)]
+pub struct RoleView {
+    /// The role; `null` when nothing is likely enough.
+    pub value: Option<&'static str>,
+    /// Its probability.
+    pub confidence: f64,
+    /// What else it may be, and why, the likeliest first.
+    pub candidates: Vec<CandidateView>,
+}
+
+/// A role with its reasons.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct CandidateView {
+    pub value: &'static str,
+    pub confidence: f64,
+    pub reasons: Vec<String>,
+}
+
+/// A Purdue level.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct LevelView {
+    pub value: f64,
+    pub source: &'static str,
+}
+
+/// A protocol that a device speaks.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct SpeaksView {
+    pub name: &'static str,
+    pub side: &'static str,
+    pub ports: Vec<u16>,
+}
+
+/// A part of a device.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct ComponentView {
+    pub id: String,
+    pub vendor: Option<String>,
+    pub product: Option<String>,
+    pub model: Option<String>,
+    pub firmware: Option<String>,
+    pub serial: Option<String>,
+    pub role: Option<&'static str>,
+}
+
+/// Something known, and the frames that show it.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct FactView {
+    pub attribute: &'static str,
+    pub value: String,
+    pub component: Option<String>,
+    /// The address that it was learned at, for a device with several.
+    pub address: String,
+    pub protocol: &'static str,
+    pub method: &'static str,
+    pub confidence: f64,
+    pub count: u64,
+    pub first: EvidenceView,
+    pub last: EvidenceView,
+}
+
+/// A frame.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct EvidenceView {
+    pub capture: String,
+    pub frame: u64,
+    pub time: String,
+}
+
+/// A conversation.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct FlowView {
+    pub id: String,
+    pub client: FlowEndView,
+    pub server: FlowServerView,
+    pub transport: String,
+    /// What the payload was found to be; `null` when no dissector knows it.
+    pub protocol: Option<&'static str>,
+    /// The usual service of the port: a name, not a finding.
+    pub service: Option<&'static str>,
+    pub vlans: Vec<u16>,
+    pub initiator: &'static str,
+    pub connections: u64,
+    pub frames_to_server: u64,
+    pub frames_to_client: u64,
+    pub bytes_to_server: u64,
+    pub bytes_to_client: u64,
+    /// Copies that a mirror made, which the counts above leave out.
+    pub copies: CopiesView,
+    pub first_seen: String,
+    pub last_seen: String,
+    pub operations: Vec<OperationView>,
+    pub security: Option<SecurityView>,
+    /// Out-of-spec events by kind.
+    pub anomalies: Vec<AnomalyView>,
+    pub verdict: Option<&'static str>,
+    pub rule: Option<String>,
+    /// Findings that this flow is part of.
+    pub findings: Vec<String>,
+}
+
+/// Mirror copies of a flow's frames.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct CopiesView {
+    pub frames_to_server: u64,
+    pub frames_to_client: u64,
+    pub bytes_to_server: u64,
+    pub bytes_to_client: u64,
+}
+
+/// The asking end of a flow.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct FlowEndView {
+    pub asset: Option<String>,
+    pub ip: Option<String>,
+    pub mac: Option<String>,
+    pub zone: Option<String>,
+}
+
+/// The answering end of a flow.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct FlowServerView {
+    #[serde(flatten)]
+    pub end: FlowEndView,
+    pub port: Option<u16>,
+}
+
+/// What was asked.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct OperationView {
+    pub code: String,
+    pub name: String,
+    pub class: &'static str,
+    pub component: Option<String>,
+    pub objects: Vec<ObjectView>,
+    pub requests: u64,
+    pub answered: u64,
+    pub refused: u64,
+    pub first: String,
+    pub last: String,
+}
+
+/// What it was asked of: a range, or a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)] // The contract says what each is.
+pub enum ObjectView {
+    Range { space: String, from: u64, to: u64 },
+    Name { space: String, name: String },
+}
+
+/// How a conversation is protected.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The contract says what each is.
+pub struct SecurityView {
+    pub mode: Option<&'static str>,
+    pub policy: Option<String>,
+    pub tokens: Vec<&'static str>,
+}
+
+/// Something out of specification.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct AnomalyView {
+    pub what: &'static str,
+    pub count: u64,
+    pub first: EvidenceView,
+}
+
+/// Something that is not as declared.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
+pub struct FindingView {
+    pub id: String,
+    pub schema: &'static str,
+    pub site: String,
+    pub sensor: String,
+    pub kind: &'static str,
+    pub reason: ReasonView,
+    pub verdict: &'static str,
+    pub state: &'static str,
+    pub severity: SeverityView,
+    pub time: SpanView,
+    pub count: u64,
+    pub src: FindingEndView,
+    pub dst: FindingEndView,
+    pub transport: Option<String>,
+    pub port: Option<u16>,
+    pub protocol: Option<&'static str>,
+    pub operation: Option<FindingOperationView>,
+    pub conduit: Option<FindingConduitView>,
+    pub qualifiers: Vec<String>,
+    pub attack: Vec<AttackView>,
+    pub requirements: Vec<RequirementView>,
+    pub what: String,
+    pub why: String,
+    pub do_next: Vec<String>,
+    /// Destinations of a campaign, or contradicting values of a conflict.
+    pub details: Vec<String>,
+    pub samples: Vec<EvidenceView>,
+    pub policy_hash: Option<String>,
+    pub tool_version: &'static str,
+}
+
+/// Why.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct ReasonView {
+    pub code: &'static str,
+    pub name: &'static str,
+}
+
+/// How bad, and the sum that says so.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct SeverityView {
+    pub score: i32,
+    pub band: &'static str,
+    pub terms: Vec<TermView>,
+}
+
+/// One term of the sum.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct TermView {
+    pub term: String,
+    pub points: i32,
+}
+
+/// From when to when.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct SpanView {
+    pub first: String,
+    pub last: String,
+}
+
+/// One end of a finding.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
+pub struct FindingEndView {
+    pub asset: Option<String>,
+    pub zone: Option<String>,
+    pub ip: Option<String>,
+    pub mac: Option<String>,
+    pub role: Option<&'static str>,
+    pub name: Option<String>,
+    pub level: Option<f64>,
+    pub confidence: f64,
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
+pub struct FindingOperationView {
+    pub class: &'static str,
+    pub codes: Vec<CodeView>,
+    pub objects: Vec<ObjectView>,
+    pub outcome: OutcomeView,
+}
+
+/// An operation code with its number of requests.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct CodeView {
+    pub code: String,
+    pub name: String,
+    pub count: u64,
+}
+
+/// What came back.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct OutcomeView {
+    pub answered: u64,
+    pub refused: u64,
+    pub not_answered: u64,
+}
+
+/// The rule that came nearest, and where it failed.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct FindingConduitView {
+    pub id: String,
+    pub stage: Option<&'static str>,
+}
+
+/// An ATT&CK for ICS technique.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct AttackView {
+    pub id: &'static str,
+    pub version: &'static str,
+    pub name: &'static str,
+}
+
+/// A requirement of a standard that this is evidence on.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct RequirementView {
+    pub std: &'static str,
+    pub id: &'static str,
+    pub edition: &'static str,
+}
+
+/// A declared zone.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct ZoneView {
+    pub id: String,
+    pub name: Option<String>,
+    pub parent: Option<String>,
+    pub kind: Option<String>,
+    pub level: Option<f64>,
+    pub safety: bool,
+    pub assets: Vec<String>,
+}
+
+/// A declared conduit, with its use.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct ConduitView {
+    pub id: String,
+    pub name: Option<String>,
+    pub from: Vec<String>,
+    pub to: Vec<String>,
+    pub owner: Option<String>,
+    #[serde(rename = "use")]
+    pub used: UseView,
+}
+
+/// How a conduit was used.
+#[derive(Debug, Default, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct UseView {
+    pub first: Option<String>,
+    pub last: Option<String>,
+    pub sessions: u64,
+    pub operations: u64,
+    pub verdicts: BTreeMap<&'static str, u64>,
+}

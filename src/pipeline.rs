@@ -1,0 +1,148 @@
+//! The topology: frames from a source to the shards, by one worker inline or by several.
+//!
+//! One worker runs in the thread that reads: no frame is copied and no channel is crossed. Several workers all get every
+//! batch, shared and read-only, and each takes the frames of its own shards; that costs each of them the decoding of
+//! all frames, which is a small part, and saves a copy of every frame.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::config::Limits;
+use crate::flow::Flow;
+use crate::flow::key::FlowKey;
+use crate::ledger::{Ledger, Table};
+use crate::policy::Policy;
+use crate::source::Batch;
+use crate::worker::{Coverage, SHARDS, Shard, ShardResult, place};
+
+/// Batches on their way to one worker. Few, since a batch is a quarter of a megabyte and order is kept anyway.
+const QUEUE: usize = 8;
+
+/// What the packets showed: no policy beyond the verdicts, no names, nothing derived.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// Flows, ordered by key.
+    pub flows: Vec<Flow>,
+    /// Facts.
+    pub ledger: Ledger,
+    /// What happened to frames.
+    pub coverage: Coverage,
+}
+
+/// Runs every batch that `fill` gives through the shards. `fill` says `false` when there are no more.
+pub fn run(
+    fill: &mut dyn FnMut(&mut Batch) -> bool,
+    workers: usize,
+    limits: &Limits,
+    policy: Option<&Arc<Policy>>,
+) -> Observed {
+    let workers = workers.clamp(1, SHARDS);
+    let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new(limits, policy.cloned())).collect();
+    if workers == 1 {
+        let mut batch = Batch::default();
+        while fill(&mut batch) {
+            take(&mut shards, 0, 1, &batch);
+        }
+        return gather(shards.into_iter().map(Shard::finish).collect());
+    }
+    gather(share(fill, workers, shards))
+}
+
+/// The frames of one worker's shards: shard `s` belongs to worker `s % workers` and is its `s / workers`th.
+fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
+    for frame in batch.frames() {
+        match place(&frame) {
+            Ok((shard, packet)) if shard % workers == worker => {
+                if let Some(shard) = shards.get_mut(shard / workers) {
+                    shard.packet(&frame, &packet);
+                }
+            }
+            Ok(_) => {}
+            // Whose a frame is that cannot be decoded does not matter, only that one counts it.
+            Err(why) if worker == 0 => {
+                if let Some(shard) = shards.first_mut() {
+                    shard.undecoded(&frame, why);
+                }
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<Shard>) -> Vec<ShardResult> {
+    let mut parts: Vec<Vec<Shard>> = (0..workers).map(|_| Vec::new()).collect();
+    for (index, shard) in shards.into_iter().enumerate() {
+        if let Some(part) = parts.get_mut(index % workers) {
+            part.push(shard);
+        }
+    }
+    // Batches come back when their last reader lets go of them, so that their memory is used again.
+    let (give_back, used): (Sender<Batch>, Receiver<Batch>) = bounded(2 * QUEUE);
+    thread::scope(|scope| {
+        let mut queues = Vec::new();
+        let mut threads = Vec::new();
+        for (worker, mut shards) in parts.into_iter().enumerate() {
+            let (queue, batches) = bounded::<Arc<Batch>>(QUEUE);
+            let give_back = give_back.clone();
+            queues.push(queue);
+            threads.push(scope.spawn(move || {
+                for batch in batches {
+                    take(&mut shards, worker, workers, &batch);
+                    if let Some(batch) = Arc::into_inner(batch) {
+                        // A full return queue only means that the memory is not needed again.
+                        let _ = give_back.try_send(batch);
+                    }
+                }
+                (worker, shards.into_iter().map(Shard::finish).collect::<Vec<_>>())
+            }));
+        }
+        loop {
+            let mut batch = used.try_recv().unwrap_or_default();
+            if !fill(&mut batch) {
+                break;
+            }
+            let batch = Arc::new(batch);
+            for queue in &queues {
+                // A worker that is gone has panicked; joining it below says so.
+                let _ = queue.send(Arc::clone(&batch));
+            }
+        }
+        drop(queues);
+        let mut results: Vec<(usize, ShardResult)> = Vec::new();
+        for thread in threads {
+            match thread.join() {
+                Ok((worker, done)) => {
+                    results.extend(done.into_iter().enumerate().map(|(i, result)| (i * workers + worker, result)));
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results.sort_by_key(|(shard, _)| *shard);
+        results.into_iter().map(|(_, result)| result).collect()
+    })
+}
+
+/// The results of all shards as one, in the order of the shards.
+fn gather(results: Vec<ShardResult>) -> Observed {
+    let table = Table::default();
+    let mut flows: HashMap<FlowKey, Flow, ahash::RandomState> = HashMap::default();
+    let mut coverage = Coverage::default();
+    for result in results {
+        coverage.merge(&result.coverage);
+        table.publish(result.ledger);
+        for flow in result.flows {
+            match flows.entry(flow.key) {
+                std::collections::hash_map::Entry::Occupied(mut known) => known.get_mut().merge(&flow),
+                std::collections::hash_map::Entry::Vacant(slot) => {
+                    slot.insert(flow);
+                }
+            }
+        }
+    }
+    let mut flows: Vec<Flow> = flows.into_values().collect();
+    flows.sort_unstable_by_key(|flow| flow.key);
+    Observed { flows, ledger: table.into_ledger(), coverage }
+}
