@@ -5,23 +5,25 @@
 //! in the same order, with the same limits, and so the result never depends on the number of workers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use ahash::RandomState;
 use dissectors::{
-    Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Outcome, Party, REGISTRY, Role, Sink,
+    Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY, Role, Sink,
 };
 
 use crate::address::Host;
 use crate::bounded;
 use crate::config::Limits;
 use crate::decode::{Fragments, Packet, Tcp, Undecoded, Upper, decode};
-use crate::flow::book::Book;
-use crate::flow::connection::{Connection, ConnectionKey, Orientation, Side};
+use crate::flow::connection::{Connection, ConnectionKey, Orientation, Record, Side};
 use crate::flow::dialog::{Listener, Terms};
+use crate::flow::docket::{self, Case};
 use crate::flow::key::{Initiator, Transport};
 use crate::flow::table::{Connections, Flows};
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support};
+use crate::policy::Policy;
 use crate::source::Frame;
 
 /// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
@@ -134,6 +136,7 @@ struct Notes {
     coverage: Coverage,
     hasher: RandomState,
     limits: Limits,
+    policy: Option<Arc<Policy>>,
 }
 
 /// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
@@ -158,7 +161,7 @@ pub struct ShardResult {
 impl Shard {
     /// An empty shard with its part of the limits.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, policy: Option<Arc<Policy>>) -> Self {
         let limits = limits.share(SHARDS);
         let hasher = RandomState::new();
         let mut coverage = Coverage::default();
@@ -173,6 +176,7 @@ impl Shard {
                 coverage,
                 hasher,
                 limits,
+                policy,
             },
         }
     }
@@ -235,17 +239,18 @@ impl Shard {
         let Self { connections, flows, notes, .. } = self;
         let (key, sender) = ConnectionKey::of(packet, crate::address::Realm::default());
         let (connection, evicted) = connections.get_or_insert(key, sender, packet, at);
-        if let Some(connection) = connection
-            && connection.count(sender, packet, wire_len, at)
-        {
+        if let Some(connection) = connection {
+            let counted = connection.count(sender, packet, wire_len, at);
+            if counted.new_path && !packet.tunnels.is_empty() {
+                notes.tunnels(key.host(sender), packet, at);
+            }
             match packet.upper {
+                _ if counted.copy => notes.coverage.duplicates += 1,
                 Upper::Tcp(tcp) => segment(connection, sender, packet, &tcp, at, notes),
                 Upper::Udp { .. } => datagram(connection, sender, packet, at, notes),
                 Upper::Arp(arp) => notes.arp(&arp, key, at),
                 _ => {}
             }
-        } else {
-            notes.coverage.duplicates += 1;
         }
         if let Some(mut evicted) = evicted {
             notes.coverage.limit("connections", 1);
@@ -264,15 +269,19 @@ pub fn place<'a>(frame: &Frame<'a>) -> Result<(usize, Packet<'a>), Undecoded> {
     decode(frame).map(|packet| (shard_of(&packet), packet))
 }
 
-/// A connection with its parts apart, so that its dialog can speak while its book is written.
+/// Hears what a dialog says, and writes it down.
 struct Ear<'a> {
-    key: ConnectionKey,
-    orientation: &'a mut Orientation,
-    book: &'a mut Book,
+    record: Record<'a>,
     notes: &'a mut Notes,
     protocol: usize,
     sender: Side,
     at: Evidence,
+}
+
+impl<'a> Ear<'a> {
+    fn new(record: Record<'a>, notes: &'a mut Notes, sender: Side, at: Evidence) -> Self {
+        Self { record, notes, protocol: 0, sender, at }
+    }
 }
 
 fn terms(key: &ConnectionKey) -> Terms {
@@ -288,35 +297,26 @@ fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: 
     if tcp.has(Tcp::SYN) {
         open(connection, sender, tcp, at, notes);
     }
-    let [order_a, order_b] = &mut connection.order;
+    let bytes = packet.payload;
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).wrapping_add(packet.cut);
+    if let Some(payload) = connection.payload.get_mut(sender.index()) {
+        *payload += u64::from(len);
+    }
+    let terms = terms(&connection.key);
+    let (dialog, [order_a, order_b], record) = connection.split();
     let (mine, theirs) = if sender == Side::A { (order_a, order_b) } else { (order_b, order_a) };
     if tcp.has(Tcp::ACK) {
         theirs.acknowledged(tcp.ack);
     }
-    let bytes = packet.payload;
-    if bytes.is_empty() && packet.cut == 0 {
+    if len == 0 || dialog.is_settled() {
         return;
     }
     let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
-    let len = (bytes.len() as u64 + u64::from(packet.cut)) as u32;
-    let terms = terms(&connection.key);
-    let mut ear = Ear {
-        key: connection.key,
-        orientation: &mut connection.orientation,
-        book: &mut connection.book,
-        notes,
-        protocol: 0,
-        sender,
-        at,
-    };
-    if let Some(payload) = connection.payload.get_mut(sender.index()) {
-        *payload += u64::from(len);
-    }
+    let mut ear = Ear::new(record, notes, sender, at);
     if mine.continues(seq, len) {
-        connection.dialog.bytes(terms, sender, bytes, packet.cut, at, &mut ear);
+        dialog.bytes(terms, sender, bytes, packet.cut, at, &mut ear);
     } else {
         let limits = ear.notes.limits.order;
-        let dialog = &mut connection.dialog;
         mine.segment(seq, bytes, packet.cut, at.at, &limits, &mut |piece| {
             dialog.piece(terms, sender, piece, at, &mut ear);
         });
@@ -353,38 +353,35 @@ fn datagram(connection: &mut Connection, sender: Side, packet: &Packet<'_>, at: 
         return;
     }
     let terms = terms(&connection.key);
-    let mut ear = Ear {
-        key: connection.key,
-        orientation: &mut connection.orientation,
-        book: &mut connection.book,
-        notes,
-        protocol: 0,
-        sender,
-        at,
-    };
-    connection.dialog.bytes(terms, sender, packet.payload, packet.cut, at, &mut ear);
+    let (dialog, _, record) = connection.split();
+    dialog.bytes(terms, sender, packet.payload, packet.cut, at, &mut Ear::new(record, notes, sender, at));
 }
 
 /// The connection ends, or is counted as if: nothing that was held may be lost.
 fn close(connection: &mut Connection, notes: &mut Notes) {
     let terms = terms(&connection.key);
     let at = connection.last;
-    let mut ear = Ear {
-        key: connection.key,
-        orientation: &mut connection.orientation,
-        book: &mut connection.book,
-        notes,
-        protocol: 0,
-        sender: Side::A,
-        at,
-    };
-    let dialog = &mut connection.dialog;
-    for side in [Side::A, Side::B] {
-        if let Some(order) = connection.order.get_mut(side.index()) {
-            order.flush(&mut |piece| dialog.piece(terms, side, piece, at, &mut ear));
-        }
+    let (dialog, order, record) = connection.split();
+    let mut ear = Ear::new(record, notes, Side::A, at);
+    for (side, order) in [Side::A, Side::B].into_iter().zip(order) {
+        order.flush(&mut |piece| dialog.piece(terms, side, piece, at, &mut ear));
     }
     dialog.finish(terms, &mut ear);
+    if let Some(policy) = &notes.policy {
+        docket::close(connection, policy);
+    }
+}
+
+/// What a judgement is asked with.
+fn case<'a>(
+    policy: &'a Policy,
+    record: &Record<'_>,
+    protocol: usize,
+    sender: Side,
+    at: Evidence,
+) -> Option<Case<'a>> {
+    let protocol = REGISTRY.get(protocol).copied()?;
+    Some(Case { policy, protocol, protection: record.book.protection.clone(), orientation: *record.orientation, sender, at })
 }
 
 impl Listener for Ear<'_> {
@@ -398,12 +395,12 @@ impl Listener for Ear<'_> {
 
     #[inline]
     fn direction(&self, sender: Side) -> Direction {
-        if sender == self.orientation.client { Direction::ToServer } else { Direction::ToClient }
+        if sender == self.record.orientation.client { Direction::ToServer } else { Direction::ToClient }
     }
 
     fn role(&mut self, sender: Side, role: Role) {
         let client = if role == Role::Client { sender } else { sender.other() };
-        self.orientation.improve(client, Initiator::Seen);
+        self.record.orientation.improve(client, Initiator::Seen);
     }
 
     #[inline]
@@ -431,22 +428,27 @@ impl Sink for Ear<'_> {
     fn observe(&mut self, observation: Observation<'_>) {
         match observation {
             Observation::Operation(operation) => {
-                if self.orientation.how != Initiator::Seen {
+                if self.record.orientation.how != Initiator::Seen {
                     self.learn_roles(operation.outcome);
                 }
-                self.book.operation(&self.notes.hasher, &operation, self.at);
+                self.operation(&operation);
             }
             Observation::Identity(identity) => self.identity(&identity),
-            Observation::Security(security) => self.book.security(&security),
+            Observation::Security(security) => {
+                if self.record.book.security(&security) {
+                    self.record.docket.unsettle();
+                }
+            }
             Observation::Link(link) => self.link(link),
             Observation::Anomaly(anomaly) => {
-                self.book.anomaly(&anomaly, self.at);
+                self.record.book.anomaly(&anomaly, self.at);
                 if let Some(coverage) = self.notes.coverage.protocols.get_mut(self.protocol) {
                     coverage.anomalies += 1;
                 }
             }
             Observation::Opaque(_) => {
-                self.book.opaque += 1;
+                self.record.book.opaque += 1;
+                self.hidden();
                 if let Some(coverage) = self.notes.coverage.protocols.get_mut(self.protocol) {
                     coverage.opaque += 1;
                 }
@@ -456,14 +458,39 @@ impl Sink for Ear<'_> {
 }
 
 impl Ear<'_> {
+    #[inline]
+    fn operation(&mut self, operation: &Operation<'_>) {
+        let fingerprint = ops::fingerprint(&self.notes.hasher, operation);
+        if self.record.book.operation(fingerprint, operation, self.at).is_none() {
+            self.notes.coverage.limit("operations-per-flow", 1);
+        }
+        if let Some(policy) = &self.notes.policy
+            && !self.record.docket.known(fingerprint, operation.outcome, self.at)
+            && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
+        {
+            let parties = self.record.parties();
+            self.record.docket.operation(fingerprint, operation, &case, &parties);
+        }
+    }
+
+    /// A message whose meaning is hidden is judged by what is known around it.
+    fn hidden(&mut self) {
+        if let Some(policy) = &self.notes.policy
+            && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
+        {
+            let parties = self.record.parties();
+            self.record.docket.hidden(&case, &parties);
+        }
+    }
+
     /// A request tells who asks; a reply tells it too, but its request was not seen.
     #[cold]
     fn learn_roles(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Asked => self.orientation.improve(self.sender, Initiator::Seen),
+            Outcome::Asked => self.record.orientation.improve(self.sender, Initiator::Seen),
             // A message that wants no reply may come from either end (cyclic I/O): it tells nothing.
             Outcome::Told => {}
-            _ => self.orientation.improve(self.sender.other(), Initiator::Inferred),
+            _ => self.record.orientation.improve(self.sender.other(), Initiator::Inferred),
         }
     }
 
@@ -475,7 +502,7 @@ impl Ear<'_> {
     }
 
     fn identity(&mut self, identity: &Identity<'_>) {
-        let host = self.key.host(self.party(identity.party));
+        let host = self.record.key.host(self.party(identity.party));
         if host.address.is_group() || host.address.is_unspecified() {
             return;
         }
@@ -489,10 +516,10 @@ impl Ear<'_> {
     }
 
     fn link(&mut self, link: Link) {
-        let pair = (self.key.host(Side::A), self.key.host(Side::B), link.protocol, link.key);
+        let pair = (self.record.key.host(Side::A), self.record.key.host(Side::B), link.protocol, link.key);
         match link.side {
             LinkSide::Opens(party) => {
-                let opener = self.key.host(self.party(party));
+                let opener = self.record.key.host(self.party(party));
                 if self.notes.links.len() < self.notes.limits.links || self.notes.links.contains_key(&pair) {
                     self.notes.links.insert(pair, opener);
                 } else {
@@ -502,7 +529,7 @@ impl Ear<'_> {
             LinkSide::Uses => {
                 if let Some(opener) = self.notes.links.get(&pair) {
                     let client = if *opener == pair.0 { Side::A } else { Side::B };
-                    *self.orientation = Orientation { client, how: Initiator::Seen };
+                    *self.record.orientation = Orientation { client, how: Initiator::Seen };
                 }
             }
         }
@@ -516,13 +543,37 @@ impl Notes {
             return;
         }
         let host = Host { realm: key.realm, address: arp.sender_ip };
-        let key = FactKey {
-            attribute: dissectors::attribute::MAC,
-            value: arp.sender_mac.to_string().into(),
-            protocol: "arp",
-            method: Method::SelfReport,
-        };
-        let support = Support { count: 1, first: at, last: at, weight: Method::SelfReport.weight(), basis: "" };
+        self.fact(host, attribute::MAC, arp.sender_mac.to_string(), "arp", Method::SelfReport, at);
+    }
+
+    /// A host's frames came inside others: which.
+    #[cold]
+    fn tunnels(&mut self, host: Host, packet: &Packet<'_>, at: Evidence) {
+        if host.address.is_group() || host.address.is_unspecified() {
+            return;
+        }
+        for tunnel in packet.tunnels.iter() {
+            let ends = match (tunnel.src, tunnel.dst) {
+                (Some(src), Some(dst)) => format!(" {src} -> {dst}"),
+                _ => String::new(),
+            };
+            let key = if tunnel.key == 0 { String::new() } else { format!(" #{}", tunnel.key) };
+            let value = format!("{}{ends}{key}", tunnel.kind.text());
+            self.fact(host, attribute::TUNNEL, value, "ip", Method::Behaviour, at);
+        }
+    }
+
+    fn fact(
+        &mut self,
+        host: Host,
+        attribute: Attribute,
+        value: String,
+        protocol: &'static str,
+        method: Method,
+        at: Evidence,
+    ) {
+        let key = FactKey { attribute, value: value.into(), protocol, method };
+        let support = Support { count: 1, first: at, last: at, weight: method.weight(), basis: "" };
         self.ledger.apply(Subject { host, component: None }, Fact { key, support });
     }
 }

@@ -1,8 +1,8 @@
 use super::book::Book;
-use super::connection::{Connection, PathUse, Side, Traffic};
+use super::connection::{Connection, PathUse, Side, Traffic, is_blocked};
+use super::docket::Docket;
 use super::key::{FlowKey, Initiator};
 use crate::bounded;
-use crate::decode::Tcp;
 use crate::ledger::Evidence;
 
 /// What people mean by "A talks to B": all connections of one client to one service.
@@ -32,6 +32,8 @@ pub struct Flow {
     pub prohibited: bool,
     /// What was asked and said.
     pub book: Book,
+    /// What the policy says of it.
+    pub docket: Docket,
 }
 
 /// One side of a flow.
@@ -94,6 +96,7 @@ impl Flow {
             last: connection.last,
             prohibited: connection.prohibited,
             book: connection.book.clone(),
+            docket: connection.docket.clone(),
         }
     }
 
@@ -111,6 +114,7 @@ impl Flow {
         self.last = self.last.max(other.last);
         self.prohibited |= other.prohibited;
         self.book.merge(&other.book);
+        self.docket.merge(&other.docket);
     }
 
     /// Frames of both sides, mirror copies not counted.
@@ -122,8 +126,7 @@ impl Flow {
     /// Nothing came of it: no answer, a reset, or an ICMP prohibition.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        let reset = self.server.flags & Tcp::RST != 0 && self.server.flags & Tcp::SYN == 0;
-        let silent = self.server.traffic.frames == 0 && self.client.flags & Tcp::SYN != 0 && self.client.payload == 0;
-        (reset && self.server.payload == 0) || silent || (self.prohibited && self.server.payload == 0)
+        let side = |side: &SideView| (side.flags, side.payload);
+        is_blocked(side(&self.client), side(&self.server), self.prohibited)
     }
 }

@@ -2,7 +2,7 @@
 
 use dissectors::{Anomaly, Mode, Operation as Asked, Security, Token};
 
-use super::ops::{Operation, OperationKey, component_text, fingerprint};
+use super::ops::{Operation, OperationKey, component_text};
 use crate::bounded;
 use crate::ledger::Evidence;
 
@@ -41,16 +41,26 @@ pub struct Protection {
 }
 
 impl Protection {
-    fn note(&mut self, security: &Security<'_>) {
-        if let Some(mode) = security.mode {
-            self.mode = Some(self.mode.map_or(mode, |known| known.min(mode)));
-        }
-        if let Some(policy) = security.policy {
+    fn note(&mut self, security: &Security<'_>) -> bool {
+        let mode = match (self.mode, security.mode) {
+            (Some(known), Some(mode)) => Some(known.min(mode)),
+            (known, mode) => known.or(mode),
+        };
+        let mut news = mode != self.mode;
+        self.mode = mode;
+        if let Some(policy) = security.policy
+            && !self.policies.iter().any(|known| **known == *policy)
+        {
             insert(&mut self.policies, policy.into());
+            news = true;
         }
-        if let Some(token) = security.token {
+        if let Some(token) = security.token
+            && !self.tokens.contains(&token)
+        {
             insert(&mut self.tokens, token);
+            news = true;
         }
+        news
     }
 
     fn merge(&mut self, other: &Self) {
@@ -82,10 +92,9 @@ pub const OPERATIONS: usize = 1024;
 const ANOMALIES: usize = 32;
 
 impl Book {
-    /// Counts an operation. Returns its place in `operations`; `None` when the book is full.
+    /// Counts an operation, by its [`super::ops::fingerprint`]. Returns its place in `operations`; `None` when the book is full.
     #[inline]
-    pub fn operation(&mut self, hasher: &ahash::RandomState, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
-        let fingerprint = fingerprint(hasher, asked);
+    pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
         let cache = self.cache.get_or_insert_with(Box::default);
         let slot = (fingerprint >> 60) as usize & 15;
         if let Some(known) = cache.get(slot)
@@ -121,9 +130,9 @@ impl Book {
         Some(place)
     }
 
-    /// Notes how the conversation is protected.
-    pub fn security(&mut self, security: &Security<'_>) {
-        self.protection.note(security);
+    /// Notes how the conversation is protected. Returns whether that was news.
+    pub fn security(&mut self, security: &Security<'_>) -> bool {
+        self.protection.note(security)
     }
 
     /// Counts something out of specification.

@@ -10,6 +10,7 @@ use crate::address::{Address, Host, Mac, Realm};
 use crate::bounded;
 use crate::decode::{Packet, Tcp, Upper, Vlans};
 use crate::flow::book::Book;
+use crate::flow::docket::{Docket, Parties};
 use crate::ledger::Evidence;
 use crate::stream::Order;
 use crate::time::Timestamp;
@@ -190,12 +191,11 @@ impl Path {
         }
     }
 
-    /// The VLAN ids.
+    /// The frame was on its sender's own segment, as far as it tells: its TTL is one that stacks start with (32, 64, 128,
+    /// 255), so no router has handled it.
     #[must_use]
-    pub fn vlans(&self) -> Vlans {
-        let mut vlans = Vlans::default();
-        self.vlans.iter().filter(|id| **id != 0).for_each(|id| vlans.push(*id));
-        vlans
+    pub fn is_own_segment(&self) -> bool {
+        !self.tunnelled && matches!(self.ttl, 0 | 32 | 64 | 128 | 255)
     }
 }
 
@@ -210,6 +210,15 @@ pub struct PathUse {
     pub first: Evidence,
     /// The last of them.
     pub last: Evidence,
+}
+
+/// What counting a packet told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// It is a mirror's copy of one that was counted.
+    pub copy: bool,
+    /// It came by a way that its sender had not used before.
+    pub new_path: bool,
 }
 
 /// Different paths kept for one side of a connection; copies from mirrors and routing changes make more than one.
@@ -262,6 +271,8 @@ pub struct Connection {
     pub dialog: Dialog,
     /// What was asked and said.
     pub book: Book,
+    /// What the policy says of it.
+    pub docket: Docket,
 }
 
 impl Connection {
@@ -283,24 +294,26 @@ impl Connection {
             prohibited: false,
             dialog: Dialog::default(),
             book: Book::default(),
+            docket: Docket::default(),
         }
     }
 
-    /// Counts a packet. Returns `false` for a mirror's copy of one that was counted.
+    /// Counts a packet.
     #[inline]
-    pub fn count(&mut self, sender: Side, packet: &Packet<'_>, wire_len: u32, at: Evidence) -> bool {
-        self.note_path(sender, Path::of(packet), at);
+    pub fn count(&mut self, sender: Side, packet: &Packet<'_>, wire_len: u32, at: Evidence) -> Counted {
+        let new_path = self.note_path(sender, Path::of(packet), at);
         let copy = self.is_copy(sender, packet, at.at);
-        let Some(traffic) = self.traffic.get_mut(sender.index()) else { return true };
-        if copy {
-            traffic.copies += 1;
-            traffic.copied_bytes += u64::from(wire_len);
-            return false;
+        if let Some(traffic) = self.traffic.get_mut(sender.index()) {
+            if copy {
+                traffic.copies += 1;
+                traffic.copied_bytes += u64::from(wire_len);
+            } else {
+                traffic.frames += 1;
+                traffic.bytes += u64::from(wire_len);
+            }
         }
-        traffic.frames += 1;
-        traffic.bytes += u64::from(wire_len);
         self.last = self.last.max(at);
-        true
+        Counted { copy, new_path }
     }
 
     /// The ways of one side's frames.
@@ -320,6 +333,26 @@ impl Connection {
         }
     }
 
+    /// What the docket needs to know of the two sides.
+    #[must_use]
+    pub fn parties(&self) -> Parties {
+        parties(self.key, &self.paths)
+    }
+
+    /// The connection with its parts apart: the dialog speaks while the record is written.
+    pub fn split(&mut self) -> (&mut Dialog, &mut [Order; 2], Record<'_>) {
+        let Self { key, orientation, book, docket, paths, dialog, order, .. } = self;
+        (dialog, order, Record { key: *key, orientation, book, docket, paths })
+    }
+
+    /// Nothing came of it: no answer to a SYN, a reset before any payload, or an ICMP prohibition.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        let client = self.orientation.client.index();
+        let server = self.orientation.client.other().index();
+        is_blocked((self.flags[client], self.payload[client]), (self.flags[server], self.payload[server]), self.prohibited)
+    }
+
     /// The flow that this connection is a part of.
     #[must_use]
     pub fn flow_key(&self) -> FlowKey {
@@ -332,14 +365,17 @@ impl Connection {
         }
     }
 
+    /// Returns whether the path is one that this side had not used before.
     #[inline]
-    fn note_path(&mut self, sender: Side, path: Path, at: Evidence) {
-        let Some(paths) = self.paths.get_mut(sender.index()) else { return };
+    fn note_path(&mut self, sender: Side, path: Path, at: Evidence) -> bool {
+        let Some(paths) = self.paths.get_mut(sender.index()) else { return false };
         let new = || PathUse { path, frames: 0, first: at, last: at };
         if let Some(known) = bounded::entry(paths, PATHS, |known| known.path == path, new) {
             known.frames += 1;
             known.last = at;
+            return known.frames == 1;
         }
+        false
     }
 
     /// The same packet was seen a moment ago: a mirror gave it twice, before and after a router or from two VLANs.
@@ -376,4 +412,37 @@ impl Connection {
         recent.next = recent.next.wrapping_add(1);
         false
     }
+}
+
+/// What is written down of a connection while its payload is read.
+pub struct Record<'a> {
+    /// Its ends.
+    pub key: ConnectionKey,
+    /// Who asks.
+    pub orientation: &'a mut Orientation,
+    /// What was asked and said.
+    pub book: &'a mut Book,
+    /// What the policy says of it.
+    pub docket: &'a mut Docket,
+    paths: &'a [Vec<PathUse>; 2],
+}
+
+impl Record<'_> {
+    /// What the docket needs to know of the two sides.
+    #[must_use]
+    pub fn parties(&self) -> Parties {
+        parties(self.key, self.paths)
+    }
+}
+
+fn parties(key: ConnectionKey, paths: &[Vec<PathUse>; 2]) -> Parties {
+    Parties { key, paths: paths.each_ref().map(|paths| paths.first().map(|used| used.path)) }
+}
+
+/// Whether a TCP conversation came to nothing, from the flags and the bytes of payload that client and server sent.
+pub(super) fn is_blocked(client: (u8, u64), server: (u8, u64), prohibited: bool) -> bool {
+    let opened = client.0 & Tcp::SYN != 0;
+    let silent = opened && server.0 == 0 && client.1 == 0;
+    let reset = server.0 & Tcp::RST != 0 && server.0 & Tcp::SYN == 0;
+    server.1 == 0 && (silent || reset || prohibited)
 }

@@ -3,6 +3,8 @@
 pub mod book;
 pub mod connection;
 pub mod dialog;
+pub mod docket;
+pub mod facts;
 pub mod key;
 pub mod ops;
 mod orient;

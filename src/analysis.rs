@@ -1,0 +1,148 @@
+//! One analysis from end to end: captures through the pipeline, facts to an inventory, judgements to findings.
+
+use std::sync::Arc;
+
+use dissectors::{Class, REGISTRY};
+use ipnet::IpNet;
+
+use crate::address::Realm;
+use crate::config::Limits;
+use crate::flow::key::Transport;
+use crate::flow::{Flow, facts};
+use crate::inventory::{self, Declared, Inventory, Level, Oui, Traffic};
+use crate::pipeline::{self, Observed};
+use crate::policy::{Member, Policy, service_name};
+use crate::source::{Batch, Captures};
+
+/// What an analysis is told.
+pub struct Options {
+    /// Worker threads; the result does not depend on it.
+    pub workers: usize,
+    /// The declaration to judge by.
+    pub policy: Option<Arc<Policy>>,
+    /// Makers of MAC addresses.
+    pub oui: Oui,
+    /// Public networks that are ours.
+    pub home_nets: Vec<IpNet>,
+    /// Limits of the pipeline.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            policy: None,
+            oui: Oui::builtin(),
+            home_nets: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What came out.
+pub struct Analysis {
+    /// What the packets showed.
+    pub observed: Observed,
+    /// The devices.
+    pub inventory: Inventory,
+    /// The declaration that was judged by.
+    pub policy: Option<Arc<Policy>>,
+}
+
+/// Runs captures through the pipeline. `fill` gets each batch from them, so that a caller can filter frames and show
+/// progress.
+pub fn run(
+    captures: &mut Captures,
+    mut fill: impl FnMut(&mut Captures, &mut Batch) -> bool,
+    options: &Options,
+) -> Analysis {
+    let mut observed = pipeline::run(
+        &mut |batch| fill(captures, batch),
+        options.workers,
+        &options.limits,
+        options.policy.as_ref(),
+    );
+    for flow in &observed.flows {
+        facts::note(flow, &mut observed.ledger);
+    }
+    let traffic: Vec<Traffic> = observed.flows.iter().map(traffic).collect();
+    let declared = options.policy.as_deref().map(declared).unwrap_or_default();
+    let zone_level = |host: crate::address::Host| {
+        let policy = options.policy.as_deref()?;
+        let zone = policy.zone(policy.zone_of(&Member::at(host.address)).zone);
+        // The reserved zones are no declaration.
+        zone.at?;
+        zone.level.map(Level)
+    };
+    let inventory = inventory::resolve(&inventory::Input {
+        ledger: &observed.ledger,
+        traffic: &traffic,
+        declared: &declared,
+        home_nets: &options.home_nets,
+        oui: &options.oui,
+        zone_level: &zone_level,
+    });
+    Analysis { observed, inventory, policy: options.policy.clone() }
+}
+
+/// The name of a flow's protocol, if its bytes confirmed one.
+#[must_use]
+pub fn protocol_name(flow: &Flow) -> Option<&'static str> {
+    flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name)
+}
+
+fn traffic(flow: &Flow) -> Traffic {
+    let operations = &flow.book.operations;
+    let classes = |wanted: &dyn Fn(&crate::flow::ops::Operation) -> bool| {
+        operations.iter().filter(|o| wanted(o)).fold(0, |set, o| set | o.key.class.bit())
+    };
+    let mut components: Vec<Box<str>> = operations
+        .iter()
+        .filter(|o| o.tally.answered + o.tally.refused > 0)
+        .filter_map(|o| o.key.component.clone())
+        .collect();
+    components.sort_unstable();
+    components.dedup();
+    let sum = |part: fn(&crate::flow::ops::Tally) -> u64| operations.iter().map(|o| part(&o.tally)).sum();
+    Traffic {
+        protocol: protocol_name(flow),
+        service: service_name(flow.key.transport, flow.key.port),
+        industrial: flow.protocol.is_some(),
+        initiator: flow.initiator,
+        asked: classes(&|o| o.tally.requests > 0),
+        granted: classes(&|o| o.tally.answered > 0 || o.key.class == Class::Io),
+        requests: sum(|t| t.requests),
+        answered: sum(|t| t.answered),
+        refused: sum(|t| t.refused),
+        components,
+        served: !flow.is_blocked() && flow.server.traffic.frames > 0,
+        connections: flow.connections,
+        frames_to_server: flow.client.traffic.frames,
+        frames_to_client: flow.server.traffic.frames,
+        bytes_to_server: flow.client.traffic.bytes,
+        bytes_to_client: flow.server.traffic.bytes,
+        last: flow.last,
+        ..Traffic::new(flow.key.client, flow.key.server, flow.key.transport, flow.key.port, flow.first)
+    }
+}
+
+fn declared(policy: &Policy) -> Vec<Declared> {
+    let asset = |asset: &crate::policy::Asset| Declared {
+        id: asset.id.as_str().into(),
+        name: Some(asset.name.as_str().into()),
+        realm: Realm::default(),
+        addresses: asset.ips.clone(),
+        macs: asset.macs.clone(),
+        role: asset.role.as_deref().map(Into::into),
+        level: asset.level.map(Level),
+        approved: asset.approved,
+    };
+    policy.assets.iter().map(asset).collect()
+}
+
+/// Whether a transport has ports.
+#[must_use]
+pub fn has_ports(transport: Transport) -> bool {
+    matches!(transport, Transport::Tcp | Transport::Udp)
+}

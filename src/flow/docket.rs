@@ -1,0 +1,330 @@
+//! What the policy says of a connection's operations, kept as small as what was asked: each distinct operation on
+//! distinct objects is judged once, and then only counted until the judgement may change.
+
+use std::sync::Arc;
+
+use dissectors::{Class, Object, Operation as Asked, Outcome, Protocol};
+
+use super::book::Protection;
+use super::connection::{Connection, Orientation, Path, Side};
+use super::ops::{Objects, Tally};
+use crate::address::Mac;
+use crate::bounded;
+use crate::ledger::Evidence;
+use crate::policy::{
+    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement, Verdict,
+    bucket,
+};
+use crate::time::Timestamp;
+
+/// The judgements on one connection (or, merged, one flow).
+#[derive(Clone, Debug, Default)]
+pub struct Docket {
+    /// Distinct judgements, in the order of their first message.
+    pub entries: Vec<Entry>,
+    /// What concerns the two sides, found at the first judgement.
+    conversation: Option<Arc<Conversation>>,
+    orientation: Option<Orientation>,
+    cache: Option<Box<[Known; 16]>>,
+}
+
+/// A place in the cache.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    fingerprint: u64,
+    entry: u32,
+    until: Timestamp,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { fingerprint: 0, entry: 0, until: Timestamp::MIN }
+    }
+}
+
+/// A judgement with what it was about.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What was judged.
+    pub judgement: Judgement,
+    /// Which part of the device it was about, coarsely: the same fault has the same bucket.
+    pub bucket: Box<str>,
+    /// The protocol's codes, with their number of messages.
+    pub codes: Vec<(u64, u64)>,
+    /// On what.
+    pub objects: Objects,
+    /// How often, with what outcome.
+    pub tally: Tally,
+    /// The first frames that show it.
+    pub samples: Vec<Evidence>,
+    /// The sides of its conversation, for zones and severity.
+    pub conversation: Arc<Conversation>,
+}
+
+/// What makes two judgements one.
+type EntryKey<'a> = (Verdict, Option<Reason>, Option<Statement>, Option<Stage>, Class, &'a str);
+
+impl Entry {
+    fn key(&self) -> EntryKey<'_> {
+        let Judgement { verdict, reason, statement, stage, class, .. } = self.judgement;
+        (verdict, reason, statement, stage, class, &self.bucket)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.tally.merge(&other.tally);
+        self.objects.merge(&other.objects);
+        for (code, count) in &other.codes {
+            count_code(&mut self.codes, *code, *count);
+        }
+        self.samples.extend_from_slice(&other.samples);
+        self.samples.sort_unstable();
+        self.samples.dedup();
+        self.samples.truncate(SAMPLES);
+    }
+}
+
+/// Frames kept for one judgement.
+pub const SAMPLES: usize = 5;
+/// Distinct judgements kept for one connection and one flow.
+const ENTRIES: usize = 128;
+/// Distinct codes kept for one judgement.
+const CODES: usize = 64;
+
+/// What is judged: an operation, and what is around it.
+pub struct Case<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The protocol that the bytes confirmed.
+    pub protocol: &'static dyn Protocol,
+    /// How the conversation is protected.
+    pub protection: Protection,
+    /// Who asks.
+    pub orientation: Orientation,
+    /// Which side sent this message.
+    pub sender: Side,
+    /// The frame.
+    pub at: Evidence,
+}
+
+/// What a docket needs to know of its connection to place its two sides.
+#[derive(Clone, Copy, Debug)]
+pub struct Parties {
+    /// The ends.
+    pub key: super::connection::ConnectionKey,
+    /// The latest way of each side's frames.
+    pub paths: [Option<Path>; 2],
+}
+
+impl Docket {
+    /// Counts an operation that was judged before and whose judgement still holds. `false`: it has to be judged.
+    #[inline]
+    pub fn known(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence) -> bool {
+        let slot = (fingerprint >> 60) as usize & 15;
+        let Some(known) = self.cache.as_ref().and_then(|cache| cache.get(slot)) else { return false };
+        if known.fingerprint != fingerprint || at.at >= known.until {
+            return false;
+        }
+        let Some(entry) = self.entries.get_mut(known.entry as usize) else { return false };
+        entry.tally.count(outcome, at);
+        true
+    }
+
+    /// What was judged so far no longer holds: the protection of the conversation became known, or who asks.
+    pub fn unsettle(&mut self) {
+        self.cache = None;
+    }
+
+    /// Judges an operation.
+    #[cold]
+    pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, case: &Case<'_>, parties: &Parties) {
+        let code = case.protocol.operation(asked.code).code;
+        let is_reply = matches!(asked.outcome, Outcome::Answered | Outcome::Refused(_));
+        let request = Request {
+            class: Some(asked.class),
+            code: &code,
+            component: asked.component,
+            objects: asked.objects,
+            orphan: is_reply && asked.objects.is_empty(),
+            ..self.request(case, parties)
+        };
+        let about = (asked.code, bucket(&code, asked.component, asked.objects.first()));
+        let entry = self.judge(&request, case, parties, about, asked.objects, asked.outcome);
+        let Some((place, until)) = entry else { return };
+        let cache = self.cache.get_or_insert_with(Box::default);
+        if let (Some(known), Ok(entry)) = (cache.get_mut((fingerprint >> 60) as usize & 15), u32::try_from(place)) {
+            *known = Known { fingerprint, entry, until };
+        }
+    }
+
+    /// Judges a message whose meaning is hidden.
+    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties) {
+        const HIDDEN: u64 = 0x0DEF_ACED;
+        let outcome = if case.sender == case.orientation.client { Outcome::Asked } else { Outcome::Answered };
+        if self.known(HIDDEN, outcome, case.at) {
+            return;
+        }
+        let request = Request { opaque: true, ..self.request(case, parties) };
+        if let Some((place, until)) = self.judge(&request, case, parties, (0, String::new()), &[], outcome)
+            && let Ok(entry) = u32::try_from(place)
+        {
+            let cache = self.cache.get_or_insert_with(Box::default);
+            cache[(HIDDEN >> 60) as usize & 15] = Known { fingerprint: HIDDEN, entry, until };
+        }
+    }
+
+    /// Adds another connection's judgements.
+    pub fn merge(&mut self, other: &Self) {
+        self.cache = None; // Its places are those of one connection.
+        for entry in &other.entries {
+            let new = || Entry { tally: Tally::new(entry.tally.first), ..entry.clone() };
+            if let Some(mine) = bounded::entry(&mut self.entries, ENTRIES, |known| known.key() == entry.key(), new) {
+                mine.merge(entry);
+            }
+        }
+    }
+
+    fn request<'a>(&self, case: &'a Case<'_>, parties: &Parties) -> Request<'a> {
+        let protection = &case.protection;
+        Request {
+            protocol: Some(case.protocol.info().name),
+            security: Seen {
+                mode: protection.mode,
+                policy: protection.policies.last().map(|policy| &**policy),
+                token: protection.tokens.first().copied(),
+                version: None,
+            },
+            path: segment(parties, case.orientation.client),
+            ..Request::at(case.at.at)
+        }
+    }
+
+    fn judge(
+        &mut self,
+        request: &Request<'_>,
+        case: &Case<'_>,
+        parties: &Parties,
+        (code, bucket): (u64, String),
+        objects: &[Object<'_>],
+        outcome: Outcome,
+    ) -> Option<(usize, Timestamp)> {
+        let conversation = self.conversation(case.policy, case.orientation, parties);
+        let judgement = conversation.judge(case.policy, request);
+        self.enter(conversation, judgement, (code, bucket), objects, outcome, case.at)
+    }
+
+    fn enter(
+        &mut self,
+        conversation: Arc<Conversation>,
+        judgement: Judgement,
+        (code, bucket): (u64, String),
+        objects: &[Object<'_>],
+        outcome: Outcome,
+        at: Evidence,
+    ) -> Option<(usize, Timestamp)> {
+        let fresh = Entry {
+            judgement,
+            bucket: bucket.into(),
+            codes: Vec::new(),
+            objects: Objects::default(),
+            tally: Tally::new(at),
+            samples: Vec::new(),
+            conversation,
+        };
+        let place = self.entries.iter().position(|known| known.key() == fresh.key()).unwrap_or(self.entries.len());
+        if place >= ENTRIES {
+            return None;
+        }
+        if place == self.entries.len() {
+            self.entries.push(fresh);
+        }
+        let entry = self.entries.get_mut(place)?;
+        entry.tally.count(outcome, at);
+        count_code(&mut entry.codes, code, 1);
+        if judgement.verdict.is_finding() {
+            objects.iter().for_each(|object| entry.objects.add(object));
+            if entry.samples.len() < SAMPLES {
+                entry.samples.push(at);
+            }
+        }
+        Some((place, judgement.valid_until))
+    }
+
+    fn conversation(&mut self, policy: &Policy, orientation: Orientation, parties: &Parties) -> Arc<Conversation> {
+        if let (Some(known), true) = (&self.conversation, self.orientation == Some(orientation)) {
+            return Arc::clone(known);
+        }
+        let found = Arc::new(conversation(policy, orientation, parties));
+        self.conversation = Some(Arc::clone(&found));
+        self.orientation = Some(orientation);
+        found
+    }
+}
+
+/// Judges a connection of which no operation is known, as a whole, at its first frame. ARP is no conversation.
+pub fn close(connection: &mut Connection, policy: &Policy) {
+    if !connection.docket.entries.is_empty() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
+        return;
+    }
+    let parties = connection.parties();
+    let orientation = connection.orientation;
+    let blocked = connection.is_blocked();
+    let request = Request {
+        protocol: connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place)).map(|p| p.info().name),
+        unidentified: connection.dialog.refuted().is_some(),
+        path: segment(&parties, orientation.client),
+        blocked,
+        ..Request::at(connection.first.at)
+    };
+    let docket = &mut connection.docket;
+    let conversation = docket.conversation(policy, orientation, &parties);
+    let judgement = conversation.judge(policy, &request);
+    docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, connection.first);
+    let answered = connection.traffic[orientation.client.other().index()].frames > 0 && !blocked;
+    if let (Some(entry), true) = (docket.entries.first_mut(), answered) {
+        entry.tally.count(Outcome::Answered, connection.last);
+    }
+}
+
+fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) -> Conversation {
+    let Parties { key, paths } = parties;
+    let client = orientation.client;
+    let member = |side: Side| {
+        let path = paths.get(side.index()).copied().flatten().filter(Path::is_own_segment);
+        let address = key.end(side).address;
+        Member {
+            mac: address.as_mac().or(path.and_then(|path| path.src_mac)),
+            vlan: path.and_then(|path| path.vlans.first().copied()).filter(|id| *id != 0),
+            ..Member::at(address)
+        }
+    };
+    let server = key.end(client.other());
+    let cast = match (server.address.is_group(), server.address.ip(), server.address.as_mac()) {
+        (false, ..) => Cast::Unicast,
+        (true, Some(std::net::IpAddr::V4(v4)), _) if v4.is_broadcast() => Cast::Broadcast,
+        (true, _, Some(Mac::BROADCAST)) => Cast::Broadcast,
+        _ => Cast::Multicast,
+    };
+    policy.conversation(&Ends {
+        client: member(client),
+        server: member(client.other()),
+        transport: key.transport,
+        port: server.port,
+        vlan: paths.iter().flatten().flat_map(|path| path.vlans).find(|id| *id != 0),
+        initiator: orientation.how,
+        cast,
+        seen_in: &[],
+        unapproved: false,
+    })
+}
+
+/// Source and destination MAC of a frame of the client on its own segment: there the destination is the boundary's.
+fn segment(parties: &Parties, client: Side) -> Option<(Mac, Mac)> {
+    let path = parties.paths.get(client.index()).copied().flatten().filter(Path::is_own_segment)?;
+    Some((path.src_mac?, path.dst_mac?))
+}
+
+fn count_code(codes: &mut Vec<(u64, u64)>, code: u64, count: u64) {
+    if let Some(known) = bounded::entry(codes, CODES, |known| known.0 == code, || (code, 0)) {
+        known.1 += count;
+    }
+}

@@ -1,0 +1,318 @@
+//! From what the program knows to what it tells: every field of the contract is filled here, by hand.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use dissectors::{Protocol, REGISTRY};
+
+use super::view::*;
+use crate::address::Host;
+use crate::analysis::{Analysis, has_ports, protocol_name};
+use crate::flow::ops::Objects;
+use crate::flow::{Flow, SideView};
+use crate::id;
+use crate::inventory::{Asset, Known, Part};
+use crate::ledger::Evidence;
+use crate::policy::service_name;
+use crate::source::{CaptureSummary, Captures};
+use crate::time::Timestamp;
+
+impl Analysis {
+    /// The analysis as the outside sees it.
+    ///
+    /// # Errors
+    /// A capture cannot be read once more for its hash.
+    pub fn view(&self, captures: &Captures) -> io::Result<AnalysisView> {
+        let summaries = captures.summaries();
+        let teller = Teller { analysis: self, names: summaries.iter().map(|summary| summary.name.clone()).collect() };
+        let captures = summaries.iter().enumerate().map(|(place, summary)| Ok(capture(summary, captures.sha256(place)?)));
+        let mut flows: Vec<FlowView> = self.observed.flows.iter().map(|flow| teller.flow(flow)).collect();
+        flows.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(AnalysisView {
+            schema: SCHEMA,
+            tool: ToolView { name: "zonewatch", version: VERSION },
+            policy: teller.policy(),
+            captures: captures.collect::<io::Result<_>>()?,
+            coverage: coverage(self),
+            assets: self.inventory.assets.iter().map(|asset| teller.asset(asset)).collect(),
+            flows,
+            findings: teller.findings(),
+            zones: teller.zones(),
+            conduits: teller.conduits(),
+        })
+    }
+}
+
+/// The version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What names need to be told: the inventory for assets, the captures for frames.
+pub(super) struct Teller<'a> {
+    pub(super) analysis: &'a Analysis,
+    names: Vec<String>,
+}
+
+/// The stable id of a flow.
+pub(super) fn flow_id(flow: &Flow) -> String {
+    let key = &flow.key;
+    let realm = key.client.realm.0;
+    let text = format!("{realm}\n{}\n{}\n{}\n{}", key.client.address, key.server.address, key.transport, key.port);
+    format!("F-{}", id::base32(&text, 12))
+}
+
+fn capture(summary: &CaptureSummary, sha256: String) -> CaptureView {
+    CaptureView {
+        name: summary.name.clone(),
+        sha256,
+        format: summary.format.text(),
+        compression: summary.compression.text(),
+        link_types: summary.link_types.iter().map(|link| link.0).collect(),
+        frames: summary.frames,
+        bytes: summary.bytes,
+        first: summary.first.map(|time| time.to_string()),
+        last: summary.last.map(|time| time.to_string()),
+        damage: summary.damage.as_ref().map(|damage| damage.to_string()),
+    }
+}
+
+fn coverage(analysis: &Analysis) -> CoverageView {
+    let coverage = &analysis.observed.coverage;
+    let protocol = |(protocol, of): (&&dyn Protocol, &crate::worker::ProtocolCoverage)| {
+        let mut messages = BTreeMap::new();
+        for (message, count) in &of.messages {
+            *messages.entry(protocol.message_text(*message)).or_default() += count;
+        }
+        let view = ProtocolCoverageView {
+            pdus: of.pdus,
+            bytes: of.bytes,
+            skipped_bytes: of.skipped_bytes,
+            anomalies: of.anomalies,
+            opaque: of.opaque,
+            messages,
+        };
+        (of.pdus > 0).then(|| (protocol.info().name, view))
+    };
+    CoverageView {
+        frames: coverage.frames,
+        bytes: coverage.bytes,
+        decoded: coverage.decoded,
+        not_decoded: coverage.not_decoded.clone(),
+        duplicates: coverage.duplicates,
+        fragments: coverage.fragments,
+        truncated: coverage.truncated,
+        protocols: REGISTRY.iter().zip(&coverage.protocols).filter_map(protocol).collect(),
+        limits_hit: coverage.limits.clone(),
+        frames_of_no_flow: coverage.forgotten.0,
+        dissector_failures: coverage.panics,
+    }
+}
+
+impl Teller<'_> {
+    fn policy(&self) -> Option<PolicyView> {
+        let policy = self.analysis.policy.as_deref()?;
+        Some(PolicyView {
+            files: policy.files().map(str::to_owned).collect(),
+            sha256: policy.sha256.clone(),
+            site: policy.site.clone(),
+        })
+    }
+
+    pub(super) fn evidence(&self, evidence: Evidence) -> EvidenceView {
+        EvidenceView {
+            capture: self.names.get(usize::from(evidence.capture)).cloned().unwrap_or_default(),
+            frame: evidence.frame,
+            time: evidence.at.to_string(),
+        }
+    }
+
+    fn asset(&self, asset: &Asset) -> AssetView {
+        let text = |known: &Option<Known>| known.as_ref().map(|known| known.value.to_string());
+        let identity = &asset.identity;
+        AssetView {
+            id: asset.id.to_string(),
+            name: asset.name.to_string(),
+            ips: asset.ips.iter().map(ToString::to_string).collect(),
+            macs: asset.macs.iter().map(ToString::to_string).collect(),
+            vlans: asset.vlans.clone(),
+            realm: asset.realm.0.to_string(),
+            hostnames: asset.hostnames.iter().map(ToString::to_string).collect(),
+            vendor: text(&identity.vendor),
+            product: text(&identity.product),
+            model: text(&identity.model),
+            firmware: text(&identity.firmware),
+            serial: text(&identity.serial),
+            mac_vendor: asset.mac_vendor.as_ref().map(ToString::to_string),
+            role: RoleView {
+                value: asset.role.value,
+                confidence: share(asset.role.confidence),
+                candidates: asset
+                    .role
+                    .candidates
+                    .iter()
+                    .map(|candidate| CandidateView {
+                        value: candidate.role,
+                        confidence: share(candidate.confidence),
+                        reasons: candidate.reasons.clone(),
+                    })
+                    .collect(),
+            },
+            level: asset.level.map(|level| LevelView { value: tenths(level.value.0), source: level.source.text() }),
+            zone: self.zone_of_asset(asset),
+            approved: self.analysis.policy.as_ref().map(|_| asset.approved),
+            protocols: asset
+                .protocols
+                .iter()
+                .map(|speaks| SpeaksView { name: speaks.name, side: speaks.side.text(), ports: speaks.ports.clone() })
+                .collect(),
+            components: asset.components.iter().map(component).collect(),
+            first_seen: asset.first.at.to_string(),
+            last_seen: asset.last.at.to_string(),
+            frames_sent: asset.frames_sent,
+            bytes_sent: asset.bytes_sent,
+            facts: asset
+                .facts
+                .iter()
+                .map(|fact| FactView {
+                    attribute: fact.attribute.0,
+                    value: fact.known.value.to_string(),
+                    component: fact.component.as_ref().map(ToString::to_string),
+                    address: fact.host.address.to_string(),
+                    protocol: fact.known.protocol,
+                    method: fact.known.method.text(),
+                    confidence: share(fact.known.support.weight),
+                    count: fact.known.support.count,
+                    first: self.evidence(fact.known.support.first),
+                    last: self.evidence(fact.known.support.last),
+                })
+                .collect(),
+        }
+    }
+
+    fn flow(&self, flow: &Flow) -> FlowView {
+        let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
+        let mut vlans: Vec<u16> =
+            [&flow.client, &flow.server].into_iter().flat_map(|side| &side.paths).flat_map(|used| used.path.vlans).collect();
+        vlans.retain(|id| *id != 0);
+        vlans.sort_unstable();
+        vlans.dedup();
+        let (client, server) = (&flow.client.traffic, &flow.server.traffic);
+        let judged = self.judged(flow);
+        FlowView {
+            id: flow_id(flow),
+            client: self.end(flow.key.client, &flow.client),
+            server: FlowServerView {
+                end: self.end(flow.key.server, &flow.server),
+                port: has_ports(flow.key.transport).then_some(flow.key.port),
+            },
+            transport: flow.key.transport.to_string(),
+            protocol: protocol_name(flow),
+            service: service_name(flow.key.transport, flow.key.port),
+            vlans,
+            initiator: flow.initiator.text(),
+            connections: flow.connections,
+            frames_to_server: client.frames,
+            frames_to_client: server.frames,
+            bytes_to_server: client.bytes,
+            bytes_to_client: server.bytes,
+            copies: CopiesView {
+                frames_to_server: client.copies,
+                frames_to_client: server.copies,
+                bytes_to_server: client.copied_bytes,
+                bytes_to_client: server.copied_bytes,
+            },
+            first_seen: flow.first.at.to_string(),
+            last_seen: flow.last.at.to_string(),
+            operations: protocol.map(|protocol| operations(protocol, flow)).unwrap_or_default(),
+            security: security(flow),
+            anomalies: flow
+                .book
+                .anomalies
+                .iter()
+                .map(|(what, count, first)| AnomalyView { what, count: *count, first: self.evidence(*first) })
+                .collect(),
+            verdict: judged.as_ref().map(|judged| judged.verdict),
+            rule: judged.as_ref().and_then(|judged| judged.rule.clone()),
+            findings: judged.map(|judged| judged.findings).unwrap_or_default(),
+        }
+    }
+
+    fn end(&self, host: Host, side: &SideView) -> FlowEndView {
+        let asset = self.analysis.inventory.at(host);
+        // The MAC of the asset's own; of a host behind a router there is none to tell.
+        let mac = host.address.as_mac().or_else(|| {
+            let own = |mac| asset.is_some_and(|asset| asset.macs.contains(&mac));
+            side.paths.iter().filter_map(|used| used.path.src_mac).find(|mac| own(*mac))
+        });
+        FlowEndView {
+            asset: asset.map(|asset| asset.id.to_string()),
+            ip: host.address.ip().map(|ip| ip.to_string()),
+            mac: mac.map(|mac| mac.to_string()),
+            zone: self.zone_of_host(host),
+        }
+    }
+}
+
+fn component(part: &Part) -> ComponentView {
+    let text = |known: &Option<Known>| known.as_ref().map(|known| known.value.to_string());
+    ComponentView {
+        id: part.id.to_string(),
+        vendor: text(&part.identity.vendor),
+        product: text(&part.identity.product),
+        model: text(&part.identity.model),
+        firmware: text(&part.identity.firmware),
+        serial: text(&part.identity.serial),
+        role: part.role,
+    }
+}
+
+fn operations(protocol: &dyn Protocol, flow: &Flow) -> Vec<OperationView> {
+    let mut operations: Vec<_> = flow.book.operations.iter().collect();
+    operations.sort_by(|a, b| a.key.cmp(&b.key));
+    let view = |operation: &crate::flow::ops::Operation| {
+        let name = protocol.operation(operation.key.code);
+        OperationView {
+            code: name.code,
+            name: name.name.into_owned(),
+            class: operation.key.class.text(),
+            component: operation.key.component.as_ref().map(ToString::to_string),
+            objects: objects(&operation.objects),
+            requests: operation.tally.requests,
+            answered: operation.tally.answered,
+            refused: operation.tally.refused,
+            first: operation.tally.first.at.to_string(),
+            last: operation.tally.last.at.to_string(),
+        }
+    };
+    operations.into_iter().map(view).collect()
+}
+
+/// Ranges, then names.
+pub(super) fn objects(objects: &Objects) -> Vec<ObjectView> {
+    let ranges = objects.ranges().map(|(space, from, to)| ObjectView::Range { space: space.to_owned(), from, to });
+    let names = objects.names().map(|(space, name)| ObjectView::Name { space: space.to_owned(), name: name.to_owned() });
+    ranges.chain(names).collect()
+}
+
+fn security(flow: &Flow) -> Option<SecurityView> {
+    let protection = &flow.book.protection;
+    (!protection.is_unknown()).then(|| SecurityView {
+        mode: protection.mode.map(dissectors::Mode::text),
+        policy: (!protection.policies.is_empty()).then(|| protection.policies.join(" ")),
+        tokens: protection.tokens.iter().map(|token| token.text()).collect(),
+    })
+}
+
+/// Per cent as a share of one.
+pub(super) fn share(per_cent: u8) -> f64 {
+    f64::from(per_cent) / 100.0
+}
+
+/// Tenths as a number: 35 is 3.5.
+pub(super) fn tenths(tenths: u8) -> f64 {
+    f64::from(tenths) / 10.0
+}
+
+/// A time as text.
+pub(super) fn time(time: Timestamp) -> String {
+    time.to_string()
+}
