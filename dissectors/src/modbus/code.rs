@@ -83,8 +83,13 @@ impl OperationCode {
     }
 
     /// The class of the operation. What no table lists is unknown, never a read.
+    #[inline]
     pub(super) fn class(self) -> Class {
-        TABLES.entry(self).map_or(Class::Unknown, |entry| entry.class)
+        let tables = &*TABLES;
+        match self.0 & Self::HAS_SUB {
+            0 => tables.classes.get(usize::from(self.function().0)).copied().unwrap_or(Class::Unknown),
+            _ => tables.entry(self).map_or(Class::Unknown, |entry| entry.class),
+        }
     }
 
     fn text(self) -> String {
@@ -140,6 +145,8 @@ struct Tables {
     rows: Vec<(OperationCode, Entry)>,
     /// Position in `rows` by function, for those without a sub-function.
     functions: [Option<u16>; 256],
+    /// Class by function, for those without a sub-function: what every PDU asks for.
+    classes: [Class; 256],
     exceptions: Vec<u8>,
 }
 
@@ -156,7 +163,7 @@ impl Tables {
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     let mut rows = Vec::new();
-    let mut functions = [None; 256];
+    let (mut functions, mut classes) = ([None; 256], [Class::Unknown; 256]);
     let number = |text: &str| table::number(text).and_then(|n| u8::try_from(n).ok());
     for record in table::records(include_str!("ops_modbus.csv")) {
         let [function, sub, name, class, ..] = record.as_slice() else { continue };
@@ -172,8 +179,8 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             100 => 110,
             _ => function,
         };
-        for slot in functions.iter_mut().take(usize::from(last) + 1).skip(function.into()) {
-            *slot = u16::try_from(rows.len()).ok();
+        for (row, class) in functions.iter_mut().zip(&mut classes).take(usize::from(last) + 1).skip(function.into()) {
+            (*row, *class) = (u16::try_from(rows.len()).ok(), entry.class);
         }
         rows.push((OperationCode::plain(FunctionCode(function)), entry));
     }
@@ -186,7 +193,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     }
     let exceptions =
         table::records(include_str!("modbus_exceptions.csv")).filter_map(|record| number(record.first()?)).collect();
-    Tables { rows, functions, exceptions }
+    Tables { rows, functions, classes, exceptions }
 });
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub use rtu::ModbusRtu;
 
 use code::FunctionCode;
 use session::ModbusSession;
-use wire::{Length, Shape};
+use wire::{Length, Mbap, Shape};
 
 use crate::{Carrier, Framing, Info, Limits, OperationName, Probe, Protocol, Reader, Role, Session};
 
@@ -100,7 +100,7 @@ impl Protocol for Modbus {
     }
 
     fn session(&self, limits: &Limits) -> Box<dyn Session> {
-        Box::new(ModbusSession::new(wire::tcp, limits))
+        Box::new(ModbusSession::<Mbap>::new(limits))
     }
 
     fn message(&self, pdu: &[u8]) -> u32 {

@@ -18,19 +18,40 @@ pub(super) struct Request {
     pub(super) expect: Expect,
 }
 
-/// The objects of a request: no more than two ranges of a table, or file records.
+/// The objects of a request: no more than two ranges of a table, or file records. Small, since every request is kept.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     spans: [Option<Span>; 2],
-    files: Vec<FileRecord>,
+    files: Option<Box<[FileRecord]>>,
 }
 
 /// Addresses of one table, both inclusive, as the protocol counts them: from 0.
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    space: &'static str,
+    table: Table,
     from: u16,
     to: u16,
+}
+
+/// The four tables of the data model. Section 4.3.
+#[derive(Clone, Copy, Debug)]
+enum Table {
+    Coil,
+    Discrete,
+    Holding,
+    Input,
+}
+
+impl Table {
+    #[inline]
+    fn space(self) -> &'static str {
+        match self {
+            Self::Coil => "coil",
+            Self::Discrete => "discrete",
+            Self::Holding => "holding",
+            Self::Input => "input",
+        }
+    }
 }
 
 /// Records of one file, written `file:record+count`. A record is one 16-bit register.
@@ -45,13 +66,12 @@ impl Objects {
     /// Calls `f` with the objects as observations carry them.
     #[inline]
     pub(super) fn with(&self, f: impl FnOnce(&[Object<'_>])) {
-        match self.spans {
-            [None, _] if self.files.is_empty() => f(&[]),
-            [Some(only), None] => f(&[only.object()]),
-            [Some(first), Some(second)] => f(&[first.object(), second.object()]),
-            [None, _] => {
-                let names: Vec<String> =
-                    self.files.iter().map(|r| format!("{}:{}+{}", r.file, r.record, r.count)).collect();
+        match (self.spans, &self.files) {
+            ([Some(only), None], _) => f(&[only.object()]),
+            ([Some(first), Some(second)], _) => f(&[first.object(), second.object()]),
+            ([None, _], None) => f(&[]),
+            ([None, _], Some(files)) => {
+                let names: Vec<String> = files.iter().map(|r| format!("{}:{}+{}", r.file, r.record, r.count)).collect();
                 let objects: Vec<Object<'_>> =
                     names.iter().map(|name| Object { space: "file", item: Item::Name(name) }).collect();
                 f(&objects);
@@ -64,23 +84,23 @@ impl Span {
     /// `quantity` addresses from `from` on, which was read at `at`: none when the quantity is 0, those that exist when it
     /// goes past the last.
     #[inline]
-    fn new(space: &'static str, from: u16, quantity: u16, at: usize, notes: &mut Notes<'_>) -> Option<Self> {
+    fn new(table: Table, from: u16, quantity: u16, at: usize, notes: &mut Notes<'_>) -> Option<Self> {
         let to = from.checked_add(quantity.checked_sub(1)?);
         notes.expect(to.is_some(), "range goes past address 65535", at);
-        Some(Self { space, from, to: to.unwrap_or(u16::MAX) })
+        Some(Self { table, from, to: to.unwrap_or(u16::MAX) })
     }
 
     /// One address.
     #[inline]
-    fn one(space: &'static str, r: &mut Reader<'_>) -> Result<Option<Self>, ParseError> {
+    fn one(table: Table, r: &mut Reader<'_>) -> Result<Option<Self>, ParseError> {
         let address = r.be16("address")?;
-        Ok(Some(Self { space, from: address, to: address }))
+        Ok(Some(Self { table, from: address, to: address }))
     }
 
     /// A starting address and a quantity of 1 to `most`.
     #[inline]
     fn range(
-        space: &'static str,
+        table: Table,
         most: u16,
         r: &mut Reader<'_>,
         notes: &mut Notes<'_>,
@@ -88,45 +108,54 @@ impl Span {
         let (at, from) = (r.at(), r.be16("starting address")?);
         let (quantity_at, quantity) = (r.at(), r.be16("quantity")?);
         notes.expect((1..=most).contains(&quantity), "quantity is out of range", quantity_at);
-        Ok((Self::new(space, from, quantity, at, notes), quantity))
+        Ok((Self::new(table, from, quantity, at, notes), quantity))
     }
 
     #[inline]
     fn object(self) -> Object<'static> {
-        Object { space: self.space, item: Item::Range(self.from.into(), self.to.into()) }
+        Object { space: self.table.space(), item: Item::Range(self.from.into(), self.to.into()) }
     }
 }
 
-/// What the data of a positive reply must start with.
+/// What a positive reply must start with, after its function code.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Expect {
     /// No reply is sent at all.
     Silence,
-    /// The first `len` of these bytes.
-    Bytes { bytes: [u8; 6], len: u8 },
+    /// The request does not tell.
+    Anything,
+    /// This byte: a byte count, an MEI type.
+    First(u8),
+    /// The first bytes of the request.
+    Echo2([u8; 2]),
+    /// The first bytes of the request.
+    Echo4([u8; 4]),
+    /// The first bytes of the request.
+    Echo6([u8; 6]),
 }
 
 impl Expect {
-    const ANYTHING: Self = Self::Bytes { bytes: [0; 6], len: 0 };
+    // A request that ends early can demand no more than it shows.
 
-    /// The first `len` bytes of the request itself, at most 6.
     #[inline]
-    fn echo(data: Reader<'_>, len: u8) -> Self {
-        let mut bytes = [0; 6];
-        for (to, from) in bytes.iter_mut().zip(data.rest()) {
-            *to = *from;
-        }
-        // A request that ends early (the capture cut it off) can demand no more than it shows.
-        Self::Bytes { bytes, len: len.min(u8::try_from(data.rest().len()).unwrap_or(u8::MAX)) }
+    fn echo2(data: Reader<'_>) -> Self {
+        data.rest().first_chunk().map_or(Self::Anything, |bytes| Self::Echo2(*bytes))
     }
 
-    /// A byte count.
+    #[inline]
+    fn echo4(data: Reader<'_>) -> Self {
+        data.rest().first_chunk().map_or(Self::Anything, |bytes| Self::Echo4(*bytes))
+    }
+
+    #[inline]
+    fn echo6(data: Reader<'_>) -> Self {
+        data.rest().first_chunk().map_or(Self::Anything, |bytes| Self::Echo6(*bytes))
+    }
+
+    /// A byte count; one that no byte can say was asked for out of specification.
+    #[inline]
     fn count(bytes: u16) -> Self {
-        match u8::try_from(bytes) {
-            Ok(count) => Self::Bytes { bytes: [count, 0, 0, 0, 0, 0], len: 1 },
-            // No byte count can say so much: the quantity was out of specification.
-            Err(_) => Self::ANYTHING,
-        }
+        u8::try_from(bytes).map_or(Self::Anything, Self::First)
     }
 
     /// Whether a positive reply with this data answers the request; missing bytes are given the benefit of the doubt.
@@ -134,7 +163,11 @@ impl Expect {
     pub(super) fn fits(&self, data: &[u8]) -> bool {
         match self {
             Self::Silence => false,
-            Self::Bytes { bytes, len } => bytes.iter().zip(data).take((*len).into()).all(|(want, got)| want == got),
+            Self::Anything => true,
+            Self::First(want) => data.first().is_none_or(|got| got == want),
+            Self::Echo2(want) => data.first_chunk().is_none_or(|got| got == want),
+            Self::Echo4(want) => data.first_chunk().is_none_or(|got| got == want),
+            Self::Echo6(want) => data.first_chunk().is_none_or(|got| got == want),
         }
     }
 }
@@ -144,7 +177,7 @@ impl Request {
     #[inline]
     pub(super) fn read(adu: &Adu<'_>, notes: &mut Notes<'_>) -> Self {
         let code = OperationCode::plain(adu.function);
-        let mut request = Self { code, objects: Objects::default(), expect: Expect::ANYTHING };
+        let mut request = Self { code, objects: Objects::default(), expect: Expect::Anything };
         if let Err(error) = request.fill(adu.function, adu.data, notes) {
             notes.short(error);
         }
@@ -157,24 +190,25 @@ impl Request {
         let [first, second] = &mut self.objects.spans;
         match function {
             FunctionCode::READ_COILS | FunctionCode::READ_DISCRETE_INPUTS => {
-                let space = if function == FunctionCode::READ_COILS { "coil" } else { "discrete" };
-                let (span, quantity) = Span::range(space, 2000, &mut r, notes)?;
+                let table = if function == FunctionCode::READ_COILS { Table::Coil } else { Table::Discrete };
+                let (span, quantity) = Span::range(table, 2000, &mut r, notes)?;
                 (*first, self.expect) = (span, Expect::count(quantity.div_ceil(8)));
             }
             FunctionCode::READ_HOLDING_REGISTERS | FunctionCode::READ_INPUT_REGISTERS => {
-                let space = if function == FunctionCode::READ_HOLDING_REGISTERS { "holding" } else { "input" };
-                let (span, quantity) = Span::range(space, 125, &mut r, notes)?;
+                let table =
+                    if function == FunctionCode::READ_HOLDING_REGISTERS { Table::Holding } else { Table::Input };
+                let (span, quantity) = Span::range(table, 125, &mut r, notes)?;
                 (*first, self.expect) = (span, Expect::count(quantity.saturating_mul(2)));
             }
             FunctionCode::WRITE_SINGLE_COIL => {
-                self.expect = Expect::echo(data, 4);
-                *first = Span::one("coil", &mut r)?;
+                self.expect = Expect::echo4(data);
+                *first = Span::one(Table::Coil, &mut r)?;
                 let (at, value) = (r.at(), r.be16("output value")?);
                 notes.expect(matches!(value, 0 | 0xff00), "coil value is neither 0x0000 nor 0xFF00", at);
             }
             FunctionCode::WRITE_SINGLE_REGISTER => {
-                self.expect = Expect::echo(data, 4);
-                *first = Span::one("holding", &mut r)?;
+                self.expect = Expect::echo4(data);
+                *first = Span::one(Table::Holding, &mut r)?;
                 r.be16("register value")?;
             }
             FunctionCode::READ_EXCEPTION_STATUS
@@ -185,44 +219,48 @@ impl Request {
                 let sub = r.be16("sub-function")?;
                 self.code = OperationCode::sub(function, sub);
                 // "No response is returned" (section 6.8.1): the server goes mute.
-                self.expect = if sub == FORCE_LISTEN_ONLY { Expect::Silence } else { Expect::echo(data, 2) };
+                self.expect = if sub == FORCE_LISTEN_ONLY { Expect::Silence } else { Expect::echo2(data) };
                 return diagnostic_data(sub, r, notes);
             }
             FunctionCode::WRITE_MULTIPLE_COILS => {
-                self.expect = Expect::echo(data, 4);
-                let (span, quantity) = Span::range("coil", 1968, &mut r, notes)?;
+                self.expect = Expect::echo4(data);
+                let (span, quantity) = Span::range(Table::Coil, 1968, &mut r, notes)?;
                 *first = span;
                 let bytes = quantity.div_ceil(8);
                 written(bytes, "byte count does not match the quantity of coils", &mut r, notes)?;
             }
             FunctionCode::WRITE_MULTIPLE_REGISTERS => {
-                self.expect = Expect::echo(data, 4);
-                let (span, quantity) = Span::range("holding", 123, &mut r, notes)?;
+                self.expect = Expect::echo4(data);
+                let (span, quantity) = Span::range(Table::Holding, 123, &mut r, notes)?;
                 *first = span;
                 written(quantity.saturating_mul(2), "byte count is not 2 x quantity", &mut r, notes)?;
             }
-            FunctionCode::READ_FILE_RECORD => file_records(&mut self.objects.files, 0x07..=0xf5, false, &mut r, notes)?,
-            FunctionCode::WRITE_FILE_RECORD => file_records(&mut self.objects.files, 0x09..=0xfb, true, &mut r, notes)?,
+            FunctionCode::READ_FILE_RECORD | FunctionCode::WRITE_FILE_RECORD => {
+                let mut files = Vec::new();
+                let read = file_records(&mut files, function == FunctionCode::WRITE_FILE_RECORD, &mut r, notes);
+                self.objects.files = (!files.is_empty()).then(|| files.into());
+                read?;
+            }
             FunctionCode::MASK_WRITE_REGISTER => {
-                self.expect = Expect::echo(data, 6);
-                *first = Span::one("holding", &mut r)?;
+                self.expect = Expect::echo6(data);
+                *first = Span::one(Table::Holding, &mut r)?;
                 r.be32("AND and OR mask")?;
             }
             FunctionCode::READ_WRITE_MULTIPLE_REGISTERS => {
-                let (read, quantity) = Span::range("holding", 125, &mut r, notes)?;
+                let (read, quantity) = Span::range(Table::Holding, 125, &mut r, notes)?;
                 (*first, self.expect) = (read, Expect::count(quantity.saturating_mul(2)));
-                let (write, quantity) = Span::range("holding", 121, &mut r, notes)?;
+                let (write, quantity) = Span::range(Table::Holding, 121, &mut r, notes)?;
                 // What it writes comes first: that is what the request is judged by.
                 if write.is_some() {
                     (*first, *second) = (write, read);
                 }
                 written(quantity.saturating_mul(2), "byte count is not 2 x quantity", &mut r, notes)?;
             }
-            FunctionCode::READ_FIFO_QUEUE => *first = Span::one("holding", &mut r)?,
+            FunctionCode::READ_FIFO_QUEUE => *first = Span::one(Table::Holding, &mut r)?,
             FunctionCode::ENCAPSULATED_INTERFACE => {
                 let mei = r.u8("MEI type")?;
                 self.code = OperationCode::sub(function, mei.into());
-                self.expect = Expect::echo(data, if mei == MEI_DEVICE_ID { 2 } else { 1 });
+                self.expect = if mei == MEI_DEVICE_ID { Expect::echo2(data) } else { Expect::First(mei) };
                 if mei != MEI_DEVICE_ID {
                     return Ok(());
                 }
@@ -282,12 +320,12 @@ fn diagnostic_data(sub: u16, mut r: Reader<'_>, notes: &mut Notes<'_>) -> Result
 /// The groups of a file record request: 7 bytes each, and the records themselves when they are written.
 fn file_records(
     files: &mut Vec<FileRecord>,
-    counts: std::ops::RangeInclusive<u8>,
     written: bool,
     r: &mut Reader<'_>,
     notes: &mut Notes<'_>,
 ) -> Result<(), ParseError> {
     let (at, count) = (r.at(), r.u8("byte count")?);
+    let counts = if written { 0x09..=0xfb } else { 0x07..=0xf5 };
     notes.expect(counts.contains(&count), "byte count is out of range", at);
     let have = r.rest().len();
     notes.expect(usize::from(count) <= have || notes.cut, "byte count goes past the end", at);

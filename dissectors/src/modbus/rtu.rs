@@ -5,7 +5,7 @@
 use super::{
     code::{self, FunctionCode},
     session::ModbusSession,
-    wire::{self, Length, Shape},
+    wire::{self, Length, Rtu, Shape},
 };
 use crate::{Carrier, Framing, Info, Limits, OperationName, Probe, Protocol, Role, Session};
 
@@ -75,7 +75,7 @@ impl Protocol for ModbusRtu {
     }
 
     fn session(&self, limits: &Limits) -> Box<dyn Session> {
-        Box::new(ModbusSession::new(wire::rtu, limits))
+        Box::new(ModbusSession::<Rtu>::new(limits))
     }
 
     fn message(&self, pdu: &[u8]) -> u32 {

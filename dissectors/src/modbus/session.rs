@@ -1,28 +1,25 @@
 //! One connection: which side speaks, which request a reply answers, and what is said of both.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, marker::PhantomData};
 
 use super::{
     code::{FunctionCode, OperationCode, is_exception_code},
     identity, reply,
-    request::{Expect, Objects, Request},
-    wire::{Adu, Notes, Shape, UnitId},
+    request::{Expect, Request},
+    wire::{Adu, Framed, Notes, Shape, UnitId},
 };
-use crate::{Direction, Identity, Limits, Object, Observation, Operation, Outcome, ParseError, Pdu, Session};
-
-/// Takes the framing off: [`super::wire::tcp`] or [`super::wire::rtu`].
-pub(super) type Unframe = for<'a> fn(&Pdu<'a>, &mut Notes<'_>) -> Result<Adu<'a>, ParseError>;
+use crate::{Direction, Identity, Limits, Object, Observation, Operation, Outcome, Pdu, Session};
 
 /// The session of both framings.
-pub(super) struct ModbusSession {
-    unframe: Unframe,
+pub(super) struct ModbusSession<F> {
+    framed: PhantomData<fn() -> F>,
     outstanding: Outstanding,
     lean: Lean,
 }
 
-impl ModbusSession {
-    pub(super) fn new(unframe: Unframe, limits: &Limits) -> Self {
-        Self { unframe, outstanding: Outstanding::new(limits.outstanding), lean: Lean::default() }
+impl<F: Framed> ModbusSession<F> {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { framed: PhantomData, outstanding: Outstanding::new(limits.outstanding), lean: Lean::default() }
     }
 
     fn request(&mut self, adu: &Adu<'_>, notes: &mut Notes<'_>) {
@@ -38,23 +35,24 @@ impl ModbusSession {
         let exception = adu.function.is_exception();
         let data = adu.data.rest();
         let request = self.outstanding.take(Key::of(adu), |request| exception || request.expect.fits(data));
-        let asked = request.as_ref().map(|request| request.code);
-        if let Some(request) = &request {
-            let fits = exception || request.expect.fits(data);
+        if let Some((_, fits)) = request {
             notes.expect(fits, "reply does not fit its request", adu.data.at());
         }
+        let asked = request.as_ref().map(|(request, _)| request.code);
         let outcome = if exception { refused(adu, notes) } else { reply::read(adu, asked, notes) };
-        let code = asked.unwrap_or_else(|| reply::code(adu));
-        request
-            .map_or_else(Objects::default, |request| request.objects)
-            .with(|objects| observe(code, adu.unit, objects, outcome, notes));
+        match &request {
+            Some((request, _)) => {
+                request.objects.with(|objects| observe(request.code, adu.unit, objects, outcome, notes));
+            }
+            None => observe(reply::code(adu), adu.unit, &[], outcome, notes),
+        }
     }
 }
 
-impl Session for ModbusSession {
+impl<F: Framed> Session for ModbusSession<F> {
     fn pdu(&mut self, pdu: Pdu<'_>, out: &mut dyn crate::Sink) {
         let mut notes = Notes { out, cut: pdu.cut > 0 };
-        match (self.unframe)(&pdu, &mut notes) {
+        match F::unframe(&pdu, &mut notes) {
             Err(error) => notes.short(error),
             Ok(adu) => match self.lean.direction(&adu, pdu.direction) {
                 Direction::ToServer => self.request(&adu, &mut notes),
@@ -110,24 +108,29 @@ fn refused(adu: &Adu<'_>, notes: &mut Notes<'_>) -> Outcome {
 }
 
 /// Which way PDUs really go. The direction that comes with a PDU is a guess when the start of the connection was not
-/// seen; then the shapes of requests and replies tell. One odd PDU of a fuzzer does not outvote those before it.
+/// seen; then the shapes of requests and replies tell. One odd PDU of a fuzzer does not outvote those before it, and
+/// when enough agree the matter is settled for the connection.
 #[derive(Default)]
 struct Lean(i8);
 
 impl Lean {
-    /// Votes that shapes can gather for or against the given direction.
-    const MOST: i8 = 8;
+    /// Votes for or against the given direction that settle it.
+    const SETTLED: i8 = 8;
 
     #[inline]
     fn direction(&mut self, adu: &Adu<'_>, given: Direction) -> Direction {
+        // An exception is a reply whatever the votes, so its shape always counts.
+        if self.0.abs() >= Self::SETTLED && !adu.function.is_exception() {
+            return self.apply(given);
+        }
         let shown = match adu.shape() {
             Shape::Request => Direction::ToServer,
             Shape::Response => Direction::ToClient,
             Shape::Either | Shape::Odd => return self.apply(given),
         };
         let vote = if shown == given { 1 } else { -1 };
-        self.0 = (self.0 + vote).clamp(-Self::MOST, Self::MOST);
-        // An exception is a reply whatever the votes; and where they are even, the latest bytes decide.
+        self.0 = (self.0 + vote).clamp(-Self::SETTLED, Self::SETTLED);
+        // Where the votes are even, the latest bytes decide.
         if self.0 == 0 || adu.function.is_exception() { shown } else { self.apply(given) }
     }
 
@@ -162,6 +165,7 @@ impl Outstanding {
         Self { queue: VecDeque::new(), limit }
     }
 
+    #[inline]
     fn push(&mut self, key: Key, request: Request) {
         if self.queue.len() >= self.limit {
             self.queue.pop_front();
@@ -171,18 +175,28 @@ impl Outstanding {
         }
     }
 
-    /// The request that a reply answers: the oldest of its key that it fits, else the oldest of its key. Older ones
-    /// that it does not fit were never answered and are forgotten, since a server answers in order.
-    fn take(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<Request> {
-        let oldest = self.queue.iter().position(|(k, _)| *k == key)?;
-        let fitting = self.queue.iter().skip(oldest).position(|(k, request)| *k == key && fits(request));
-        let mut at = oldest;
+    /// The request that a reply answers, and whether it fits: the oldest of its key that it fits, else the oldest of its
+    /// key. Older ones that it does not fit were never answered and are forgotten, since a server answers in order.
+    #[inline]
+    fn take(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
+        match self.queue.front() {
+            // Nearly always: a master that waits for each reply.
+            Some((k, request)) if *k == key && fits(request) => {
+                self.queue.pop_front().map(|(_, request)| (request, true))
+            }
+            _ => self.search(key, fits),
+        }
+    }
+
+    fn search(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
+        let mut at = self.queue.iter().position(|(k, _)| *k == key)?;
+        let fitting = self.queue.iter().skip(at).position(|(k, request)| *k == key && fits(request));
         for _ in 0..fitting.unwrap_or(0) {
             match self.queue.get(at) {
                 Some((k, _)) if *k == key => drop(self.queue.remove(at)),
                 _ => at += 1,
             }
         }
-        self.queue.remove(at).map(|(_, request)| request)
+        self.queue.remove(at).map(|(_, request)| (request, fitting.is_some()))
     }
 }

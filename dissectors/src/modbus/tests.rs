@@ -446,7 +446,7 @@ fn out_of_specification() {
             "0001 0000 0003 ff 07",
             vec!["anomaly@4 length field does not match the bytes", "ask 0x7 diagnostic"],
         ),
-        ("no function code", "0001 0000 0001 ff", vec!["anomaly@7 shorter than its function needs"]),
+        ("no function code", "0001 0000 0001 ff", vec!["anomaly@0 shorter than its function needs"]),
     ] {
         let mut session = Modbus.session(&Limits::default());
         assert_eq!(testkit::dissect(&mut *session, ToServer, Carrier::Udp, &hex(bytes)), want, "{case}");

@@ -71,40 +71,53 @@ impl Adu<'_> {
     }
 }
 
-/// Modbus TCP: the 7-byte MBAP header and the PDU behind it. `length` counts the bytes after itself: 1 for the unit
-/// id plus the PDU. MODBUS Messaging on TCP/IP Implementation Guide V1.0b, section 3.1.3.
-///
-/// # Errors
-/// [`ParseError`] when not even the function code is there.
-#[inline]
-pub(super) fn tcp<'a>(pdu: &Pdu<'a>, notes: &mut Notes<'_>) -> Result<Adu<'a>, ParseError> {
-    let mut r = Reader::new(pdu.bytes);
-    let transaction = r.be16("transaction identifier")?;
-    let protocol = r.be16("protocol identifier")?;
-    notes.expect(protocol == 0, "protocol identifier is not 0", 2);
-    let length = usize::from(r.be16("length")?);
-    let have = r.rest().len();
-    notes.expect(length == have || notes.cut, "length field does not match the bytes", 4);
-    let mut data = r.sub("PDU", length.min(have))?;
-    let unit = UnitId(data.u8("unit identifier")?);
-    let function = FunctionCode(data.u8("function code")?);
-    let len = if notes.cut { length.saturating_sub(2) } else { data.rest().len() };
-    Ok(Adu { transaction, unit, function, data, len })
+/// What is around a PDU.
+pub(super) trait Framed {
+    /// Takes it off.
+    ///
+    /// # Errors
+    /// [`ParseError`] when not even the function code is there.
+    fn unframe<'a>(pdu: &Pdu<'a>, notes: &mut Notes<'_>) -> Result<Adu<'a>, ParseError>;
+}
+
+/// Modbus TCP: the 7-byte MBAP header and the PDU behind it. `length` counts the bytes after itself: 1 for the unit id
+/// plus the PDU. MODBUS Messaging on TCP/IP Implementation Guide V1.0b, section 3.1.3.
+pub(super) struct Mbap;
+
+impl Framed for Mbap {
+    #[inline]
+    fn unframe<'a>(pdu: &Pdu<'a>, notes: &mut Notes<'_>) -> Result<Adu<'a>, ParseError> {
+        let mut r = Reader::new(pdu.bytes);
+        let [t0, t1, p0, p1, l0, l1, unit, function] = r.array("MBAP header and function code")?;
+        notes.expect([p0, p1] == [0, 0], "protocol identifier is not 0", 2);
+        // Without the unit id and the function code, which are counted in it.
+        let (length, have) = (usize::from(u16::from_be_bytes([l0, l1])).saturating_sub(2), r.rest().len());
+        notes.expect(length == have || notes.cut, "length field does not match the bytes", 4);
+        let data = r.sub("PDU", length.min(have))?;
+        Ok(Adu {
+            transaction: u16::from_be_bytes([t0, t1]),
+            unit: UnitId(unit),
+            function: FunctionCode(function),
+            data,
+            len: if notes.cut { length } else { data.rest().len() },
+        })
+    }
 }
 
 /// Modbus RTU: address, PDU, CRC (low byte first), which the framer has checked.
 /// MODBUS over Serial Line Specification V1.02, section 2.5.1.
-///
-/// # Errors
-/// [`ParseError`] when not even the function code is there.
-pub(super) fn rtu<'a>(pdu: &Pdu<'a>, _: &mut Notes<'_>) -> Result<Adu<'a>, ParseError> {
-    let mut r = Reader::new(pdu.bytes);
-    let unit = UnitId(r.u8("address")?);
-    let function = FunctionCode(r.u8("function code")?);
-    let have = r.rest().len();
-    let len = have.saturating_add(pdu.cut).saturating_sub(2);
-    let data = r.sub("PDU", len.min(have))?;
-    Ok(Adu { transaction: 0, unit, function, data, len })
+pub(super) struct Rtu;
+
+impl Framed for Rtu {
+    fn unframe<'a>(pdu: &Pdu<'a>, _: &mut Notes<'_>) -> Result<Adu<'a>, ParseError> {
+        let mut r = Reader::new(pdu.bytes);
+        let unit = UnitId(r.u8("address")?);
+        let function = FunctionCode(r.u8("function code")?);
+        let have = r.rest().len();
+        let len = have.saturating_add(pdu.cut).saturating_sub(2);
+        let data = r.sub("PDU", len.min(have))?;
+        Ok(Adu { transaction: 0, unit, function, data, len })
+    }
 }
 
 /// Which side's words the bytes can be.
