@@ -54,9 +54,6 @@ impl Protocol for Modbus {
         };
         let [_, _, _, _, _, _, _, function, data @ ..] = head else { return Probe::NeedAtLeast(DATA_START) };
         let (function, data_len) = (FunctionCode(*function), len.saturating_sub(DATA_START));
-        if function.asked() == FunctionCode(0) {
-            return Probe::No;
-        }
         let lengths = [wire::request_len(function, data), wire::response_len(function, data)];
         for length in lengths {
             if let Length::Need(need) = length
@@ -67,13 +64,17 @@ impl Protocol for Modbus {
         }
         let shape = wire::shape(function, data, data_len);
         let sender = match shape {
-            Shape::Odd => return Probe::No,
-            Shape::Either => None,
+            Shape::Odd
+                if function.is_exception() && !data.first().is_some_and(|&code| code::is_exception_code(code)) =>
+            {
+                return Probe::No;
+            }
+            Shape::Odd | Shape::Either => None,
             Shape::Request => Some(Role::Client),
             Shape::Response => Some(Role::Server),
         };
-        // A length that the function dictates is proof. Without one, the PDU must at least end where the segment or
-        // another PDU says, and be no text.
+        // A length that the function dictates is proof. Without one (vendors' functions, scanners, fuzzers), the PDU must
+        // end where the segment ends or another PDU starts, and be no text.
         if lengths.contains(&Length::Exactly(data_len)) && plausible(function, shape, data) {
             return Probe::Yes { sender };
         }
