@@ -20,6 +20,7 @@ fn tell<'a>(unit: UnitId, attribute: Attribute, value: impl Into<Cow<'a, str>>, 
 
 /// Report Server ID: device-specific id, run indicator 00 or FF, additional data, in a layout of the device's own.
 /// MODBUS Application Protocol V1.1b3, section 6.13.
+#[inline(never)]
 pub(super) fn server_id(data: &[u8], unit: UnitId, notes: &mut Notes<'_>) {
     let printable = |byte: &u8| matches!(byte, b' '..=b'~');
     let runs: Vec<Cow<'_, str>> = data
@@ -40,6 +41,7 @@ pub(super) fn server_id(data: &[u8], unit: UnitId, notes: &mut Notes<'_>) {
 /// Read Device Identification, after the MEI type. A device that has more to say sets "more follows" and answers the
 /// rest in the reply to a request for the next object: each reply stands for itself.
 /// MODBUS Application Protocol V1.1b3, section 6.21.
+#[inline(never)]
 pub(super) fn device_id(mut r: Reader<'_>, unit: UnitId, notes: &mut Notes<'_>) -> Result<(), ParseError> {
     let (at, code) = (r.at(), r.u8("read device id code")?);
     notes.expect((1..=4).contains(&code), "read device id code is not 1 to 4", at);
@@ -130,10 +132,15 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 
 /// What a UMAS request shows of who sent it: a reservation carries the name of the engineering host.
 /// Unofficial: the layout is that of public captures (4 bytes of the client's, then a counted name).
-pub(super) fn umas_request(code: OperationCode, mut r: Reader<'_>, notes: &mut Notes<'_>) {
-    if code != umas(0x10) {
-        return;
+#[inline]
+pub(super) fn umas_request(code: OperationCode, r: Reader<'_>, notes: &mut Notes<'_>) {
+    if code == umas(0x10) {
+        umas_reservation(r, notes);
     }
+}
+
+#[cold]
+fn umas_reservation(mut r: Reader<'_>, notes: &mut Notes<'_>) {
     let mut host = || {
         r.bytes("session, code, client", 6)?;
         let len = r.u8("host name length")?;

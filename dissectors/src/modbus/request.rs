@@ -70,14 +70,16 @@ impl Objects {
             ([Some(only), None], _) => f(&[only.object()]),
             ([Some(first), Some(second)], _) => f(&[first.object(), second.object()]),
             ([None, _], None) => f(&[]),
-            ([None, _], Some(files)) => {
-                let names: Vec<String> = files.iter().map(|r| format!("{}:{}+{}", r.file, r.record, r.count)).collect();
-                let objects: Vec<Object<'_>> =
-                    names.iter().map(|name| Object { space: "file", item: Item::Name(name) }).collect();
-                f(&objects);
-            }
+            ([None, _], Some(files)) => with_files(files, f),
         }
     }
+}
+
+#[cold]
+fn with_files(files: &[FileRecord], f: impl FnOnce(&[Object<'_>])) {
+    let names: Vec<String> = files.iter().map(|r| format!("{}:{}+{}", r.file, r.record, r.count)).collect();
+    let objects: Vec<Object<'_>> = names.iter().map(|name| Object { space: "file", item: Item::Name(name) }).collect();
+    f(&objects);
 }
 
 impl Span {
@@ -105,9 +107,10 @@ impl Span {
         r: &mut Reader<'_>,
         notes: &mut Notes<'_>,
     ) -> Result<(Option<Self>, u16), ParseError> {
-        let (at, from) = (r.at(), r.be16("starting address")?);
-        let (quantity_at, quantity) = (r.at(), r.be16("quantity")?);
-        notes.expect((1..=most).contains(&quantity), "quantity is out of range", quantity_at);
+        let at = r.at();
+        let [f0, f1, q0, q1] = r.array("starting address and quantity")?;
+        let (from, quantity) = (u16::from_be_bytes([f0, f1]), u16::from_be_bytes([q0, q1]));
+        notes.expect((1..=most).contains(&quantity), "quantity is out of range", at.saturating_add(2));
         Ok((Self::new(table, from, quantity, at, notes), quantity))
     }
 
@@ -300,6 +303,7 @@ fn written(bytes: u16, what: &'static str, r: &mut Reader<'_>, notes: &mut Notes
 }
 
 /// The data field of a diagnostics request. Section 6.8.1.
+#[inline(never)]
 fn diagnostic_data(sub: u16, mut r: Reader<'_>, notes: &mut Notes<'_>) -> Result<(), ParseError> {
     // Return Query Data takes any data; what Modbus Plus and reserved sub-functions take is not public.
     if !matches!(sub, 1..=4 | 10..=18 | 20) {
@@ -318,6 +322,7 @@ fn diagnostic_data(sub: u16, mut r: Reader<'_>, notes: &mut Notes<'_>) -> Result
 }
 
 /// The groups of a file record request: 7 bytes each, and the records themselves when they are written.
+#[inline(never)]
 fn file_records(
     files: &mut Vec<FileRecord>,
     written: bool,

@@ -81,6 +81,7 @@ fn observe(code: OperationCode, unit: UnitId, objects: &[Object<'_>], outcome: O
 }
 
 /// An exception reply. MODBUS Application Protocol V1.1b3, section 7.
+#[inline(never)]
 fn refused(adu: &Adu<'_>, notes: &mut Notes<'_>) -> Outcome {
     let mut r = adu.data;
     let at = r.at();
@@ -120,18 +121,22 @@ impl Lean {
     #[inline]
     fn direction(&mut self, adu: &Adu<'_>, given: Direction) -> Direction {
         // An exception is a reply whatever the votes, so its shape always counts.
-        if self.0.abs() >= Self::SETTLED && !adu.function.is_exception() {
-            return self.apply(given);
+        if self.0.unsigned_abs() < Self::SETTLED.unsigned_abs() || adu.function.is_exception() {
+            return self.vote(adu.function, adu.shape(), given);
         }
-        let shown = match adu.shape() {
+        self.apply(given)
+    }
+
+    fn vote(&mut self, function: FunctionCode, shape: Shape, given: Direction) -> Direction {
+        let shown = match shape {
             Shape::Request => Direction::ToServer,
             Shape::Response => Direction::ToClient,
             Shape::Either | Shape::Odd => return self.apply(given),
         };
         let vote = if shown == given { 1 } else { -1 };
-        self.0 = (self.0 + vote).clamp(-Self::SETTLED, Self::SETTLED);
+        self.0 = self.0.saturating_add(vote).clamp(-Self::SETTLED, Self::SETTLED);
         // Where the votes are even, the latest bytes decide.
-        if self.0 == 0 || adu.function.is_exception() { shown } else { self.apply(given) }
+        if self.0 == 0 || function.is_exception() { shown } else { self.apply(given) }
     }
 
     #[inline]
@@ -188,6 +193,7 @@ impl Outstanding {
         }
     }
 
+    #[cold]
     fn search(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
         let mut at = self.queue.iter().position(|(k, _)| *k == key)?;
         let fitting = self.queue.iter().skip(at).position(|(k, request)| *k == key && fits(request));

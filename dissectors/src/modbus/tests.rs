@@ -385,7 +385,7 @@ fn out_of_specification() {
             "request too short",
             "03 0001 00",
             "",
-            &["anomaly@10 shorter than its function needs", "ask modbus/17 0x3 read"],
+            &["anomaly@8 shorter than its function needs", "ask modbus/17 0x3 read"],
         ),
         ("request too long", "07 0000", "", &["anomaly@8 bytes after the end", "ask modbus/17 0x7 diagnostic"]),
         (
@@ -512,7 +512,7 @@ fn pairing() {
             &[
                 "ask modbus/1 0x3 read holding 0-0",
                 "answer modbus/1 0x3 read holding 0-0",
-                "anomaly@10 shorter than its function needs",
+                "anomaly@8 shorter than its function needs",
                 "ask modbus/1 0x3 read",
             ],
         ),

@@ -27,6 +27,7 @@ pub(super) struct Notes<'a> {
 
 impl Notes<'_> {
     /// Something out of specification at a byte offset of the PDU.
+    #[cold]
     pub(super) fn anomaly(&mut self, what: &'static str, at: usize) {
         self.out.observe(Observation::Anomaly(Anomaly { what, at }));
     }
@@ -40,6 +41,7 @@ impl Notes<'_> {
     }
 
     /// The PDU ended before its function's fields did: an anomaly, unless it was only the capture that ended.
+    #[cold]
     pub(super) fn short(&mut self, error: ParseError) {
         self.expect(self.cut, "shorter than its function needs", error.at);
     }
@@ -65,7 +67,6 @@ pub(super) struct Adu<'a> {
 
 impl Adu<'_> {
     /// What the data's length and first bytes allow this to be.
-    #[inline]
     pub(super) fn shape(&self) -> Shape {
         shape(self.function, self.data.rest(), self.len)
     }
@@ -132,7 +133,6 @@ pub(super) enum Shape {
 }
 
 /// See [`Shape`]; `len` bytes follow the function code, of which `data` are there.
-#[inline]
 pub(super) fn shape(function: FunctionCode, data: &[u8], len: usize) -> Shape {
     match (request_len(function, data).admits(len), response_len(function, data).admits(len)) {
         (true, false) => Shape::Request,
