@@ -11,10 +11,12 @@ use crate::{Attribute, Identity, Method, Observation, ParseError, Reader, attrib
 /// Runs of fewer printable bytes are more likely binary than text.
 const SHORTEST_TEXT: usize = 3;
 
-fn tell<'a>(unit: UnitId, attribute: Attribute, value: impl Into<Cow<'a, str>>, notes: &mut Notes<'_>) {
-    let value = value.into();
-    if !value.is_empty() {
-        notes.out.observe(Observation::Identity(Identity::told(unit.component(), attribute, value)));
+/// Tells an attribute of a unit, if there is a value; of a long one the start.
+fn tell(unit: UnitId, attribute: Attribute, value: &str, notes: &mut Notes<'_>) {
+    let end = (0..=value.len().min(notes.text)).rev().find(|end| value.is_char_boundary(*end));
+    let kept = value.get(..end.unwrap_or_default()).unwrap_or_default();
+    if !kept.is_empty() {
+        notes.out.observe(Observation::Identity(Identity::told(unit.component(), attribute, kept)));
     }
 }
 
@@ -29,7 +31,7 @@ pub(super) fn server_id(data: &[u8], unit: UnitId, notes: &mut Notes<'_>) {
         .map(text)
         .filter(|run| !run.is_empty())
         .collect();
-    tell(unit, attribute::RAW_IDENTITY, runs.join(" "), notes);
+    tell(unit, attribute::RAW_IDENTITY, &runs.join(" "), notes);
     // Servers with a longer id have their run indicator elsewhere: say only what the usual layout shows.
     match data.get(1) {
         Some(0x00) => tell(unit, attribute::STATUS, "run indicator off", notes),
@@ -58,10 +60,10 @@ pub(super) fn device_id(mut r: Reader<'_>, unit: UnitId, notes: &mut Notes<'_>) 
         match DEVICE_ID_ATTRIBUTES.get(usize::from(id)).copied().flatten() {
             // The product code names the model, unless the device has a name for its model beside it.
             Some(attribute::MODEL) if id != MODEL_NAME && has_model_name => {
-                tell(unit, attribute::PRODUCT_CODE, text(value), notes);
+                tell(unit, attribute::PRODUCT_CODE, &text(value), notes);
             }
-            Some(attribute) => tell(unit, attribute, text(value), notes),
-            None => tell(unit, attribute::RAW_IDENTITY, raw(id, value), notes),
+            Some(attribute) => tell(unit, attribute, &text(value), notes),
+            None => tell(unit, attribute::RAW_IDENTITY, &raw(id, value), notes),
         }
     }
     notes.end(&r);
@@ -148,7 +150,7 @@ fn umas_reservation(mut r: Reader<'_>, notes: &mut Notes<'_>) {
     };
     let Ok::<_, ParseError>(host) = host() else { return };
     let client = UnitId(0);
-    tell(client, attribute::HOSTNAME, text(host), notes);
+    tell(client, attribute::HOSTNAME, &text(host), notes);
     notes.out.observe(Observation::Identity(Identity {
         method: Method::Behaviour,
         ..Identity::role(None, "engineering-workstation", 85, "UMAS reservation")
@@ -181,10 +183,10 @@ fn umas_id(mut r: Reader<'_>, unit: UnitId, notes: &mut Notes<'_>) -> Result<(),
         return Ok(());
     }
     tell(unit, attribute::VENDOR, "Schneider Electric", notes);
-    tell(unit, attribute::MODEL, name, notes);
+    tell(unit, attribute::MODEL, &name, notes);
     // Two BCD bytes: 0x0270 is 2.70.
     if (major, minor) != (0, 0) {
-        tell(unit, attribute::FIRMWARE, format!("{major:x}.{minor:02x}"), notes);
+        tell(unit, attribute::FIRMWARE, &format!("{major:x}.{minor:02x}"), notes);
     }
     notes.out.observe(Observation::Identity(Identity::role(unit.component(), "plc", 90, "UMAS READ_ID answer")));
     Ok(())
@@ -197,7 +199,7 @@ fn umas_project(mut r: Reader<'_>, unit: UnitId, notes: &mut Notes<'_>) -> Resul
     let len = r.u8("project name length")?;
     let name = r.bytes("project name", len.into())?;
     if r.is_empty() && text(name).bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        tell(unit, attribute::NAME, text(name), notes);
+        tell(unit, attribute::NAME, &text(name), notes);
     }
     Ok(())
 }

@@ -15,11 +15,17 @@ pub(super) struct ModbusSession<F> {
     framed: PhantomData<fn() -> F>,
     outstanding: Outstanding,
     lean: Lean,
+    text: usize,
 }
 
 impl<F: Framed> ModbusSession<F> {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { framed: PhantomData, outstanding: Outstanding::new(limits.outstanding), lean: Lean::default() }
+        Self {
+            framed: PhantomData,
+            outstanding: Outstanding::new(limits.outstanding),
+            lean: Lean::default(),
+            text: limits.text,
+        }
     }
 
     fn request(&mut self, adu: &Adu<'_>, notes: &mut Notes<'_>) {
@@ -51,7 +57,7 @@ impl<F: Framed> ModbusSession<F> {
 
 impl<F: Framed> Session for ModbusSession<F> {
     fn pdu(&mut self, pdu: Pdu<'_>, out: &mut dyn crate::Sink) {
-        let mut notes = Notes { out, cut: pdu.cut > 0 };
+        let mut notes = Notes { out, cut: pdu.cut > 0, text: self.text };
         match F::unframe(&pdu, &mut notes) {
             Err(error) => notes.short(error),
             Ok(adu) => match self.lean.direction(&adu, pdu.direction) {

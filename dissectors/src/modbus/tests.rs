@@ -633,7 +633,34 @@ fn rtu() {
     assert_eq!(testkit::feed(&ModbusRtu, &turns), want);
 }
 
+#[test]
+fn long_texts_are_cut() {
+    let mut session = Modbus.session(&Limits { text: 4, ..Limits::default() });
+    let reply = hex("0001 0000 000f ff 2b 0e 01 01 00 00 01 00 05 4142 43 c3a9");
+    let got = testkit::dissect(&mut *session, ToClient, Carrier::Tcp, &reply);
+    assert_eq!(got, ["vendor=ABC", "answer 0x1000e2b discovery"], "not through the middle of a letter");
+}
+
 proptest! {
+    /// Whatever a PDU holds, it is one operation, in whichever direction: nothing is lost and nothing made up.
+    #[test]
+    fn a_pdu_is_an_operation(
+        pdus in prop::collection::vec(
+            (any::<bool>(), 0u8..130, prop::collection::vec(any::<u8>(), 0..40), 0usize..20), 1..20),
+    ) {
+        let mut session = Modbus.session(&Limits::default());
+        for (to_server, function, data, cut) in pdus {
+            let mut bytes = vec![0, 1, 0, 0, 0, u8::try_from(data.len() + 2).unwrap(), 1, function];
+            bytes.extend(&data);
+            let cut = cut.min(data.len());
+            let mut out = testkit::Lines::default();
+            let direction = if to_server { ToServer } else { ToClient };
+            session.pdu(Pdu { bytes: &bytes[..bytes.len() - cut], direction, carrier: Carrier::Tcp, cut }, &mut out);
+            let operation = |line: &&String| ["ask ", "answer ", "refuse:"].iter().any(|word| line.starts_with(word));
+            prop_assert_eq!(out.0.iter().filter(operation).count(), 1, "{:?}", out.0);
+        }
+    }
+
     /// However many requests are under way, with whatever transaction ids, each reply gets the objects of its own
     /// request, as long as a server answers requests with the same key in order.
     #[test]

@@ -19,10 +19,13 @@ impl UnitId {
     }
 }
 
-/// Where anomalies go, and whether bytes may be missing because the capture cut them off.
+/// Where observations go while one PDU is read.
 pub(super) struct Notes<'a> {
     pub(super) out: &'a mut dyn Sink,
+    /// Bytes are missing at the end because the capture cut them off.
     pub(super) cut: bool,
+    /// Bytes of one text that are kept: [`crate::Limits::text`].
+    pub(super) text: usize,
 }
 
 impl Notes<'_> {
