@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod modbus;
 mod observe;
 mod protocol;
 mod reader;
@@ -33,7 +34,7 @@ pub use protocol::{Carrier, Direction, Framing, Info, Limits, OperationName, Pdu
 pub use reader::Reader;
 
 /// Every protocol that is dissected, in the order in which they are tried.
-pub static REGISTRY: &[&dyn Protocol] = &[];
+pub static REGISTRY: &[&dyn Protocol] = &[&modbus::Modbus, &modbus::ModbusRtu];
 
 /// The protocol of this name, e.g. `modbus`.
 #[must_use]
