@@ -17,6 +17,7 @@
 //! The laws in `tests/laws.rs` run over the registry, so they hold for it before its author writes a test.
 #![forbid(unsafe_code)]
 
+pub mod enip;
 mod error;
 mod observe;
 mod protocol;
@@ -33,7 +34,7 @@ pub use protocol::{Carrier, Direction, Framing, Info, Limits, OperationName, Pdu
 pub use reader::Reader;
 
 /// Every protocol that is dissected, in the order in which they are tried.
-pub static REGISTRY: &[&dyn Protocol] = &[];
+pub static REGISTRY: &[&dyn Protocol] = &[&enip::Enip, &enip::EnipIo];
 
 /// The protocol of this name, e.g. `modbus`.
 #[must_use]
