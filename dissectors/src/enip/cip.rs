@@ -85,7 +85,7 @@ impl<'a> Packet<'a> {
     /// nesting cannot multiply them.
     ///
     /// # Errors
-    /// The offset is before the end of the last message, or behind the end.
+    /// [`ParseError`] when the offset points into an earlier message, or behind the end.
     pub(super) fn next(&mut self) -> Option<Result<Reader<'a>, ParseError>> {
         let start = usize::from(self.offsets.le16("service offset").ok()?);
         let mut ahead = self.offsets;
@@ -93,7 +93,6 @@ impl<'a> Packet<'a> {
         let end = ahead.le16("service offset").map_or(have, usize::from).clamp(start, have.max(start));
         let bad = ParseError { item: "service offset", at: self.offsets.at(), need: start, have };
         if start < self.floor || start > have {
-            self.offsets = ahead;
             return Some(Err(bad));
         }
         self.floor = end;

@@ -1,5 +1,6 @@
 //! The common packet format: a count, then items of type, length and data. CIP Vol. 2, 2-6.
 
+use super::cip::REPLY;
 use crate::{ParseError, Reader};
 
 /// Item types. CIP Vol. 2, table 2-6.3.
@@ -94,4 +95,13 @@ pub(super) fn message(reader: Reader<'_>) -> Option<Message<'_>> {
         }
     }
     None
+}
+
+/// A CIP message without any items around it, as some tools send it: told by how its path or its status begins.
+pub(super) fn bare(cip: Reader<'_>) -> Option<Message<'_>> {
+    let mut r = cip;
+    let [service, second, third, fourth] = r.array("CIP message").ok()?;
+    let is_reply = service & REPLY != 0 && second == 0 && third < 0x30 && fourth < 4;
+    let is_request = service & REPLY == 0 && second != 0 && matches!(third, 0x20 | 0x21 | 0x91);
+    (is_reply || is_request).then_some(Message { address: Address::Unconnected, cip, is_short: false })
 }

@@ -186,7 +186,12 @@ impl Session for EnipSession {
         match cpf::message(r) {
             Some(message) => self.message(&header, message, pdu, out),
             None if pdu.cut > 0 => {}
-            None => out.observe(Observation::Anomaly(Anomaly { what: "no data item", at: r.at() })),
+            None => {
+                out.observe(Observation::Anomaly(Anomaly { what: "no data item", at: r.at() }));
+                if let Some(message) = cpf::bare(r) {
+                    self.message(&header, message, pdu, out);
+                }
+            }
         }
     }
 

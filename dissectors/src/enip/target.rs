@@ -55,7 +55,7 @@ impl Target {
 
     /// The electronic keys with the components that they are about.
     pub(super) fn keys(&self) -> impl Iterator<Item = (Option<Component<'_>>, &Key)> {
-        self.keys.iter().map(|(hops, key)| (component(self.route.get(..*hops).unwrap_or("")), key))
+        self.keys.iter().map(|(hops, key)| (component(self.route.get(..*hops).unwrap_or(&self.route)), key))
     }
 
     fn path(via: &str, path: &[u8], text_limit: usize) -> Self {
@@ -134,9 +134,11 @@ fn hop(route: &mut String, port: u16, link: Link<'_>) {
 }
 
 fn truncate(text: &mut String, limit: usize) {
-    if text.len() > limit {
-        text.truncate(text.floor_char_boundary(limit));
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
     }
+    text.truncate(end);
 }
 
 /// How the bytes of an address are to be read.
