@@ -18,6 +18,7 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// # Errors
     /// [`ParseError`] when it ends within its path.
+    #[inline]
     pub(super) fn read(mut r: Reader<'a>) -> Result<Self, ParseError> {
         let service = r.u8("CIP service")?;
         let words = usize::from(r.u8("CIP path size")?);
@@ -49,6 +50,7 @@ pub(super) struct Reply<'a> {
 impl<'a> Reply<'a> {
     /// # Errors
     /// [`ParseError`] when it ends within its status.
+    #[inline]
     pub(super) fn read(mut r: Reader<'a>) -> Result<Self, ParseError> {
         let service = r.u8("CIP reply service")? & !REPLY;
         r.u8("reserved")?;
@@ -116,6 +118,7 @@ pub(super) struct UnconnectedSend<'a> {
 impl<'a> UnconnectedSend<'a> {
     /// # Errors
     /// [`ParseError`] when there is not even a message.
+    #[inline]
     pub(super) fn read(mut r: Reader<'a>) -> Result<Self, ParseError> {
         r.bytes("priority and time-out", 2)?;
         let size = usize::from(r.le16("embedded message size")?);

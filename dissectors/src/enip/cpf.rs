@@ -33,10 +33,12 @@ pub(super) struct Items<'a> {
 impl<'a> Items<'a> {
     /// # Errors
     /// [`ParseError`] when there is not even a count.
+    #[inline]
     pub(super) fn read(mut reader: Reader<'a>) -> Result<Self, ParseError> {
         Ok(Self { left: reader.le16("item count")?, reader })
     }
 
+    #[inline]
     fn item(&mut self) -> Result<Item<'a>, ParseError> {
         let kind = self.reader.le16("item type")?;
         let length = usize::from(self.reader.le16("item length")?);
@@ -49,6 +51,7 @@ impl<'a> Items<'a> {
 impl<'a> Iterator for Items<'a> {
     type Item = Result<Item<'a>, ParseError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         let item = self.item();
@@ -78,6 +81,7 @@ pub(super) struct Message<'a> {
 }
 
 /// The CIP message among the items of SendRRData or SendUnitData, if there is one.
+#[inline]
 pub(super) fn message(reader: Reader<'_>) -> Option<Message<'_>> {
     let mut id = 0;
     for item in Items::read(reader).ok()?.take(8) {

@@ -91,6 +91,7 @@ pub(super) const MAX_PDU: usize = HEADER + MAX_DATA as usize;
 impl Header {
     /// # Errors
     /// [`ParseError`] when fewer than 24 bytes are left.
+    #[inline]
     pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, ParseError> {
         Ok(Self {
             command: Command(r.le16("encapsulation command")?),
