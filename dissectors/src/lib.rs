@@ -17,9 +17,11 @@
 //! The laws in `tests/laws.rs` run over the registry, so they hold for it before its author writes a test.
 #![forbid(unsafe_code)]
 
+pub mod enip;
 mod error;
 pub mod modbus;
 mod observe;
+pub mod opcua;
 mod protocol;
 mod reader;
 pub mod table;
@@ -34,7 +36,8 @@ pub use protocol::{Carrier, Direction, Framing, Info, Limits, OperationName, Pdu
 pub use reader::Reader;
 
 /// Every protocol that is dissected, in the order in which they are tried.
-pub static REGISTRY: &[&dyn Protocol] = &[&modbus::Modbus, &modbus::ModbusRtu];
+pub static REGISTRY: &[&dyn Protocol] =
+    &[&modbus::Modbus, &enip::Enip, &enip::EnipIo, &opcua::OpcUa, &modbus::ModbusRtu];
 
 /// The protocol of this name, e.g. `modbus`.
 #[must_use]
