@@ -19,6 +19,7 @@
 
 mod error;
 mod observe;
+pub mod opcua;
 mod protocol;
 mod reader;
 pub mod table;
@@ -33,7 +34,7 @@ pub use protocol::{Carrier, Direction, Framing, Info, Limits, OperationName, Pdu
 pub use reader::Reader;
 
 /// Every protocol that is dissected, in the order in which they are tried.
-pub static REGISTRY: &[&dyn Protocol] = &[];
+pub static REGISTRY: &[&dyn Protocol] = &[&opcua::OpcUa];
 
 /// The protocol of this name, e.g. `modbus`.
 #[must_use]
