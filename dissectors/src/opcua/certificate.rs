@@ -230,3 +230,82 @@ fn key(mut info: Reader<'_>) -> Result<Option<String>, ParseError> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::testkit::hex;
+
+    /// A self-signed certificate of a fictitious server, made for this test.
+    pub(in super::super) const DER: &str = "
+        308201e43082018ba0030201020214439fa131068e1bfc70505124fe3e68d6385f94d3300a06082a8648ce3d040302304531
+        0b3009060355040613024445311e301c060355040a0c154578616d706c6520506c616e742c204c696e652031311630140603
+        5504030c0d46696c6c6572205365727665723020170d3236313132313233303530375a180f32313236313032383233303530
+        375a3045310b3009060355040613024445311e301c060355040a0c154578616d706c6520506c616e742c204c696e65203131
+        16301406035504030c0d46696c6c6572205365727665723059301306072a8648ce3d020106082a8648ce3d03010703420004
+        a464685cb5e45f54b4a2204f97cd5ec3c5d445608c9355efd64eed2a60ee1b17a0e5748922d9ce1124db5f545d4fdb940fa5
+        44c7e1d6929ea62d0497dfae5498a357305530340603551d11042d302b861975726e3a66696c6c65723a6578616d706c653a
+        736572766572820866696c6c65722d318704c0000207301d0603551d0e041604140bc95887dfb55ff311fada5628d30330b1
+        b8b6b6300a06082a8648ce3d0403020347003044022073e3beefed00f4861ba0a8c6fed6b36eda74323bde48b7fbb33ad88e
+        d6b2c31a022018c622472dec4b1c7b9ec67c285139d3ff24df45cd9774a617aea9c8135ad970";
+
+    #[test]
+    fn a_certificate() {
+        let der = hex(DER);
+        let read = Certificate::read(&der).unwrap();
+        let subject = r"CN=Filler Server,O=Example Plant\, Line 1,C=DE".to_owned();
+        let want = Certificate {
+            issuer: subject.clone(),
+            subject,
+            not_before: Some("2026-11-21T23:05:07Z".to_owned()),
+            not_after: Some("2126-10-28T23:05:07Z".to_owned()),
+            key: Some("ec-256".to_owned()),
+            application_uri: Some("urn:filler:example:server".to_owned()),
+            hosts: vec!["filler-1".to_owned()],
+            addresses: vec!["192.0.2.7".parse().unwrap()],
+            thumbprint: "b10d764509c79b8a4ec69f3e7530214eb157408e".to_owned(),
+        };
+        assert_eq!(read, want);
+        // The leaf of a chain, and a certificate that is cut anywhere: an error, or what could be read.
+        assert_eq!(Certificate::read(&[der.as_slice(), &der].concat()).unwrap(), want);
+        for len in 0..der.len() {
+            assert!(Certificate::read(der.get(..len).unwrap()).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn keys() {
+        for (case, bytes, want) in [
+            (
+                "RSA, 16 bits, leading zero",
+                "300d 0609 2a864886f70d010101 0500 030d 00 300a 0203 00ff01 0203 010001",
+                Some("rsa-16"),
+            ),
+            ("P-384", "3010 0607 2a8648ce3d0201 0605 2b81040022 0300", Some("ec-384")),
+            ("a curve that is not known", "300c 0607 2a8648ce3d0201 0601 01 0300", None),
+            ("Ed25519", "3005 0603 2b6570 0301 00", Some("ed25519-256")),
+            ("another algorithm", "3005 0603 2b0101 0301 00", None),
+            ("cut", "30ff", None),
+        ] {
+            let bytes = hex(bytes);
+            assert_eq!(key(Reader::new(&bytes)).ok().flatten().as_deref(), want, "{case}");
+        }
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        for (case, bytes, want) in [
+            (
+                "two values in one part",
+                "3118 300a 0603 550403 0c03 612c62 300a 0603 55040a 0c03 202362",
+                r"CN=a\,b+O=\ #b",
+            ),
+            ("UTF-16", "310d 300b 0603 550403 1e04 00c40062", "CN=\u{c4}b"),
+            ("an unknown type", "310c 300a 0603 2a0304 0c03 616263", "1.2.3.4=abc"),
+            ("nothing", "", ""),
+        ] {
+            let bytes = hex(bytes);
+            assert_eq!(name(Reader::new(&bytes)).unwrap(), want, "{case}");
+        }
+    }
+}

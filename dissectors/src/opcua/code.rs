@@ -45,7 +45,7 @@ impl Service {
 
     /// The class that the service has by itself; what it writes or calls may raise it.
     pub(super) fn class(self) -> Class {
-        SERVICES.rows.iter().find(|row| row.service == self).map_or(Class::Unknown, |row| row.class)
+        SERVICES.entry(self.0).map_or(Class::Unknown, |(_, class)| class)
     }
 }
 
@@ -66,7 +66,7 @@ impl Kind {
     /// The same for the number of an id in namespace 0.
     #[inline]
     pub(super) fn of_number(id: u32) -> Option<Self> {
-        SERVICES.kinds.get(usize::try_from(id).ok()?).copied().flatten()
+        SERVICES.entry(id).map(|(kind, _)| kind)
     }
 }
 
@@ -79,7 +79,14 @@ struct Row {
 struct Services {
     rows: Vec<Row>,
     /// By type id: one step for each message.
-    kinds: Vec<Option<Kind>>,
+    kinds: Vec<Option<(Kind, Class)>>,
+}
+
+impl Services {
+    #[inline]
+    fn entry(&self, id: u32) -> Option<(Kind, Class)> {
+        self.kinds.get(usize::try_from(id).ok()?).copied().flatten()
+    }
 }
 
 static SERVICES: LazyLock<Services> = LazyLock::new(|| {
@@ -88,16 +95,17 @@ static SERVICES: LazyLock<Services> = LazyLock::new(|| {
         let [name, request, response, class, ..] = record.as_slice() else { continue };
         let id = |text: &str| table::number(text).and_then(|id| u32::try_from(id).ok());
         let Some(service) = id(request).or(id(response)).map(Service) else { continue };
+        let class = Class::parse(class).unwrap_or(Class::Unknown);
         for (id, kind) in [(id(request), Kind::Request(service)), (id(response), Kind::Response(service))] {
             let Some(at) = id.and_then(|id| usize::try_from(id).ok()) else { continue };
             if kinds.len() <= at {
                 kinds.resize(at + 1, None);
             }
             if let Some(slot) = kinds.get_mut(at) {
-                *slot = Some(kind);
+                *slot = Some((kind, class));
             }
         }
-        rows.push(Row { service, name: name.clone(), class: Class::parse(class).unwrap_or(Class::Unknown) });
+        rows.push(Row { service, name: name.clone(), class });
     }
     Services { rows, kinds }
 });
@@ -188,7 +196,7 @@ mod tests {
         assert_eq!(table::records(include_str!("services.csv")).count(), SERVICES.rows.len());
         assert_eq!(table::records(include_str!("methods.csv")).count(), METHODS.len());
         for row in &SERVICES.rows {
-            assert_eq!(Kind::of_number(row.service.0).is_some(), true, "{}", row.name);
+            assert!(Kind::of_number(row.service.0).is_some(), "{}", row.name);
         }
         // Only the fault, and the service that carries another one, have no class.
         let without: Vec<_> =

@@ -1,5 +1,5 @@
 use super::code::{Kind, Service, is_bad, method_class};
-use super::codec::{Decoder, NodeId};
+use super::codec::{Decoder, Identifier, NodeId};
 use super::identity;
 use crate::{Class, Item, Limits, Object, ParseError, Token};
 
@@ -169,15 +169,14 @@ pub(super) fn request(
         Service::CALL => {
             names.space = "method";
             let mut gravest = None;
-            let whole = each(d, limits, |d, _| {
+            each(d, limits, |d, _| {
                 d.node_id()?;
                 let method = d.node_id()?;
                 names.push(&method, limits);
                 gravest = gravest.max(Some(method_class(&method)));
                 walk.class = gravest.unwrap_or(walk.class);
                 d.array("input arguments", Decoder::variant)
-            })?;
-            whole
+            })?
         }
         Service::BROWSE => {
             d.node_id()?;
@@ -215,7 +214,7 @@ pub(super) fn request(
             d.node_id()?;
             let wanted = d.expanded_node_id()?;
             // A null id leaves the choice to the server: then the parent says where.
-            names.push(if wanted.standard() == Some(0) { &parent } else { &wanted }, limits);
+            names.push(if wanted.id == Identifier::Numeric(0) { &parent } else { &wanted }, limits);
             d.qualified_name()?;
             d.skip("node class", 4)?;
             d.extension_object()?;
@@ -249,6 +248,19 @@ pub(super) fn request(
         _ => false,
     };
     Ok(())
+}
+
+/// The MessageSecurityMode that an OpenSecureChannel request in clear asks for: 1 none, 2 sign, 3 sign and encrypt.
+/// OPC 10000-4, 5.6.2.
+pub(super) fn requested_mode(body: &[u8], limits: &Limits) -> Option<u32> {
+    let mut d = Decoder::new(body, limits);
+    let id = d.node_id().ok()?;
+    if Kind::of(&id)? != Kind::Request(Service::OPEN_SECURE_CHANNEL) {
+        return None;
+    }
+    request_header(&mut d).ok()?;
+    d.skip("protocol version and request type", 8).ok()?;
+    d.r.le32("security mode").ok()
 }
 
 /// How the user signs on in ActivateSession, behind the request header; the token itself is passed over.

@@ -10,6 +10,9 @@ use crate::{
     Security, Session, Sink, Token,
 };
 
+/// Bytes of the sequence header.
+const SEQUENCE: usize = 8;
+
 /// One OPC UA connection.
 pub(super) struct OpcUaSession {
     limits: Limits,
@@ -20,6 +23,8 @@ pub(super) struct OpcUaSession {
     chunks: Chunks,
     /// By direction: the next chunk may be the rest of a message whose start was not captured.
     torn: [bool; 2],
+    /// The directions were guessed the wrong way round, as known messages showed.
+    swapped: bool,
     /// An OpenSecureChannel was asked for and not answered.
     opening: bool,
 }
@@ -62,6 +67,7 @@ impl OpcUaSession {
             pending: Pending::new(limits.outstanding),
             chunks: Chunks::new(limits.channels, limits.message),
             torn: [true; 2],
+            swapped: false,
             opening: false,
         }
     }
@@ -106,7 +112,19 @@ impl OpcUaSession {
         let name = text(policy_name(head.policy), self.limits.text);
         let none = name == "None";
         self.opening = head.channel == 0;
-        let (mode, policy) = (none.then_some(Mode::None), Some(name.as_ref()).filter(|name| !name.is_empty()));
+        let body = r.rest().get(SEQUENCE..).unwrap_or_default();
+        let readable = none || services::is_clear(body, &self.limits);
+        let mode = match services::requested_mode(body, &self.limits).filter(|_| readable) {
+            Some(2 | 3) if none => {
+                out.observe(Observation::Anomaly(Anomaly { what: "security mode without a policy", at: r.at() }));
+                Some(Mode::None)
+            }
+            _ if none => Some(Mode::None),
+            Some(2) => Some(Mode::Sign),
+            Some(3) => Some(Mode::SignAndEncrypt),
+            _ => None,
+        };
+        let policy = Some(name.as_ref()).filter(|name| !name.is_empty());
         let known = self.channels.iter_mut().find(|channel| channel.id == head.channel);
         let renewed = known.is_some_and(|channel| channel.policy.as_deref() == policy);
         if !renewed {
@@ -121,7 +139,7 @@ impl OpcUaSession {
         if let Err(error) = certificate {
             anomaly(error, out);
         }
-        if !none && !services::is_clear(r.rest().get(8..).unwrap_or_default(), &self.limits) {
+        if !readable {
             out.observe(Observation::Opaque(Opaque { why: "encrypted", bytes: r.rest().len() }));
             return Ok(());
         }
@@ -243,11 +261,18 @@ impl OpcUaSession {
     fn body(&mut self, r: Reader<'_>, origin: Origin, out: &mut dyn Sink) -> Result<(), ParseError> {
         let mut d = Decoder::of(r, &self.limits);
         let id = d.node_id()?;
-        let read = match Kind::of(&id) {
+        let kind = Kind::of(&id);
+        match kind {
+            Some(Kind::Request(_)) => self.swapped = origin.direction == Direction::ToClient,
+            Some(Kind::Response(_)) => self.swapped = origin.direction == Direction::ToServer,
+            None => {}
+        }
+        let from_server = self.swapped != (origin.direction == Direction::ToClient);
+        let read = match kind {
             Some(Kind::Request(service)) => self.request(service, d, origin, out),
             Some(Kind::Response(service)) => self.response(service, d, origin, out),
             // Not a service of ours to know: only the request id and the side tell a question from an answer.
-            None if self.pending.waits(origin.key) && origin.direction == Direction::ToClient => {
+            None if from_server && self.pending.waits(origin.key) => {
                 let result = services::response(&mut d);
                 let outcome = result.as_ref().map_or(Outcome::Answered, |result| outcome(*result));
                 if let Some(slot) = self.pending.take(origin.key) {
@@ -255,7 +280,7 @@ impl OpcUaSession {
                 }
                 result.map(|_| ())
             }
-            None if origin.direction == Direction::ToClient => {
+            None if from_server => {
                 tell_orphan(code::unknown(&id), Class::Unknown, Outcome::Answered, out);
                 Ok(())
             }
@@ -324,9 +349,13 @@ impl OpcUaSession {
         out: &mut dyn Sink,
     ) -> Result<(), ParseError> {
         let limits = self.limits;
+        let start = d.r.at().saturating_sub(4);
         let slot = self.pending.take(origin.key);
-        let fits = service == Service::FAULT;
-        let paired = slot.filter(|slot| fits || slot.code == u64::from(service.0));
+        let waited = slot.is_some();
+        let paired = slot.filter(|slot| service == Service::FAULT || slot.code == u64::from(service.0));
+        if waited && paired.is_none() {
+            out.observe(Observation::Anomaly(Anomaly { what: "response of another service", at: start }));
+        }
         let header = services::response(&mut d);
         let mut results = d;
         let outcome = match header {
