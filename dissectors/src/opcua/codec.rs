@@ -117,7 +117,9 @@ pub(super) fn text(bytes: &[u8], limit: usize) -> Cow<'_, str> {
     while end < bytes.len() && end > 0 && bytes.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
         end -= 1;
     }
-    String::from_utf8_lossy(bytes.get(..end).unwrap_or(bytes))
+    let kept = bytes.get(..end).unwrap_or(bytes);
+    // Checking alone is faster than checking while ready to replace.
+    std::str::from_utf8(kept).map_or_else(|_| String::from_utf8_lossy(kept), Cow::Borrowed)
 }
 
 /// 100-nanosecond ticks since 1601-01-01 UTC as RFC 3339 in whole seconds. OPC 10000-6, 5.2.2.5 "DateTime".
@@ -159,6 +161,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Skips `len` bytes.
+    #[inline]
     pub(super) fn skip(&mut self, item: &'static str, len: usize) -> Result<(), ParseError> {
         self.r.bytes(item, len).map(|_| ())
     }
@@ -201,8 +204,22 @@ impl<'a> Decoder<'a> {
     /// OPC 10000-6, 5.2.2.9, all encodings.
     #[inline]
     pub(super) fn node_id(&mut self) -> Result<NodeId<'a>, ParseError> {
-        let encoding = self.r.u8("node id")?;
-        self.node_id_of(encoding)
+        // The compact forms first: type ids, tokens and most nodes are one of them.
+        match *self.r.rest() {
+            [0, id, ..] => {
+                self.skip("node id", 2)?;
+                Ok(NodeId { namespace: 0, id: Identifier::Numeric(id.into()) })
+            }
+            [1, namespace, low, high, ..] => {
+                self.skip("node id", 4)?;
+                let id = u16::from_le_bytes([low, high]);
+                Ok(NodeId { namespace: namespace.into(), id: Identifier::Numeric(id.into()) })
+            }
+            _ => {
+                let encoding = self.r.u8("node id")?;
+                self.node_id_of(encoding)
+            }
+        }
     }
 
     fn node_id_of(&mut self, encoding: u8) -> Result<NodeId<'a>, ParseError> {
@@ -247,6 +264,15 @@ impl<'a> Decoder<'a> {
         if mask & 0x02 != 0 { self.string("localized text") } else { Ok(&[]) }
     }
 
+    /// Skips an ExtensionObject that is hardly ever there: the additional header.
+    #[inline]
+    pub(super) fn additional_header(&mut self) -> Result<(), ParseError> {
+        if self.r.rest().starts_with(&[0, 0, 0]) {
+            return self.skip("additional header", 3);
+        }
+        self.extension_object().map(|_| ())
+    }
+
     /// Type and body of an ExtensionObject; one without a body has an empty one. OPC 10000-6, 5.2.2.15.
     pub(super) fn extension_object(&mut self) -> Result<(NodeId<'a>, &'a [u8]), ParseError> {
         let id = self.node_id()?;
@@ -259,7 +285,11 @@ impl<'a> Decoder<'a> {
     }
 
     /// Skips a DiagnosticInfo with all that is inside it. OPC 10000-6, 5.2.2.12.
+    #[inline]
     pub(super) fn diagnostic_info(&mut self) -> Result<(), ParseError> {
+        if self.r.rest().first() == Some(&0) {
+            return self.skip("diagnostic info", 1);
+        }
         // The inner info comes last: nesting is a loop, and its depth is bounded all the same.
         for _ in 0..=self.nesting {
             let mask = self.r.u8("diagnostic info mask")?;

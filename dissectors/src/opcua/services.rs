@@ -65,7 +65,7 @@ fn request_header(d: &mut Decoder<'_>) -> Result<RequestHeader, ParseError> {
     let diagnostics = d.r.le32("return diagnostics")?;
     d.string("audit entry id")?;
     d.r.le32("timeout hint")?;
-    d.extension_object()?;
+    d.additional_header()?;
     Ok(RequestHeader { timestamp, diagnostics })
 }
 
@@ -81,7 +81,7 @@ fn response_header(d: &mut Decoder<'_>) -> Result<ResponseHeader, ParseError> {
     let result = d.r.le32("service result")?;
     d.diagnostic_info()?;
     d.strings("string table")?;
-    d.extension_object()?;
+    d.additional_header()?;
     Ok(ResponseHeader { timestamp, result })
 }
 
