@@ -16,7 +16,7 @@ struct Part {
     direction: Direction,
     key: Key,
     body: Vec<u8>,
-    /// Bytes were left out for want of room.
+    /// Bytes are missing at its end: for want of room, or since a chunk was cut off in the capture.
     short: bool,
 }
 
@@ -24,7 +24,7 @@ struct Part {
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) body: Vec<u8>,
-    /// Its end is missing: it was longer than the limit.
+    /// Its end is missing.
     pub(super) short: bool,
 }
 
@@ -44,8 +44,8 @@ impl Chunks {
     }
 
     /// Keeps a chunk, and says whether it is the first that did not fit: what fits of it is kept, later ones are not.
-    /// With too many messages begun, the oldest is forgotten.
-    pub(super) fn push(&mut self, direction: Direction, key: Key, bytes: &[u8]) -> bool {
+    /// Nor is anything kept behind a chunk that is itself cut. With too many messages begun, the oldest is forgotten.
+    pub(super) fn push(&mut self, direction: Direction, key: Key, bytes: &[u8], cut: bool) -> bool {
         let held: usize = self.parts.iter().map(|part| part.body.len()).sum();
         let at = self.place(direction, key).unwrap_or_else(|| {
             if self.parts.len() >= self.most {
@@ -60,8 +60,9 @@ impl Chunks {
         }
         let fits = bytes.get(..self.room.saturating_sub(held)).unwrap_or(bytes);
         part.body.extend_from_slice(fits);
-        part.short = fits.len() < bytes.len();
-        part.short
+        let full = fits.len() < bytes.len();
+        part.short = full || cut;
+        full
     }
 
     /// The message so far, which is kept no longer.
@@ -85,14 +86,18 @@ mod tests {
         let (to, from) = (Direction::ToServer, Direction::ToClient);
         let key = |request| Key { channel: 1, request };
         let mut chunks = Chunks::new(2, 10);
-        assert!(!chunks.push(to, key(1), &[1; 4]));
-        assert!(!chunks.push(from, key(1), &[2; 4]), "the other direction is another message");
-        assert!(chunks.push(to, key(1), &[3; 4]), "two of four bytes fit");
-        assert!(!chunks.push(to, key(1), &[4; 4]), "said once");
+        assert!(!chunks.push(to, key(1), &[1; 4], false));
+        assert!(!chunks.push(from, key(1), &[2; 4], false), "the other direction is another message");
+        assert!(chunks.push(to, key(1), &[3; 4], false), "two of four bytes fit");
+        assert!(!chunks.push(to, key(1), &[4; 4], false), "said once");
         let whole = chunks.take(to, key(1)).unwrap();
         assert_eq!((whole.body.as_slice(), whole.short), ([1, 1, 1, 1, 3, 3].as_slice(), true));
-        chunks.push(to, key(2), &[5]);
-        chunks.push(to, key(3), &[6]);
+        chunks.push(to, key(2), &[5], true);
+        chunks.push(to, key(2), &[5], false);
+        let whole = chunks.take(to, key(2)).unwrap();
+        assert_eq!((whole.body.as_slice(), whole.short), ([5].as_slice(), true), "nothing behind a cut");
+        chunks.push(to, key(2), &[5], false);
+        chunks.push(to, key(3), &[6], false);
         assert!(!chunks.has(from, key(1)), "the oldest made room");
         chunks.gap(to);
         assert!(chunks.take(to, key(3)).is_none());

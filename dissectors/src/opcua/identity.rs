@@ -108,8 +108,14 @@ impl Teller<'_> {
         }
     }
 
-    /// What the endpoints of one server say of it: those of `own`, when it can be told. OPC 10000-4, 5.5.4 and 5.7.2.
-    pub(super) fn endpoints(&mut self, endpoints: &[Endpoint<'_>], url: Option<&str>) -> Result<(), ParseError> {
+    /// What the endpoints of one server say of it: those of `own`, when it can be told; not again the certificate that
+    /// was said. OPC 10000-4, 5.5.4 and 5.7.2.
+    pub(super) fn endpoints(
+        &mut self,
+        endpoints: &[Endpoint<'_>],
+        url: Option<&str>,
+        said: &[u8],
+    ) -> Result<(), ParseError> {
         let applications: Vec<_> =
             endpoints.iter().map(|endpoint| (&endpoint.server, std::slice::from_ref(&endpoint.url))).collect();
         let Some(own) = own(&applications, url) else { return Ok(()) };
@@ -144,7 +150,7 @@ impl Teller<'_> {
         for token in tokens {
             self.say(attribute::OFFERED_TOKEN, token.as_bytes());
         }
-        self.certificate(certificate)
+        if certificate == said { Ok(()) } else { self.certificate(certificate) }
     }
 
     /// The values of identity nodes in a Read response, behind its header; `watched` says which of the results they are.
@@ -269,10 +275,8 @@ impl Teller<'_> {
         d.string("server nonce")?;
         let certificate = d.string("server certificate")?;
         let endpoints = list(d, Endpoint::read)?;
-        if endpoints.iter().all(|endpoint| endpoint.certificate != certificate) {
-            self.certificate(certificate)?;
-        }
-        self.endpoints(&endpoints, url)
+        self.endpoints(&endpoints, url, certificate)?;
+        self.certificate(certificate)
     }
 
     /// A server that registers itself: the RegisteredServer behind the request header. OPC 10000-4, 7.35.

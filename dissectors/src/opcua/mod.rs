@@ -35,7 +35,7 @@ impl Protocol for OpcUa {
         &Info {
             name: "opcua",
             title: "OPC UA binary",
-            carriers: &[(Carrier::Tcp, &[4840, 4841, 48010, 48020, 48030, 49320, 53530])],
+            carriers: &[(Carrier::Tcp, &[4840, 4841, 48010, 48020, 48030, 49320, 53530, 62541])],
             max_pdu: MAX_CHUNK,
             spec: "OPC 10000-6 (UA Specification Part 6: Mappings) 1.05",
             operations: code::operations,
@@ -47,6 +47,12 @@ impl Protocol for OpcUa {
             return if Header::may_start(head) { Probe::NeedAtLeast(wire::HEADER) } else { Probe::No };
         };
         let Some(header) = Header::read(first) else { return Probe::No };
+        // Where this chunk ends the next one begins, if it is there.
+        let next = head.get(header.size..).unwrap_or_default();
+        let next_fits = next.first_chunk().map_or_else(|| Header::may_start(next), |next| Header::read(next).is_some());
+        if !next_fits {
+            return Probe::No;
+        }
         let sender = match header.kind {
             MessageType::Hello => Some(Role::Client),
             MessageType::Acknowledge | MessageType::Error | MessageType::ReverseHello => Some(Role::Server),

@@ -133,7 +133,7 @@ pub(super) fn request(
             each(d, limits, |d, at| {
                 let (node, attribute) = read_value_id(d)?;
                 names.push(&node, limits);
-                if attribute == VALUE {
+                if attribute == VALUE && watched.len() < NAMES {
                     watched.extend(node.standard().filter(|id| identity::tells(*id)).map(|id| (at, id)));
                 }
                 Ok(())

@@ -183,7 +183,8 @@ impl OpcUaSession {
                 let why = if settled {
                     "rest of a message whose start is missing"
                 } else {
-                    self.encrypted(at, was_torn, out)
+                    let start = !was_torn && pdu.cut == 0 && header.chunk != Chunk::Abort;
+                    self.encrypted(at, start, out)
                 };
                 out.observe(Observation::Opaque(Opaque { why, bytes: hidden }));
                 return Ok(());
@@ -209,31 +210,33 @@ impl OpcUaSession {
                 Ok(())
             }
             Chunk::Intermediate => {
-                self.keep(pdu.direction, key, body, out);
+                self.keep(pdu, key, body, out);
                 Ok(())
             }
             Chunk::Final if continues => {
-                self.keep(pdu.direction, key, body, out);
+                self.keep(pdu, key, body, out);
                 let Some(whole) = self.chunks.take(pdu.direction, key) else { return Ok(()) };
                 origin.short |= whole.short;
+                // Offsets of anomalies count in the message that was put together.
                 self.body(Reader::new(&whole.body), origin, out)
             }
             Chunk::Final => self.body(body, origin, out),
         }
     }
 
-    fn keep(&mut self, direction: Direction, key: Key, body: Reader<'_>, out: &mut dyn Sink) {
-        if self.chunks.push(direction, key, body.rest()) {
+    fn keep(&mut self, pdu: &Pdu<'_>, key: Key, body: Reader<'_>, out: &mut dyn Sink) {
+        if self.chunks.push(pdu.direction, key, body.rest(), pdu.cut > 0) {
             out.observe(Observation::Anomaly(Anomaly { what: "message longer than the limit", at: body.at() }));
         }
     }
 
-    /// A body of a channel that is not known to be clear could not be read: why.
-    fn encrypted(&mut self, at: Option<usize>, torn: bool, out: &mut dyn Sink) -> &'static str {
+    /// A body of a channel that is not known to be clear could not be read: why. `start`: it is a request or response
+    /// from its first byte on.
+    fn encrypted(&mut self, at: Option<usize>, start: bool, out: &mut dyn Sink) -> &'static str {
         match at.and_then(|at| self.channels.get_mut(at)) {
             Some(channel) => {
                 // With a policy there are two modes, and a signed body would have been read.
-                if channel.mode.is_none() && channel.policy.is_some() && !torn {
+                if channel.mode.is_none() && channel.policy.is_some() && start {
                     channel.mode = Some(Mode::SignAndEncrypt);
                     channel.tell(None, out);
                 }
@@ -317,7 +320,6 @@ impl OpcUaSession {
             Service::CLOSE_SECURE_CHANNEL => {
                 // Nobody answers it.
                 self.pending.take(origin.key);
-                self.channels.retain(|channel| channel.id != origin.key.channel);
                 Ok(())
             }
             Service::CREATE_SESSION => {
@@ -382,7 +384,7 @@ impl OpcUaSession {
             },
             Service::GET_ENDPOINTS => {
                 let endpoints = list(&mut d, super::identity::Endpoint::read)?;
-                teller.endpoints(&endpoints, url)
+                teller.endpoints(&endpoints, url, &[])
             }
             Service::FIND_SERVERS => teller.found_servers(&mut d, url),
             Service::CREATE_SESSION => teller.server(&mut d, url),

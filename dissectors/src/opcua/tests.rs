@@ -376,6 +376,39 @@ fn signed_bodies_are_read() {
     );
 }
 
+/// A body that is cut off, a part, or an abort is no sign of encryption.
+#[test]
+fn the_mode_is_not_guessed() {
+    let opening = open("Basic256Sha256", "", &"a5".repeat(64));
+    let close = format!("01 {}", "5a".repeat(32));
+    let whole = ask(2, 473, &close);
+    let (front, back) = whole.split_at(40);
+    let mut session = session();
+    let mut lines = Vec::new();
+    for (direction, bytes, cut) in [
+        (ToServer, hello(), 0),
+        (ToServer, opening, 0),
+        (ToServer, front.to_vec(), back.len()),
+        (ToClient, part("MSGA", 2, "00000880 ffffffff"), 0),
+        (ToServer, whole.clone(), 0),
+    ] {
+        let mut out = Lines::default();
+        session.pdu(Pdu { bytes: &bytes, direction, carrier: Carrier::Tcp, cut }, &mut out);
+        lines.extend(out.0);
+    }
+    assert_eq!(
+        lines,
+        [
+            "security ? Basic256Sha256 ?",
+            "opaque 64 bytes: encrypted",
+            "opaque 24 bytes: encrypted",
+            "opaque 16 bytes: encrypted",
+            "security sign Basic256Sha256 ?",
+            "ask 0x1d9 session",
+        ]
+    );
+}
+
 /// Nothing but messages: no Hello, no OpenSecureChannel; begun in the middle of a message.
 #[test]
 fn joined_in_the_middle() {
@@ -469,6 +502,11 @@ fn who_they_are() {
         ask(2, 631, &format!("0000000000000000 00000000 {} {ids}", le(nodes.len())))
     };
     let description = "application-uri=urn:own | product-uri=urn:product | name=Filler | role=opc-server (80 % OPC UA ApplicationType server) | hostname=filler-1";
+    let certificate = "certificate-subject=CN=Filler Server,O=Example Plant\\, Line 1,C=DE \
+        | certificate-issuer=CN=Filler Server,O=Example Plant\\, Line 1,C=DE \
+        | certificate-not-before=2026-11-21T23:05:07Z | certificate-not-after=2126-10-28T23:05:07Z \
+        | certificate-key=ec-256 | certificate-thumbprint=b10d764509c79b8a4ec69f3e7530214eb157408e \
+        | application-uri=urn:filler:example:server | hostname=filler-1 | own-address=192.0.2.7";
     for (case, turns, want) in [
         (
             "endpoints of the server itself",
@@ -533,11 +571,29 @@ fn who_they_are() {
                     ),
                 ),
             )],
-            "ask 0x1cd session | application-uri=urn:client | product-uri=urn:product | name=Filler | role=opc-client (70 % OPC UA ApplicationType client) \
-             | certificate-subject=CN=Filler Server,O=Example Plant\\, Line 1,C=DE | certificate-issuer=CN=Filler Server,O=Example Plant\\, Line 1,C=DE \
-             | certificate-not-before=2026-11-21T23:05:07Z | certificate-not-after=2126-10-28T23:05:07Z | certificate-key=ec-256 \
-             | certificate-thumbprint=b10d764509c79b8a4ec69f3e7530214eb157408e | application-uri=urn:filler:example:server | hostname=filler-1 | own-address=192.0.2.7"
-                .to_owned(),
+            format!(
+                "ask 0x1cd session | application-uri=urn:client | product-uri=urn:product | name=Filler \
+                 | role=opc-client (70 % OPC UA ApplicationType client) | {certificate}"
+            ),
+        ),
+        (
+            "a session's server, one certificate for it and its endpoints",
+            vec![(
+                ToClient,
+                reply(
+                    2,
+                    464,
+                    &format!(
+                        "0064 0065 0000000000000000 ffffffff {} {DER} 01000000 {}",
+                        le(hex(DER).len()),
+                        endpoint("urn:own", own, "01", "None")
+                    ),
+                ),
+            )],
+            format!(
+                "answer 0x1cd session | {description} | offered-security=None | offered-token=anonymous \
+                 | offered-token=username | {certificate}"
+            ),
         ),
         (
             "a discovery server behind a gateway",
@@ -620,6 +676,8 @@ fn probes() {
         ("open, encrypted", open("Basic256", "", &"a5".repeat(64)), yes(None)),
         ("request in the middle", ask(2, 631, ""), yes(Some(Role::Client))),
         ("response in the middle", reply(2, 634, ""), yes(Some(Role::Server))),
+        ("two chunks", [ask(2, 631, ""), ask(3, 631, "")].concat(), yes(Some(Role::Client))),
+        ("something else behind a chunk", [ask(2, 631, ""), b"HTTP".to_vec()].concat(), Probe::No),
         ("encrypted", part("MSGF", 2, &"a5".repeat(64)), yes(None)),
         ("channel 0", chunk("MSGF", &"00".repeat(24)), Probe::No),
         ("policy of no bytes", chunk("OPNF", &"00".repeat(24)), Probe::No),
