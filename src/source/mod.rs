@@ -4,6 +4,9 @@
 //! a block of a file is read once and the frames are looked at where they are.
 
 pub mod file;
+#[cfg(feature = "live")]
+pub mod filter;
+pub mod set;
 
 use crate::time::Timestamp;
 
@@ -103,5 +106,14 @@ impl Batch {
             capture: frame.capture,
             number: frame.number,
         })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    /// Bytes from hex, blanks between fields.
+    pub(crate) fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
 }

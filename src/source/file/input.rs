@@ -110,30 +110,29 @@ impl Read for Input {
     }
 }
 
-/// A capture's bytes as they are stored, counted; those of stdin are hashed on the way, since they come only once.
+/// A capture's bytes as they are stored, counted.
 pub(super) struct Stored {
     /// What was read to learn the compression, and is still to be given out.
     head: Cursor<Vec<u8>>,
-    source: Source,
+    source: Box<dyn Read + Send>,
     read: u64,
     size: Option<u64>,
-}
-
-enum Source {
-    File(File),
-    Stdin(io::Stdin, Sha256),
+    /// Of stdin and pipes, whose bytes come only once.
+    hash: Option<Sha256>,
 }
 
 impl Stored {
     fn open(path: Option<&Path>) -> io::Result<Self> {
-        let head = Cursor::default();
-        let Some(path) = path else {
-            return Ok(Self { head, source: Source::Stdin(io::stdin(), Sha256::new()), read: 0, size: None });
+        let (source, size): (Box<dyn Read + Send>, _) = match path {
+            None => (Box::new(io::stdin()), None),
+            Some(path) => {
+                let file = File::open(path)?;
+                let metadata = file.metadata()?;
+                (Box::new(file), metadata.is_file().then_some(metadata.len()))
+            }
         };
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { head, source: Source::File(file), read: 0, size })
+        let hash = size.is_none().then(Sha256::new);
+        Ok(Self { head: Cursor::default(), source, read: 0, size, hash })
     }
 
     fn put_back(&mut self, head: Vec<u8>) {
@@ -145,20 +144,17 @@ impl Stored {
         (self.read, self.size)
     }
 
-    /// Bytes come when somebody writes them: a read must not wait for more than there are.
-    pub(super) fn is_stdin(&self) -> bool {
-        matches!(self.source, Source::Stdin(..))
+    /// Its bytes come once, and when somebody writes them: a read must not wait for more than there are.
+    pub(super) fn is_stream(&self) -> bool {
+        self.hash.is_some()
     }
 
-    /// SHA-256 of all bytes of stdin, in hex; reads it to its end. `None` for a file.
-    pub(super) fn stdin_sha256(&mut self) -> io::Result<Option<String>> {
-        if self.is_stdin() {
+    /// SHA-256 of all bytes of a stream, in hex; reads it to its end. `None` for a file.
+    pub(super) fn stream_sha256(&mut self) -> io::Result<Option<String>> {
+        if self.is_stream() {
             io::copy(self, &mut io::sink())?;
         }
-        Ok(match &self.source {
-            Source::File(_) => None,
-            Source::Stdin(_, hash) => Some(hex(&hash.clone().finalize())),
-        })
+        Ok(self.hash.as_ref().map(|hash| hex(&hash.clone().finalize())))
     }
 }
 
@@ -168,14 +164,10 @@ impl Read for Stored {
         if again > 0 {
             return Ok(again);
         }
-        let count = match &mut self.source {
-            Source::File(file) => file.read(buffer)?,
-            Source::Stdin(stdin, hash) => {
-                let count = stdin.read(buffer)?;
-                hash.update(buffer.get(..count).unwrap_or(&[]));
-                count
-            }
-        };
+        let count = self.source.read(buffer)?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(buffer.get(..count).unwrap_or(&[]));
+        }
         self.read = self.read.saturating_add(count as u64);
         Ok(count)
     }

@@ -20,7 +20,7 @@ use super::{Batch, FrameRef, LinkType};
 use crate::time::Timestamp;
 
 /// Bytes read at once. Larger ones fall out of the cache before the frames in them are looked at.
-const BLOCK: usize = 256 * 1024;
+pub(super) const BLOCK: usize = 256 * 1024;
 
 /// Longest captured frame in bytes: the largest snap length that capture tools set. A record that claims more is
 /// damage.
@@ -265,7 +265,7 @@ impl CaptureFile {
             start.copy_from_slice(&self.carry);
             self.carry.clear();
         }
-        // One round, but for a record that is longer than a block, or that stdin gives in pieces.
+        // One round, but for a record that is longer than a block, or that a stream gives in pieces.
         let at = loop {
             have += self.read(bytes.get_mut(have..want).unwrap_or(&mut []));
             let mut at = 0;
@@ -312,7 +312,7 @@ impl CaptureFile {
         self.skip = 0;
     }
 
-    /// Reads until the buffer is full; sets `ended` when no more comes. Of stdin takes what is there.
+    /// Reads until the buffer is full; sets `ended` when no more comes. Of a stream takes what is there.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
         let mut have = 0;
         while let Some(free) = buffer.get_mut(have..).filter(|free| !free.is_empty()) {
@@ -328,7 +328,7 @@ impl CaptureFile {
                     });
                 }
             }
-            if self.ended || self.input.stored().is_stdin() {
+            if self.ended || self.input.stored().is_stream() {
                 break;
             }
         }
@@ -387,15 +387,21 @@ impl CaptureFile {
         self.input.stored().progress()
     }
 
-    /// SHA-256 of the capture as it is stored, in hex. Reads a file once more, and stdin to its end.
+    /// Its bytes come only once (stdin, a pipe): it cannot be opened again.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.input.stored().is_stream()
+    }
+
+    /// SHA-256 of the capture as it is stored, in hex. Reads a file once more, and a stream to its end.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn sha256(&mut self) -> io::Result<String> {
-        if let Some(path) = &self.path {
-            return sha256(path);
+        match (self.input.stored_mut().stream_sha256()?, &self.path) {
+            (None, Some(path)) => sha256(path),
+            (hash, _) => Ok(hash.unwrap_or_default()),
         }
-        Ok(self.input.stored_mut().stdin_sha256()?.unwrap_or_default())
     }
 }
 

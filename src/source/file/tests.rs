@@ -5,12 +5,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
-
-/// Bytes from hex, blanks between fields.
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
-}
+use crate::source::tests::hex;
 
 fn stored(bytes: &[u8]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
