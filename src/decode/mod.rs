@@ -3,7 +3,63 @@
 //! The only user of `etherparse`. What it does not read (802.3 LLC/SNAP, SLL2, MPLS, PPPoE, GRE and ERSPAN, VXLAN,
 //! GENEVE, IP in IP) stands beside it. The innermost flow is what counts; the outer headers are kept as facts.
 
+mod encapsulation;
+mod fast;
+pub mod fragments;
+mod internet;
+mod link;
+
 use crate::address::{Address, Mac};
+use crate::source::{Frame, LinkType};
+
+/// What stands in a frame.
+///
+/// Ethernet with IP and TCP or UDP, whole and plain, is nearly everything and goes a short way; the rest goes through
+/// the layers one by one. A tunnel whose inside makes no sense counts as the outer flow that it is.
+///
+/// # Errors
+/// [`Undecoded`] when the frame names no two hosts.
+#[inline]
+pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
+    if frame.link == LinkType::ETHERNET
+        && let Some(packet) = fast::ethernet(frame)
+    {
+        return Ok(packet);
+    }
+    link::frame(frame)
+}
+
+/// Why a frame is no packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Undecoded {
+    /// The link type is none that is read here.
+    LinkType,
+    /// It ends inside its link-layer header.
+    TooShort,
+    /// What should be an IP header is none, or is cut.
+    BadIpHeader,
+    /// It carries no address at all, such as the control packets of PPP.
+    NoAddress,
+    /// More headers around headers than any network has.
+    TooDeep,
+}
+
+impl Undecoded {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [Self::LinkType, Self::TooShort, Self::BadIpHeader, Self::NoAddress, Self::TooDeep];
+
+    /// The word in reports.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::LinkType => "link-type",
+            Self::TooShort => "too-short",
+            Self::BadIpHeader => "bad-ip-header",
+            Self::NoAddress => "no-address",
+            Self::TooDeep => "too-deep",
+        }
+    }
+}
 
 /// A decoded packet. Everything borrowed is a slice of the frame.
 #[derive(Clone, Copy, Debug)]
@@ -12,18 +68,19 @@ pub struct Packet<'a> {
     pub src: Address,
     /// Destination: innermost IP, else MAC.
     pub dst: Address,
-    /// Source MAC of the frame itself; `None` where the link type has none.
+    /// Source MAC of the Ethernet header that `src` stands behind: the frame's own, or the inner one of a tunnel that
+    /// carries Ethernet. `None` where there is none.
     pub src_mac: Option<Mac>,
-    /// Destination MAC of the frame itself.
+    /// Destination MAC of the same header.
     pub dst_mac: Option<Mac>,
-    /// VLAN ids of the frame itself, outermost first.
+    /// VLAN ids of the same header, outermost first.
     pub vlans: Vlans,
     /// The innermost IP header, if there is one.
     pub ip: Option<Ip>,
     /// What stands above.
     pub upper: Upper,
-    /// Bytes above the innermost header that was read (TCP or UDP payload, ICMP body, the L2 payload). Ethernet padding
-    /// is not part of it.
+    /// Bytes above the innermost header that was read: TCP or UDP payload; ICMP from behind the checksum on; what stands
+    /// behind the EtherType or the LLC header; the bytes of a fragment. Ethernet padding is no part of an IP payload.
     pub payload: &'a [u8],
     /// Bytes of the payload that the snap length cut off.
     pub cut: u32,
@@ -227,3 +284,24 @@ impl Tunnels {
         self.list[0].is_none()
     }
 }
+
+impl Packet<'_> {
+    /// Nothing yet, of a frame whose last `cut` bytes were not captured.
+    fn empty(cut: u32) -> Self {
+        Self {
+            src: Address::UNSPECIFIED,
+            dst: Address::UNSPECIFIED,
+            src_mac: None,
+            dst_mac: None,
+            vlans: Vlans::default(),
+            ip: None,
+            upper: Upper::Ethertype(0),
+            payload: &[],
+            cut,
+            tunnels: Tunnels::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,11 @@
 //! A source fills a [`Batch`]: one block of bytes and where the frames in it lie. A frame is never copied on its own;
 //! a block of a file is read once and the frames are looked at where they are.
 
+pub mod file;
+#[cfg(feature = "live")]
+pub mod filter;
+pub mod set;
+
 use crate::time::Timestamp;
 
 /// A link-layer header type, as pcap files number them (tcpdump.org, "Link-layer header types").
@@ -26,6 +31,8 @@ impl LinkType {
     pub const IPV4: Self = Self(228);
     pub const IPV6: Self = Self(229);
     pub const LINUX_SLL2: Self = Self(276);
+    /// A frame of a pcapng section that does not describe the frame's interface.
+    pub const UNKNOWN: Self = Self(u16::MAX);
 }
 
 /// One captured frame, borrowed from its batch.
@@ -99,5 +106,14 @@ impl Batch {
             capture: frame.capture,
             number: frame.number,
         })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    /// Bytes from hex, blanks between fields.
+    pub(crate) fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
 }
