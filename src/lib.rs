@@ -13,6 +13,7 @@
 pub mod address;
 pub mod decode;
 pub mod flow;
+pub mod inventory;
 pub mod ledger;
 pub mod source;
 pub mod time;
