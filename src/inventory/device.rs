@@ -305,8 +305,8 @@ fn join_by_mac(
     }
 }
 
-/// The value of an attribute that the device told last, of one protocol or of all, and which protocol that was.
-fn latest<'a>(facts: &'a Facts, wanted: impl Fn(&FactKey) -> bool) -> Option<(&'a FactKey, &'a Support)> {
+/// The latest of the wanted things that the device told of itself.
+fn latest(facts: &Facts, wanted: impl Fn(&FactKey) -> bool) -> Option<(&FactKey, &Support)> {
     let told = |key: &FactKey| matches!(key.method, Method::SelfReport | Method::Announcement);
     facts.iter().filter(|(key, _)| told(key) && wanted(key)).max_by_key(|(key, support)| (support.last, *key))
 }

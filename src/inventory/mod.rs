@@ -160,7 +160,7 @@ pub struct Declared {
 }
 
 /// All assets, and where knowledge contradicts itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
     /// Ordered by id.
     pub assets: Vec<Asset>,

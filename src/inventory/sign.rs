@@ -195,8 +195,10 @@ impl<'a> Behaviour<'a> {
         if self.serves_control() && components.len() <= 1 {
             say("plc", 35, "answers a control protocol for one device".to_owned());
         }
-        for service in SERVICES.iter() {
-            if service.is_served(self.served()) {
+        let served: Vec<_> = SERVICES.iter().filter_map(|s| Some((s, s.served_ports(self.served())?))).collect();
+        for (service, ports) in &served {
+            // A domain controller serves names and files as well: that is no second role.
+            if !served.iter().any(|(whole, _)| ports.is_subset(&whole.covers)) {
                 say(service.role, service.weight, service.what.clone());
             }
         }
@@ -317,39 +319,42 @@ struct Service {
     clients: usize,
     /// Whether every port has to be served.
     every: bool,
-    ports: Vec<(u16, u16)>,
+    ports: BTreeSet<u16>,
+    /// Ports of other services that come with this one.
+    covers: BTreeSet<u16>,
     what: String,
 }
 
 impl Service {
-    fn is_served<'a>(&self, flows: impl Iterator<Item = &'a Traffic>) -> bool {
-        let here = |port: u16| self.ports.iter().position(|(from, to)| (*from..=*to).contains(&port));
+    /// Which of its ports are served, if that is enough for the service.
+    fn served_ports<'a>(&self, flows: impl Iterator<Item = &'a Traffic>) -> Option<BTreeSet<u16>> {
         let mut clients = BTreeSet::new();
         let mut ports = BTreeSet::new();
         // A control protocol on such a port is what it is, not the office service.
-        for flow in flows.filter(|flow| !flow.industrial) {
-            if let Some(at) = here(flow.port) {
-                clients.insert(flow.client);
-                ports.insert(at);
-            }
+        for flow in flows.filter(|flow| !flow.industrial && self.ports.contains(&flow.port)) {
+            clients.insert(flow.client);
+            ports.insert(flow.port);
         }
-        clients.len() >= self.clients.max(1) && (!self.every || ports.len() == self.ports.len())
+        let enough = clients.len() >= self.clients.max(1) && (!self.every || ports == self.ports);
+        enough.then_some(ports)
     }
 }
 
 static SERVICES: LazyLock<Vec<Service>> = LazyLock::new(|| {
-    let port = |text: &str| {
+    let range = |text: &str| {
         let (from, to) = text.split_once('-').unwrap_or((text, text));
-        Some((from.parse().ok()?, to.parse().ok()?))
+        Some(from.parse::<u16>().ok()?..=to.parse().ok()?)
     };
+    let ports = |text: &str| text.split(' ').filter_map(range).flatten().collect();
     let row = |fields: Vec<String>| {
-        let [role, weight, clients, every, ports, what] = fields.try_into().ok()?;
+        let [role, weight, clients, every, served, covers, what] = fields.try_into().ok()?;
         Some(Service {
             role: Role::named(&role)?.name,
             weight: weight.parse().ok()?,
             clients: clients.parse().ok()?,
             every: every == "all",
-            ports: ports.split(' ').filter_map(port).collect(),
+            ports: ports(&served),
+            covers: ports(&covers),
             what,
         })
     };

@@ -8,6 +8,7 @@
 //! ```
 
 use dissectors::{Attribute, Class, Method, attribute};
+use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::{Fact, FactKey, Subject};
@@ -625,7 +626,7 @@ fn roles_and_levels() {
         (
             "an I/O scanner and its I/O",
             "10.0.0.1 > 10.0.0.2 udp/2222 cip asks=io grants=io",
-            &[("10.0.0.1", "plc 80, level 1 by role"), ("10.0.0.2", "unknown 0, level 1 by neighbours")],
+            &[("10.0.0.1", "plc 80, level 1 by role"), ("10.0.0.2", "remote-io 60, level 1 by role")],
         ),
         (
             "between two protocols",
@@ -661,8 +662,10 @@ fn roles_and_levels() {
             10.0.0.2 > 10.0.0.1 udp/53 DNS
             10.0.0.2 > 10.0.0.1 tcp/88 HTTPS
             10.0.0.2 > 10.0.0.1 tcp/389 HTTPS
-            10.0.0.2 > 10.0.0.1 tcp/445 HTTPS",
-            &[("10.0.0.1", "unknown 0, level ?")],
+            10.0.0.2 > 10.0.0.1 tcp/445 HTTPS
+            10.0.0.2 > 10.0.0.1 udp/123 HTTPS
+            10.0.0.3 > 10.0.0.1 udp/123 HTTPS",
+            &[("10.0.0.1", "domain-controller 90, level 3 by role")],
         ),
         (
             "sessions from the office to the plant",
@@ -820,4 +823,110 @@ fn an_asset_shows_what_supports_it() {
     assert_eq!(asset.facts.len(), 10);
     assert_eq!(&*asset.id, &*asset_id(host("10.0.0.1")));
     assert_eq!(&*asset.id, "A-haggunlvqcfe");
+}
+
+/// Lines that contradict, overlap and join each other in many ways.
+fn lines() -> impl Strategy<Value = Vec<String>> {
+    let address = prop_oneof![
+        (0..3u8, 1..5u8).prop_map(|(net, host)| format!("10.{net}.0.{host}")),
+        (1..4u8).prop_map(|host| format!("fe80::{host}")),
+        (1..3u8).prop_map(|host| format!("8.8.8.{host}")),
+        (1..5u8).prop_map(|last| format!("00:00:bc:00:00:0{last}")),
+    ];
+    let mac = prop_oneof![
+        (1..5u8).prop_map(|last| format!("00:00:bc:00:00:0{last}")),
+        Just("00:00:5e:00:01:01".to_owned()),
+        Just("02:00:00:00:00:01".to_owned()),
+    ];
+    let word = prop_oneof![
+        mac.clone().prop_map(|mac| format!("arp={mac}")),
+        (mac, prop_oneof![Just(64), Just(63), Just(255)]).prop_map(|(mac, ttl)| format!("eth={mac} ttl={ttl}")),
+        (1..3u8).prop_map(|vlan| format!("vlan={vlan}")),
+        (0..4u8).prop_map(|serial| format!("vendor=Acme serial=123{serial}")),
+        (0..3u8).prop_map(|version| format!("firmware=1.{version}")),
+        (0..2u8).prop_map(|name| format!("hostname=host{name} name=name{name}")),
+        (0..3usize).prop_map(|role| format!("role={}:80", ["plc", "hmi", "switch"][role])),
+    ];
+    let component = prop_oneof![3 => Just(""), 1 => Just(" modbus/1"), 1 => Just(" cip/1,0")];
+    let fact = (address.clone(), component, word, 0..50u8)
+        .prop_map(|(address, component, word, until)| format!("{address}{component} {word} until={}", 100 + until));
+    let flow = (address.clone(), address, 0..4usize).prop_map(|(client, server, what)| {
+        let what = ["modbus asks=read", "modbus asks=program grants=program", "udp/53 DNS", "cip silent"][what];
+        format!("{client} > {server} tcp/502 {what}")
+    });
+    proptest::collection::vec(prop_oneof![3 => fact, 1 => flow], 0..40)
+}
+
+proptest! {
+    /// However facts are shared among workers and in whatever order they are merged, the inventory is the same.
+    #[test]
+    fn the_order_of_merging_never_shows(lines in lines(), sharing: u64, shift in 0usize..40) {
+        let scenario = Scenario::new(&lines.join("\n"));
+        let whole = scenario.resolve();
+
+        let mut halves = [Ledger::default(), Ledger::default()];
+        for (number, (subject, fact)) in scenario.facts.iter().enumerate().rev() {
+            halves[usize::from(sharing.rotate_left(number as u32) & 1 == 1)].apply(subject.clone(), fact.clone());
+        }
+        let [mut merged, other] = halves;
+        merged.merge(other);
+        let mut traffic = scenario.traffic.clone();
+        traffic.rotate_left(shift.min(scenario.traffic.len()));
+        prop_assert_eq!(&resolve_with(&merged, &traffic, &scenario), &whole);
+        prop_assert_eq!(&scenario.resolve(), &whole, "a second time");
+    }
+
+    /// Every address is in one asset, every id is one asset's, and no group is a device.
+    #[test]
+    fn assets_are_distinct(lines in lines()) {
+        let inventory = Scenario::new(&lines.join("\n")).resolve();
+        let ids: std::collections::BTreeSet<_> = inventory.assets.iter().map(|asset| &asset.id).collect();
+        prop_assert_eq!(ids.len(), inventory.assets.len());
+        prop_assert!(inventory.assets.is_sorted_by(|a, b| a.id < b.id));
+        let mut ips = std::collections::BTreeSet::new();
+        for (place, asset) in inventory.assets.iter().enumerate() {
+            for ip in &asset.ips {
+                let host = Host { realm: asset.realm, address: *ip };
+                prop_assert!(ips.insert(host) && inventory.index[&host] == place && !ip.is_group());
+            }
+        }
+    }
+}
+
+/// As many hosts and flows as a large plant has; a step that compares each with each would take minutes.
+#[test]
+fn time_grows_with_the_number_of_hosts() {
+    let seen = at(1);
+    let mut scenario = Scenario::default();
+    let address = |n: u32| Host { realm: Realm(0), address: Address::v4((0x0A00_0000 + n).to_be_bytes()) };
+    const HOSTS: u32 = 20_000;
+    for n in 0..HOSTS {
+        let [a, b, c, d] = n.to_be_bytes();
+        // One in ten is behind one of two routers.
+        let mac = if n % 10 == 0 {
+            Mac([0, 0, 0x0C, 0, 0, if n % 20 == 0 { 1 } else { 2 }])
+        } else {
+            Mac([0, 0, a, b, c, d])
+        };
+        for (attribute, value) in
+            [(attribute::MAC, mac.to_string()), (attribute::TTL, if n % 10 == 0 { "63" } else { "64" }.to_owned())]
+        {
+            let key = FactKey { attribute, value: value.into(), protocol: "ethernet", method: Method::Behaviour };
+            let support = Support { count: 1, first: seen, last: seen, weight: 60, basis: "" };
+            scenario.facts.push((Subject { host: address(n), component: None }, Fact { key, support }));
+        }
+        for peer in [n / 50, n / 7, n / 2] {
+            let mut flow = Traffic::new(address(n), address(peer), Transport::Tcp, 502, seen);
+            (flow.protocol, flow.industrial, flow.initiator, flow.served) =
+                (Some("modbus"), true, Initiator::Seen, true);
+            (flow.asked, flow.requests, flow.frames_to_server, flow.frames_to_client) = (Class::Read.bit(), 10, 10, 10);
+            scenario.traffic.push(flow);
+        }
+    }
+    let ledger = scenario.ledger();
+    let start = std::time::Instant::now();
+    let inventory = resolve_with(&ledger, &scenario.traffic, &scenario);
+    let spent = start.elapsed();
+    assert_eq!(inventory.assets.len(), HOSTS as usize + 2);
+    assert!(spent.as_secs() < 20, "{spent:?}");
 }
