@@ -10,11 +10,11 @@
 //! Data flows one way, and the modules below stand in its order. Borrowed bytes live inside one
 //! [`worker`] call; what leaves it is owned and small: a fact, a counter, a finding.
 
-pub mod time;
-
 pub mod address;
 pub mod bounded;
 pub mod config;
+pub mod id;
+pub mod time;
 
 pub mod source;
 
@@ -26,4 +26,17 @@ pub mod flow;
 
 pub mod ledger;
 
+pub mod inventory;
+
+pub mod policy;
+
 pub mod worker;
+
+pub mod pipeline;
+
+pub mod analysis;
+
+pub mod output;
+
+pub mod cli;
+pub mod command;

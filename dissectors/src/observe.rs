@@ -121,8 +121,14 @@ pub mod attribute {
         URL = "url";
         /// An address which the device says it has; differs from the packet's behind address translation.
         OWN_ADDRESS = "own-address";
-        /// A MAC address of the device (from ARP, or told by a protocol).
+        /// A MAC address of the device (from ARP, or told by a protocol), or of the frames that carry its packets.
         MAC = "mac";
+        /// VLAN id that its frames were tagged with (IEEE 802.1Q), in decimal.
+        VLAN = "vlan";
+        /// Time to live (IPv4) or hop limit (IPv6) that its unicast packets arrived with, in decimal.
+        TTL = "ttl";
+        /// The tunnel that its packets came out of, e.g. `erspan 10.0.0.1 -> 10.0.0.2`.
+        TUNNEL = "tunnel";
         /// Build date of its software.
         BUILD_DATE = "build-date";
         /// Build number of its software.

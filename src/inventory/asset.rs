@@ -1,0 +1,224 @@
+//! Puts the assets together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dissectors::{Attribute, Method, attribute};
+
+use super::conflict::conflicts;
+use super::device::{Devices, devices};
+use super::level::{Standing, levels};
+use super::mac::{Belongs, is_link_local};
+use super::role::{Family, Role, Sign, weigh};
+use super::sign::{Behaviour, is_external, of_maker};
+use super::{Asset, AssetFact, AssetRole, Declared, Identity, Input, Inventory, Known, Part, asset_id};
+use crate::address::{Address, Host, Mac};
+use crate::ledger::Evidence;
+
+/// Makes the inventory of what was observed.
+#[must_use]
+pub fn resolve(input: &Input<'_>) -> Inventory {
+    let devices = devices(input);
+    let behaviour =
+        Behaviour::of(input.traffic, devices.count, |host| Some(*devices.device.get(*devices.place.get(&host)?)?));
+    let facts = facts_by_device(input, &devices);
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); devices.count];
+    for (host, device) in devices.device.iter().enumerate() {
+        members[*device].push(host);
+    }
+
+    let mut assets = Vec::with_capacity(devices.count);
+    let mut standings = Vec::with_capacity(devices.count);
+    for ((device, members), facts) in members.iter().enumerate().zip(facts) {
+        let declared = devices.declared.get(&device).and_then(|number| input.declared.get(*number));
+        let asset = asset(input, &devices, members, facts, &behaviour[device], declared);
+        let hosts = || members.iter().map(|at| devices.hosts[*at]);
+        let zone = || hosts().find_map(|host| (input.zone_level)(host));
+        standings.push(Standing {
+            declared: declared.and_then(|declared| declared.level).or_else(zone),
+            role: asset.role.value.and_then(Role::named).map(|role| role.level),
+            nets: Standing::nets(hosts()),
+        });
+        assets.push(asset);
+    }
+    for (asset, level) in assets.iter_mut().zip(levels(&standings, &behaviour)) {
+        asset.level = level;
+    }
+
+    // From here on a device's number and its asset's place differ: assets are in the order of their ids.
+    let mut order: Vec<usize> = (0..assets.len()).collect();
+    order.sort_by(|a, b| assets[*a].id.cmp(&assets[*b].id).then(a.cmp(b)));
+    let mut asset_of = vec![0; assets.len()];
+    for (place, device) in order.iter().enumerate() {
+        asset_of[*device] = place;
+    }
+    assets.sort_by(|a, b| a.id.cmp(&b.id));
+    let index = devices.hosts.iter().zip(&devices.device).map(|(host, device)| (*host, asset_of[*device])).collect();
+    let conflicts = conflicts(input.ledger, &devices, &assets, &asset_of);
+    Inventory { assets, conflicts, index }
+}
+
+fn facts_by_device(input: &Input<'_>, devices: &Devices) -> Vec<Vec<AssetFact>> {
+    let mut by_device: Vec<Vec<AssetFact>> = Vec::new();
+    by_device.resize_with(devices.count, Vec::new);
+    for (subject, facts) in input.ledger.iter() {
+        let device = devices.place.get(&subject.host).and_then(|at| devices.device.get(*at));
+        let Some(mine) = device.and_then(|device| by_device.get_mut(*device)) else { continue };
+        mine.extend(facts.iter().map(|(key, support)| AssetFact {
+            host: subject.host,
+            component: subject.component.clone(),
+            attribute: key.attribute,
+            known: Known {
+                value: key.value.clone(),
+                protocol: key.protocol,
+                method: key.method,
+                support: support.clone(),
+            },
+        }));
+    }
+    by_device
+}
+
+/// The address that an asset is known by: the lowest that other sensors see too.
+fn anchor(hosts: impl Iterator<Item = Host>) -> Option<Host> {
+    hosts.min_by_key(|host| (is_link_local(host.address), *host))
+}
+
+fn asset(
+    input: &Input<'_>,
+    devices: &Devices,
+    members: &[usize],
+    facts: Vec<AssetFact>,
+    behaviour: &Behaviour<'_>,
+    declared: Option<&Declared>,
+) -> Asset {
+    let hosts = || members.iter().map(|at| devices.hosts[*at]);
+    let anchor = anchor(hosts()).unwrap_or(Host { realm: Default::default(), address: Address::UNSPECIFIED });
+    let claimed = || members.iter().flat_map(|at| &devices.macs[*at]);
+    let macs: BTreeSet<Mac> =
+        claimed().map(|(mac, _)| *mac).chain(hosts().filter_map(|host| host.address.as_mac())).collect();
+    let mac_vendor = macs.iter().find_map(|mac| input.oui.maker_of(*mac));
+    let components = components(&facts, behaviour);
+
+    let values = |wanted: Attribute| facts.iter().filter(move |fact| fact.attribute == wanted);
+    let hostnames: BTreeSet<Box<str>> = values(attribute::HOSTNAME).map(|fact| fact.known.value.clone()).collect();
+    let called = [attribute::HOSTNAME, attribute::NAME].into_iter().find_map(|name| best(&facts, None, name));
+    let name = declared.and_then(|declared| declared.name.clone()).or(called.map(|known| known.value));
+
+    let mut signs = signs_told(&facts, behaviour, &components);
+    signs.extend(behaviour.signs());
+    signs.extend(mac_vendor.as_deref().and_then(of_maker));
+    signs.extend(
+        members.iter().filter_map(|at| devices.routers.get(at)).map(|why| Sign::new("router", Family::Place, 85, *why)),
+    );
+    // An address of the internet with a MAC of its own is on our segment, whatever its number.
+    let near = claimed().any(|(_, (belongs, _))| *belongs > Belongs::No);
+    let external = !near && declared.is_none() && hosts().any(|host| is_external(host.address, input.home_nets));
+    let mut role = weigh(signs);
+    if let Some(known) = declared.and_then(|declared| Role::named(declared.role.as_deref()?)) {
+        role = AssetRole { value: Some(known.name), confidence: 100, ..role };
+    } else if external {
+        role = AssetRole { value: Some("external-host"), confidence: 100, ..role };
+    }
+
+    let itself = facts.iter().filter(|fact| fact.known.method != Method::ThirdParty);
+    let seen = itself.flat_map(|fact| [fact.known.support.first, fact.known.support.last]);
+    let seen = seen.chain(claimed().flat_map(|(_, (_, seen))| [seen.first, seen.last]));
+    let seen = seen.chain(behaviour.sent().flat_map(|(flow, ..)| [flow.first, flow.last]));
+    let seen: BTreeSet<Evidence> = seen.collect();
+    Asset {
+        id: declared.map_or_else(|| asset_id(anchor), |declared| declared.id.clone()),
+        name: name.unwrap_or_else(|| anchor.address.to_string().into()),
+        realm: anchor.realm,
+        ips: hosts()
+            .map(|host| host.address)
+            .filter(|address| address.ip().is_some())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+        macs: macs.into_iter().collect(),
+        vlans: values(attribute::VLAN)
+            .filter_map(|f| f.known.value.parse().ok())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+        hostnames: hostnames.into_iter().collect(),
+        identity: identity(&facts, None),
+        mac_vendor: mac_vendor.map(Into::into),
+        role,
+        level: None,
+        approved: declared.is_some_and(|declared| declared.approved),
+        protocols: behaviour.speaks(),
+        components,
+        first: seen.first().copied().unwrap_or(NEVER),
+        last: seen.last().copied().unwrap_or(NEVER),
+        frames_sent: behaviour.sent().map(|(_, frames, _)| frames).fold(0, u64::saturating_add),
+        bytes_sent: behaviour.sent().map(|(.., bytes)| bytes).fold(0, u64::saturating_add),
+        facts,
+    }
+}
+
+/// For an asset without a frame; there is none, since only what was seen is an asset.
+const NEVER: Evidence = Evidence { at: crate::time::Timestamp::MIN, capture: 0, frame: 0 };
+
+/// The best claim of an attribute: by the most trusted method, of these the latest.
+fn best(facts: &[AssetFact], component: Option<&str>, wanted: Attribute) -> Option<Known> {
+    let of_it = facts.iter().filter(|fact| fact.attribute == wanted && fact.component.as_deref() == component);
+    let rank = |known: &Known| (known.method.weight(), known.support.last, known.support.count);
+    let better = |a: &&Known, b: &&Known| rank(a).cmp(&rank(b)).then_with(|| b.value.cmp(&a.value));
+    of_it.map(|fact| &fact.known).max_by(better).cloned()
+}
+
+fn identity(facts: &[AssetFact], component: Option<&str>) -> Identity {
+    Identity {
+        vendor: best(facts, component, attribute::VENDOR),
+        product: best(facts, component, attribute::PRODUCT),
+        model: best(facts, component, attribute::MODEL),
+        firmware: best(facts, component, attribute::FIRMWARE),
+        serial: best(facts, component, attribute::SERIAL),
+    }
+}
+
+/// The parts that told something of themselves or answered.
+fn components(facts: &[AssetFact], behaviour: &Behaviour<'_>) -> Vec<Part> {
+    let mut by_part = BTreeMap::<&str, Vec<AssetFact>>::new();
+    for fact in facts {
+        if let Some(component) = &fact.component {
+            by_part.entry(component).or_default().push(fact.clone());
+        }
+    }
+    for component in behaviour.components() {
+        by_part.entry(component).or_default();
+    }
+    let part = |(id, facts): (&str, Vec<AssetFact>)| {
+        let signs = facts.iter().filter_map(|fact| told(fact, Family::Answer)).collect();
+        Part { id: id.into(), identity: identity(&facts, Some(id)), role: weigh(signs).value }
+    };
+    by_part.into_iter().map(part).collect()
+}
+
+/// The sign of a role in what a device said, or what its protocol's dissector saw it do.
+fn told(fact: &AssetFact, doing: Family) -> Option<Sign> {
+    if fact.attribute != attribute::ROLE {
+        return None;
+    }
+    let family = match fact.known.method {
+        Method::SelfReport => Family::Answer,
+        Method::Announcement => Family::Announcement,
+        Method::Behaviour => doing,
+        Method::ThirdParty => Family::ThirdParty,
+    };
+    let reason = if fact.known.support.basis.is_empty() { fact.known.method.text() } else { fact.known.support.basis };
+    Some(Sign::new(Role::named(&fact.known.value)?.name, family, fact.known.support.weight, reason))
+}
+
+/// What the facts say of the role. A device that says nothing of itself is for what its only component is for.
+fn signs_told(facts: &[AssetFact], behaviour: &Behaviour<'_>, components: &[Part]) -> Vec<Sign> {
+    let sign = |fact: &AssetFact| told(fact, behaviour.side_of(fact.known.protocol));
+    let own: Vec<Sign> = facts.iter().filter(|fact| fact.component.is_none()).filter_map(sign).collect();
+    match components {
+        [only] if own.is_empty() => {
+            facts.iter().filter(|fact| fact.component.as_ref() == Some(&only.id)).filter_map(sign).collect()
+        }
+        _ => own,
+    }
+}
