@@ -472,6 +472,20 @@ fn a_gap_costs_one_message() {
     );
 }
 
+/// Directions may be guessed the wrong way round; what is known to be a request puts them right for what is not.
+#[test]
+fn the_bytes_win_over_the_direction() {
+    let unknown = |request, kind: &str, header: &str| part("MSGF", request, &format!("0104 {kind} {header}"));
+    let turns = [
+        (ToClient, ask(2, 473, "01")),
+        (ToServer, reply(2, 476, "")),
+        (ToClient, unknown(3, "d204", REQUEST)),
+        (ToServer, unknown(3, "d504", GOOD)),
+    ];
+    let want = ["ask 0x1d9 session", "answer 0x1d9 session", "ask 0x4000004d2 unknown", "answer 0x4000004d2 unknown"];
+    assert_eq!(seen(&turns), want);
+}
+
 fn application(uri: &str, kind: u8, gateway: &str, url: &str) -> String {
     let (uri, product, name) = (s(uri), s("urn:product"), s("Filler"));
     format!("{uri} {product} 02 {name} {kind:02x}000000 {} ffffffff 01000000 {}", s(gateway), s(url))
