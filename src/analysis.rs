@@ -12,7 +12,8 @@ use crate::flow::{Flow, facts};
 use crate::inventory::{self, Declared, Inventory, Level, Oui, Traffic};
 use crate::pipeline::{self, Observed};
 use crate::policy::{Member, Policy, service_name};
-use crate::source::{Batch, Captures};
+use crate::source::Batch;
+use crate::source::set::Captures;
 
 /// What an analysis is told.
 pub struct Options {

@@ -1,5 +1,6 @@
 //! Every limit of the pipeline, with its unit and default. Each that bites is counted and shown.
 
+use crate::decode::fragments::FragmentLimits;
 use crate::flow::table::FlowLimits;
 use crate::ledger::LedgerLimits;
 use crate::stream::OrderLimits;
@@ -12,6 +13,8 @@ pub struct Limits {
     pub connections: usize,
     /// Flows.
     pub flows: FlowLimits,
+    /// Fragments that wait for the rest of their datagram.
+    pub fragments: FragmentLimits,
     /// Facts.
     pub ledger: LedgerLimits,
     /// Conversations that another one announced (CIP connections).
@@ -27,6 +30,7 @@ impl Default for Limits {
         Self {
             connections: 1 << 17,
             flows: FlowLimits { flows: 1 << 18, per_pair: 64 },
+            fragments: FragmentLimits::default(),
             ledger: LedgerLimits { subjects: 1 << 18, facts: 256 },
             links: 1 << 16,
             order: OrderLimits::default(),

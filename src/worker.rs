@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use dissectors::{
-    Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY, Role, Sink,
+    Attribute, Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY, Role, Sink, attribute,
 };
 
 use crate::address::Host;
 use crate::bounded;
 use crate::config::Limits;
-use crate::decode::{Fragments, Packet, Tcp, Undecoded, Upper, decode};
+use crate::decode::fragments::Fragments;
+use crate::decode::{Packet, Tcp, Undecoded, Upper, decode};
 use crate::flow::connection::{Connection, ConnectionKey, Orientation, Record, Side};
 use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
@@ -169,7 +170,7 @@ impl Shard {
         Self {
             connections: Connections::new(limits.connections, hasher.clone()),
             flows: Flows::new(limits.flows, hasher.clone()),
-            fragments: Fragments::default(),
+            fragments: Fragments::new(limits.fragments),
             notes: Notes {
                 ledger: Ledger::bounded(limits.ledger),
                 links: HashMap::with_hasher(hasher.clone()),
@@ -227,8 +228,7 @@ impl Shard {
         self.notes.coverage.fragments += 1;
         match self.fragments.push(frame.at, packet) {
             Some(datagram) => {
-                let whole = datagram.packet().unwrap_or(*packet);
-                self.conversation(&whole, frame.wire_len, at);
+                self.conversation(&datagram.packet(), frame.wire_len, at);
             }
             None => self.conversation(packet, frame.wire_len, at),
         }

@@ -13,7 +13,9 @@ use crate::output::escape::terminal;
 use crate::output::view::AnalysisView;
 use crate::output::{sheet, text};
 use crate::policy::Policy;
-use crate::source::{Batch, Captures, Filter};
+use crate::source::Batch;
+use crate::source::filter::Filter;
+use crate::source::set::Captures;
 
 pub(super) fn run(options: &Analyze) -> Outcome {
     let policy = load_policy(&options.policy)?;
@@ -28,7 +30,7 @@ pub(super) fn run(options: &Analyze) -> Outcome {
         let more = captures.fill(batch);
         progress.show(captures);
         if let Some(filter) = &mut filter {
-            filter.apply(batch);
+            filter.retain(batch);
         }
         more
     };
@@ -78,9 +80,9 @@ pub(super) fn load_policy(paths: &[std::path::PathBuf]) -> Result<Option<std::sy
 }
 
 fn load_oui(path: Option<&Path>) -> Result<crate::inventory::Oui, Failure> {
-    let Some(path) = path else { return Ok(crate::inventory::Oui::bundled()) };
+    let Some(path) = path else { return Ok(crate::inventory::Oui::builtin()) };
     let file = File::open(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    crate::inventory::Oui::read(file).map_err(|error| Failure(format!("{}: {error}", path.display())))
+    crate::inventory::Oui::builtin().with_csv(file).map_err(|error| Failure(format!("{}: {error}", path.display())))
 }
 
 /// Prints an analysis in the wanted form.

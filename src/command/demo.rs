@@ -5,7 +5,7 @@ use super::{Done, Failure, Outcome, analyze, note};
 use crate::analysis::{self, Options};
 use crate::cli::Demo;
 use crate::policy::Policy;
-use crate::source::Captures;
+use crate::source::set::Captures;
 
 /// The plant of the demo: made by fixtures/make, see fixtures/plant/README.md.
 const CAPTURE: &[u8] = include_bytes!("../../fixtures/plant/capture.pcap");
@@ -20,7 +20,7 @@ pub(super) fn run(options: &Demo) -> Outcome {
         note(&format!("wrote plant.pcap and plant.toml to {}", folder.display()));
     }
     let policy = Policy::parse("plant.toml", POLICY).map_err(|diagnostics| diagnostics.render(false))?;
-    let mut captures = Captures::memory("plant.pcap", CAPTURE)?;
+    let mut captures = Captures::stream("plant.pcap", Box::new(CAPTURE))?;
     let settings = Options { policy: Some(std::sync::Arc::new(policy)), ..Options::default() };
     let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &settings);
     analyze::show(&analysis.view(&captures)?, options.format)?;

@@ -8,7 +8,7 @@ use super::key::{FlowKey, Initiator, Transport};
 use super::orient;
 use crate::address::{Address, Host, Mac, Realm};
 use crate::bounded;
-use crate::decode::{Packet, Tcp, Upper, Vlans};
+use crate::decode::{Packet, Tcp, Upper};
 use crate::flow::book::Book;
 use crate::flow::docket::{Docket, Parties};
 use crate::ledger::Evidence;

@@ -14,7 +14,8 @@ use crate::id;
 use crate::inventory::{Asset, Known, Part};
 use crate::ledger::Evidence;
 use crate::policy::service_name;
-use crate::source::{CaptureSummary, Captures};
+use crate::source::file::CaptureSummary;
+use crate::source::set::Captures;
 use crate::time::Timestamp;
 
 impl Analysis {

@@ -170,7 +170,7 @@ fn closing(out: &mut String, analysis: &AnalysisView) {
 
 fn plain(columns: u16, header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
     table.set_header(header.iter().map(|h| h.to_uppercase()));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -106,6 +106,21 @@ impl Captures {
         (Self { list, next: 0, open: Vec::new() }, unreadable)
     }
 
+    /// A single capture from memory or a pipe.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it cannot be read or is no capture.
+    pub fn stream(name: &str, source: Box<dyn io::Read + Send>) -> Result<Self, OpenError> {
+        let file = CaptureFile::stream(name, source)?;
+        Ok(Self { list: vec![Entry::new(None, file)], next: 0, open: Vec::new() })
+    }
+
+    /// There is nothing to read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Fills a batch with the next frames of all captures, replacing what is in it; `false` when there are none left.
     pub fn fill(&mut self, batch: &mut Batch) -> bool {
         loop {
@@ -244,7 +259,11 @@ impl Captures {
 impl Entry {
     fn open(path: &Path) -> Result<Self, OpenError> {
         let path = (path != Path::new("-")).then(|| path.to_owned());
-        let mut file = path.as_deref().map_or_else(CaptureFile::stdin, CaptureFile::open)?;
+        let file = path.as_deref().map_or_else(CaptureFile::stdin, CaptureFile::open)?;
+        Ok(Self::new(path, file))
+    }
+
+    fn new(path: Option<PathBuf>, mut file: CaptureFile) -> Self {
         let mut batch = Batch::default();
         file.fill(&mut batch);
         let first = batch.frames.first().map(|frame| frame.at);
@@ -252,7 +271,7 @@ impl Entry {
         let summary = CaptureSummary { frames: 0, bytes: 0, first: None, last: None, damage: None, ..file.summary() };
         let size = file.progress().1;
         let opened = file.is_stream().then_some((file, batch));
-        Ok(Self { path, first, size, opened, summary, sha256: None })
+        Self { path, first, size, opened, summary, sha256: None }
     }
 }
 

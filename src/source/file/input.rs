@@ -54,8 +54,16 @@ pub(super) enum Input {
 
 impl Input {
     /// Opens a file, or stdin when there is no path.
-    pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
-        let mut stored = Stored::open(path)?;
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Self::new(Stored::open(path)?)
+    }
+
+    /// Bytes that come once, from stdin or from memory.
+    pub(super) fn stream(source: Box<dyn Read + Send>) -> io::Result<Self> {
+        Self::new(Stored::new(source, None))
+    }
+
+    fn new(mut stored: Stored) -> io::Result<Self> {
         let mut head = Vec::with_capacity(4);
         Read::by_ref(&mut stored).take(4).read_to_end(&mut head)?;
         let compression = Compression::of(&head);
@@ -122,17 +130,15 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    fn open(path: Option<&Path>) -> io::Result<Self> {
-        let (source, size): (Box<dyn Read + Send>, _) = match path {
-            None => (Box::new(io::stdin()), None),
-            Some(path) => {
-                let file = File::open(path)?;
-                let metadata = file.metadata()?;
-                (Box::new(file), metadata.is_file().then_some(metadata.len()))
-            }
-        };
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok(Self::new(Box::new(file), metadata.is_file().then_some(metadata.len())))
+    }
+
+    fn new(source: Box<dyn Read + Send>, size: Option<u64>) -> Self {
         let hash = size.is_none().then(Sha256::new);
-        Ok(Self { head: Cursor::default(), source, read: 0, size, hash })
+        Self { head: Cursor::default(), source, read: 0, size, hash }
     }
 
     fn put_back(&mut self, head: Vec<u8>) {

@@ -174,7 +174,7 @@ impl CaptureFile {
     /// # Errors
     /// [`OpenError`] when it cannot be read or is no capture.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::from(Input::open(Some(path))?, Some(path.to_owned()))
+        Self::from(Input::open(path)?, Some(path.to_owned()), path.to_string_lossy().into_owned())
     }
 
     /// Reads a capture from stdin.
@@ -182,10 +182,18 @@ impl CaptureFile {
     /// # Errors
     /// [`OpenError`] when it cannot be read or is no capture.
     pub fn stdin() -> Result<Self, OpenError> {
-        Self::from(Input::open(None)?, None)
+        Self::stream("-", Box::new(io::stdin()))
     }
 
-    fn from(mut input: Input, path: Option<PathBuf>) -> Result<Self, OpenError> {
+    /// Reads a capture whose bytes come once.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it cannot be read or is no capture.
+    pub fn stream(name: &str, source: Box<dyn Read + Send>) -> Result<Self, OpenError> {
+        Self::from(Input::stream(source)?, None, name.to_owned())
+    }
+
+    fn from(mut input: Input, path: Option<PathBuf>, name: String) -> Result<Self, OpenError> {
         let mut head = Vec::with_capacity(pcap::HEADER);
         if let Err(error) = Read::by_ref(&mut input).take(pcap::HEADER as u64).read_to_end(&mut head) {
             return Err(match input.is_damage(&error) {
@@ -210,7 +218,7 @@ impl CaptureFile {
             Parser::Pcapng(_) => (Format::Pcapng, 0),
         };
         let summary = CaptureSummary {
-            name: path.as_ref().map_or_else(|| "-".into(), |path| path.to_string_lossy().into_owned()),
+            name,
             format,
             compression: input.compression(),
             link_types: Vec::new(),
