@@ -11,7 +11,6 @@ pub(super) mod item {
     pub(in super::super) const CONNECTED_DATA: u16 = 0x00B1;
     pub(in super::super) const UNCONNECTED_DATA: u16 = 0x00B2;
     pub(in super::super) const SEQUENCED_ADDRESS: u16 = 0x8002;
-    pub(in super::super) const UNCONNECTED_DTLS: u16 = 0x8003;
 }
 
 /// One item.
@@ -88,7 +87,7 @@ pub(super) fn message(reader: Reader<'_>) -> Option<Message<'_>> {
         let Item { kind, mut data, is_short } = item.ok()?;
         match kind {
             item::CONNECTED_ADDRESS => id = data.le32("connection id").ok()?,
-            item::UNCONNECTED_DATA | item::UNCONNECTED_DTLS => {
+            item::UNCONNECTED_DATA => {
                 return Some(Message { address: Address::Unconnected, cip: data, is_short });
             }
             item::CONNECTED_DATA => {

@@ -271,6 +271,12 @@ impl Teller<'_, '_> {
         self.serial(serial);
     }
 
+    /// The sender opens cyclic data with a device that it expects to be I/O or an adapter.
+    pub(super) fn scanner(&mut self) {
+        let role = Identity::role(self.component, "plc", 80, "originates CIP I/O");
+        self.observe(Identity { method: Method::Behaviour, ..role });
+    }
+
     /// A PCCC processor answered Diagnostic status.
     pub(super) fn pccc_processor(&mut self, catalogue_number: Option<&[u8]>) {
         if let Some(number) = catalogue_number {

@@ -334,7 +334,11 @@ impl Asking<'_, '_> {
                 for (component, key) in path.keys() {
                     identity::expectation(component, key, self.out);
                 }
-                let class = if open.transport.is_io() { Class::Io } else { Class::Session };
+                let is_io = open.transport.is_io();
+                if is_io && path.keys().any(|(_, key)| matches!(key.device_type, 0x07 | 0x0C)) {
+                    self.teller().scanner();
+                }
+                let class = if is_io { Class::Io } else { Class::Session };
                 Some((class, Detail::Open(open.transport, path)))
             }
             service::FORWARD_CLOSE => match connection::closed(request.data) {

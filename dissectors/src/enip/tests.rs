@@ -363,6 +363,17 @@ fn connections() {
         ],
     );
     check(
+        "an adapter is expected: who opens this is a scanner",
+        vec![(CLIENT, forward_open("01", "07 3404 0000 0C00 0000 00 00 2004 2403"))],
+        &[
+            ORIGINATOR[0],
+            ORIGINATOR[1],
+            "receiver device-type=Communications Adapter",
+            "role=plc (80 % originates CIP I/O)",
+            "ask 0x654 io instance 1-1",
+        ],
+    );
+    check(
         "a key that takes anything; the device refuses with a reason",
         vec![
             (CLIENT, forward_open("01", "07 3404 0000 0000 0000 00 00 2004 2403")),
