@@ -14,5 +14,6 @@ pub mod address;
 pub mod decode;
 pub mod flow;
 pub mod ledger;
+pub mod policy;
 pub mod source;
 pub mod time;
