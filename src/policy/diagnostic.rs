@@ -1,0 +1,269 @@
+//! What is wrong with a policy, where it stands and what to do about it.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// One policy file as it was read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name as errors print it.
+    pub name: Arc<str>,
+    /// Its text.
+    pub text: Arc<str>,
+}
+
+/// A place in a policy: bytes of one of its files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Which file, by its number in [`Diagnostics::sources`].
+    pub file: u16,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    pub(super) fn new(file: u16, range: &Range<usize>) -> Self {
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { file, start: offset(range.start), end: offset(range.end) }
+    }
+
+    fn range(self, text: &str) -> Range<usize> {
+        let start = (self.start as usize).min(text.len());
+        start..(self.end as usize).clamp(start, text.len())
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The policy is not used.
+    Error,
+    /// The policy is used; somebody should look.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// Where.
+    pub at: Span,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// What the caret says.
+    pub label: String,
+    /// Another place that belongs to it, and why.
+    pub related: Option<(Span, String)>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    pub(super) fn error(at: Span, message: impl Into<String>) -> Self {
+        let (message, label) = (message.into(), String::new());
+        Self { severity: Severity::Error, at, message, label, related: None, help: None }
+    }
+
+    pub(super) fn warning(at: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(at, message) }
+    }
+
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(super) fn related(mut self, at: Span, why: impl Into<String>) -> Self {
+        self.related = Some((at, why.into()));
+        self
+    }
+}
+
+/// Everything that one reading of a policy found, in the order of the files.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    /// The files, for the lines that are quoted.
+    pub sources: Arc<[Source]>,
+    /// What was found.
+    pub list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Whether the policy cannot be used.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Name of the file, line and column, both from 1, of a place.
+    #[must_use]
+    pub fn place(&self, at: Span) -> Place<'_> {
+        place(&self.sources, at)
+    }
+
+    /// The text for people: message, file, line, column, the line itself with a caret, and what to do.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut text = String::new();
+        for diagnostic in &self.list {
+            text.push_str(&renderer.render(&self.report(diagnostic)));
+            text.push_str("\n\n");
+        }
+        text
+    }
+
+    fn report<'a>(&'a self, diagnostic: &'a Diagnostic) -> Vec<Group<'a>> {
+        let level = match diagnostic.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = Group::with_title(level.primary_title(&*diagnostic.message));
+        if let Some(snippet) = self.snippet(diagnostic.at, AnnotationKind::Primary, &diagnostic.label) {
+            // Two places of one file are one snippet; of two files, two.
+            match &diagnostic.related {
+                Some((at, why)) if at.file == diagnostic.at.file => {
+                    let range = self.sources.get(usize::from(at.file)).map_or(0..0, |source| at.range(&source.text));
+                    group = group.element(snippet.annotation(AnnotationKind::Context.span(range).label(why)));
+                }
+                Some((at, why)) => {
+                    group = group.element(snippet);
+                    if let Some(other) = self.snippet(*at, AnnotationKind::Context, why) {
+                        group = group.element(other);
+                    }
+                }
+                None => group = group.element(snippet),
+            }
+        }
+        if let Some(help) = &diagnostic.help {
+            group = group.element(Level::HELP.message(&**help));
+        }
+        vec![group]
+    }
+
+    fn snippet<'a>(
+        &'a self,
+        at: Span,
+        kind: AnnotationKind,
+        label: &'a str,
+    ) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+        let source = self.sources.get(usize::from(at.file))?;
+        if source.text.is_empty() {
+            return None;
+        }
+        let mut annotation = kind.span(at.range(&source.text));
+        if !label.is_empty() {
+            annotation = annotation.label(label);
+        }
+        Some(Snippet::source(&*source.text).path(&*source.name).annotation(annotation))
+    }
+}
+
+/// `file:line:column: message (help)`, one a line: for logs and for tests.
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for diagnostic in &self.list {
+            let kind = match diagnostic.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            };
+            write!(f, "{}: {kind}: {}", self.place(diagnostic.at), diagnostic.message)?;
+            if let Some((at, why)) = &diagnostic.related {
+                write!(f, "; {why} at {}", self.place(*at))?;
+            }
+            if let Some(help) = &diagnostic.help {
+                write!(f, " ({help})")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// A place as an editor finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The file.
+    pub file: &'a str,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+pub(super) fn place(sources: &[Source], at: Span) -> Place<'_> {
+    let Some(source) = sources.get(usize::from(at.file)) else {
+        return Place { file: "policy", line: 1, column: 1 };
+    };
+    let before = source.text.get(..at.range(&source.text).start).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before.get(line_start..).map_or(0, |text| text.chars().count()) + 1;
+    Place { file: &source.name, line: before.matches('\n').count() + 1, column }
+}
+
+/// The known word that somebody who wrote `wrong` most likely meant: at most a third of its letters differ.
+pub(super) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (wrong.chars().count() / 3).clamp(1, 4);
+    known
+        .into_iter()
+        .map(|word| (distance(&wrong.to_lowercase(), &word.to_lowercase()), word))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, word)| word)
+}
+
+/// Edits that turn one word into the other: insert, delete, replace, swap neighbours (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + same);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggestions() {
+        for (wrong, want) in [
+            ("cel-b", Some("cell-b")),
+            ("form", Some("from")),
+            ("Cell-B", Some("cell-b")),
+            ("x", None),
+            ("telephone", None),
+        ] {
+            assert_eq!(did_you_mean(wrong, ["cell-a", "cell-b", "from"]), want, "{wrong}");
+        }
+    }
+}

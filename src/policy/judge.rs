@@ -1,0 +1,983 @@
+//! What the policy says of a conversation and of each operation in it.
+//!
+//! Two steps, so that the packet path pays little: [`Policy::conversation`] once per flow finds the zones, the denies
+//! and the rules whose ends cover the two sides; [`Conversation::judge`] once per distinct operation asks only those.
+//! A judgement holds until [`Judgement::valid_until`].
+
+use dissectors::{Class, Component, Mode, Object, Security, Token};
+
+use super::file::{Default as Fallback, Initiate, Inside, MidStream, Multicast};
+use super::matching::ObjectPattern;
+use super::membership::Member;
+use super::model::{Allow, Carried, Defaults, End, Minimum, Policy, Rule, ZoneId};
+use super::protocol::Protocol;
+use super::reason::Reason;
+use super::side::{Reach, Side};
+use super::word::{Classes, Ports};
+use crate::address::Mac;
+use crate::flow::key::{Initiator, Transport};
+use crate::time::Timestamp;
+
+/// What is found about an operation, from harmless to grave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Noise that the policy tells to ignore; still counted.
+    Ignore,
+    /// A conduit or the zone's own list allows it.
+    Allow,
+    /// Only an exception allows it.
+    Exception,
+    /// Somebody has to look.
+    Review,
+    /// It would be a violation, but got no answer or was cut off: the boundary worked.
+    Attempt,
+    /// It is not allowed, and it happened.
+    Violation,
+}
+
+impl Verdict {
+    /// The word of reports.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Allow => "allow",
+            Self::Exception => "exception",
+            Self::Review => "review",
+            Self::Attempt => "attempt",
+            Self::Violation => "violation",
+        }
+    }
+
+    /// Whether it makes a finding.
+    #[must_use]
+    pub fn is_finding(self) -> bool {
+        matches!(self, Self::Review | Self::Attempt | Self::Violation)
+    }
+}
+
+/// What was asked of a candidate, in the order of asking. The candidate that got furthest names the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// The protocol.
+    Protocol,
+    /// The right protocol on a port that is not listed, or another protocol on a listed port.
+    Mismatch,
+    /// The class or the function.
+    Operation,
+    /// The unit, register, tag or node.
+    Object,
+    /// The dates.
+    Validity,
+    /// The time of the week.
+    Window,
+    /// The security minimum.
+    Security,
+    /// The highest rate.
+    Rate,
+    /// The boundary device.
+    Boundary,
+}
+
+impl Stage {
+    /// The word of reports.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Protocol => "protocol",
+            Self::Mismatch => "mismatch",
+            Self::Operation => "operation",
+            Self::Object => "object",
+            Self::Validity => "validity",
+            Self::Window => "window",
+            Self::Security => "security",
+            Self::Rate => "rate",
+            Self::Boundary => "boundary",
+        }
+    }
+
+    fn reason(self) -> Reason {
+        match self {
+            Self::Protocol => Reason::ProtocolNotListed,
+            Self::Mismatch => Reason::ProtocolMismatch,
+            Self::Operation => Reason::OperationNotListed,
+            Self::Object => Reason::ObjectNotListed,
+            Self::Validity => Reason::NotValid,
+            Self::Window => Reason::OutsideWindow,
+            Self::Security => Reason::WeakSecurity,
+            Self::Rate => Reason::RateExceeded,
+            Self::Boundary => Reason::BoundaryBypass,
+        }
+    }
+}
+
+/// What a reader of a verdict should know besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Qualifier {
+    /// Sent to a multicast group.
+    Multicast,
+    /// Sent to everybody.
+    Broadcast,
+    /// Who opened the session was inferred.
+    InitiatorInferred,
+    /// Who opened the session cannot be told: both ways were tried.
+    InitiatorUndecided,
+    /// Enterprise or untrusted to control, or back, with neither end in a DMZ or broker.
+    DmzBypass,
+    /// The operations are encrypted or not decoded, so limits on them could not be checked.
+    OperationsHidden,
+    /// A reply without its request: which objects it is about was not seen.
+    ObjectsNotSeen,
+    /// The rule names boundary devices whose MAC addresses the policy does not know.
+    BoundaryNotCheckable,
+}
+
+impl Qualifier {
+    /// Every qualifier.
+    pub const ALL: [Self; 8] = [
+        Self::Multicast,
+        Self::Broadcast,
+        Self::InitiatorInferred,
+        Self::InitiatorUndecided,
+        Self::DmzBypass,
+        Self::OperationsHidden,
+        Self::ObjectsNotSeen,
+        Self::BoundaryNotCheckable,
+    ];
+
+    /// The word of reports.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Multicast => "multicast",
+            Self::Broadcast => "broadcast",
+            Self::InitiatorInferred => "initiator-inferred",
+            Self::InitiatorUndecided => "initiator-undecided",
+            Self::DmzBypass => "dmz-bypass",
+            Self::OperationsHidden => "operations-hidden",
+            Self::ObjectsNotSeen => "objects-not-seen",
+            Self::BoundaryNotCheckable => "boundary-not-checkable",
+        }
+    }
+}
+
+/// A set of qualifiers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Qualifiers(u8);
+
+impl Qualifiers {
+    /// Whether it has this one.
+    #[must_use]
+    pub fn has(self, qualifier: Qualifier) -> bool {
+        self.0 >> qualifier as u8 & 1 == 1
+    }
+
+    /// Those that it has, in order.
+    pub fn iter(self) -> impl Iterator<Item = Qualifier> {
+        Qualifier::ALL.into_iter().filter(move |qualifier| self.has(*qualifier))
+    }
+
+    fn add(&mut self, qualifier: Qualifier) {
+        self.0 |= 1 << qualifier as u8;
+    }
+}
+
+/// To how many a packet goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Cast {
+    /// One host.
+    #[default]
+    Unicast,
+    /// A group.
+    Multicast,
+    /// Everybody on the segment.
+    Broadcast,
+}
+
+/// The two sides of a flow and what carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends<'a> {
+    /// Who opened the session.
+    pub client: Member<'a>,
+    /// Who answers.
+    pub server: Member<'a>,
+    /// What carries it.
+    pub transport: Transport,
+    /// The server's port; 0 where there is none.
+    pub port: u16,
+    /// The VLAN it was seen on, for rules that name one.
+    pub vlan: Option<u16>,
+    /// How the client was told from the server.
+    pub initiator: Initiator,
+    /// One host, or many.
+    pub cast: Cast,
+    /// For multicast and broadcast: zones of the taps that saw it, [`Policy::seen_by`]. Empty: not known.
+    pub seen_in: &'a [ZoneId],
+    /// The inventory knows that nobody approved one of the two assets.
+    pub unapproved: bool,
+}
+
+/// One distinct operation, or the flow itself when no operation is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The protocol that the bytes confirmed.
+    pub protocol: Option<&'a str>,
+    /// Payload was seen that the protocol of the port is not, and nothing else known either.
+    pub unidentified: bool,
+    /// What kind of operation; none: not known, and the protocol's own class counts.
+    pub class: Option<Class>,
+    /// The protocol's code as text; see the contract.
+    pub code: &'a str,
+    /// The part of the server that is addressed.
+    pub component: Option<Component<'a>>,
+    /// What it reads, writes or calls.
+    pub objects: &'a [Object<'a>],
+    /// A reply whose request was not seen: its objects and component cannot be known.
+    pub orphan: bool,
+    /// How it is protected.
+    pub security: Protection<'a>,
+    /// The payload is encrypted.
+    pub opaque: bool,
+    /// Operations per second, where measured.
+    pub rate: Option<f64>,
+    /// Bytes per second, where measured.
+    pub byte_rate: Option<f64>,
+    /// Source and destination MAC address of a frame on the segment of one of the two sides. None: no frame from such
+    /// a segment, and the path cannot be checked.
+    pub path: Option<(Mac, Mac)>,
+    /// No answer, a reset, or an ICMP prohibition.
+    pub blocked: bool,
+    /// When, by the packet.
+    pub at: Timestamp,
+}
+
+impl Request<'_> {
+    /// A flow of which nothing is known but when.
+    #[must_use]
+    pub fn at(at: Timestamp) -> Self {
+        Self {
+            protocol: None,
+            unidentified: false,
+            class: None,
+            code: "",
+            component: None,
+            objects: &[],
+            orphan: false,
+            security: Protection::default(),
+            opaque: false,
+            rate: None,
+            byte_rate: None,
+            path: None,
+            blocked: false,
+            at,
+        }
+    }
+}
+
+/// Protection as far as it was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protection<'a> {
+    /// Of the messages.
+    pub mode: Option<Mode>,
+    /// The security policy's name.
+    pub policy: Option<&'a str>,
+    /// How the user signed on.
+    pub token: Option<Token>,
+    /// Version of the protecting protocol: TLS `1.2`, SNMP `3`.
+    pub version: Option<&'a str>,
+}
+
+impl<'a> From<Security<'a>> for Protection<'a> {
+    fn from(security: Security<'a>) -> Self {
+        Self { mode: security.mode, policy: security.policy, token: security.token, version: None }
+    }
+}
+
+/// The statement that decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Statement {
+    /// A conduit or exception, by its number in [`Policy::rules`].
+    Rule(u32),
+    /// The inside list of a zone.
+    Inside(ZoneId),
+    /// A deny.
+    Deny(u32),
+    /// An ignore.
+    Ignore(u32),
+}
+
+/// What the policy says of one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it is a finding.
+    pub reason: Option<Reason>,
+    /// What allowed it, or came nearest to.
+    pub statement: Option<Statement>,
+    /// Where the nearest candidate failed.
+    pub stage: Option<Stage>,
+    /// What a reader should know besides.
+    pub qualifiers: Qualifiers,
+    /// The class it was judged as.
+    pub class: Class,
+    /// The answer for the same operation does not change before this instant.
+    pub valid_until: Timestamp,
+}
+
+impl Judgement {
+    /// Orders by gravity: of a flow's operations the worst is the flow's verdict.
+    #[must_use]
+    pub fn rank(&self, policy: &Policy) -> (Verdict, i32) {
+        (self.verdict, policy.weights.class(self.class))
+    }
+}
+
+/// What a policy has to say about two sides, found once.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// Who opened the session.
+    pub client: Side,
+    /// Who answers.
+    pub server: Side,
+    transport: Transport,
+    port: u16,
+    vlan: Option<u16>,
+    cast: Cast,
+    /// For multicast: the zone it leaked into, or its own.
+    destination: ZoneId,
+    qualifiers: Qualifiers,
+    unapproved: bool,
+    ignores: Vec<u32>,
+    denies: Vec<u32>,
+    /// Rules whose ends cover both sides, with how specifically.
+    candidates: Vec<(u32, u8)>,
+    without: Without,
+    /// The same with the sides exchanged, when nobody knows who opened.
+    reversed: Option<Box<Conversation>>,
+}
+
+/// What to say when no rule covers both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Without {
+    External,
+    Unzoned,
+    Reverse(u32),
+    Near(u32),
+    Nothing,
+}
+
+impl Policy {
+    /// Finds what concerns a flow.
+    #[must_use]
+    pub fn conversation(&self, ends: &Ends<'_>) -> Conversation {
+        let client = Side::locate(self, &ends.client);
+        let server = Side::locate(self, &ends.server);
+        let undecided = ends.initiator == Initiator::Unknown && ends.cast == Cast::Unicast;
+        let mut conversation = self.one_way(client, server, ends);
+        if undecided {
+            let turned = self.one_way(conversation.server.clone(), conversation.client.clone(), ends);
+            conversation.reversed = Some(Box::new(turned));
+        }
+        conversation
+    }
+
+    fn one_way(&self, client: Side, server: Side, ends: &Ends<'_>) -> Conversation {
+        let mut qualifiers = Qualifiers::default();
+        let destination = match ends.cast {
+            Cast::Unicast => server.zone,
+            _ if ends.seen_in.is_empty() || ends.seen_in.contains(&client.zone) => client.zone,
+            _ => ends.seen_in.iter().min().copied().unwrap_or(client.zone),
+        };
+        match ends.cast {
+            Cast::Unicast => {}
+            Cast::Multicast => qualifiers.add(Qualifier::Multicast),
+            Cast::Broadcast => qualifiers.add(Qualifier::Broadcast),
+        }
+        match (ends.cast, ends.initiator) {
+            (Cast::Unicast, Initiator::Inferred) => qualifiers.add(Qualifier::InitiatorInferred),
+            (Cast::Unicast, Initiator::Unknown) => qualifiers.add(Qualifier::InitiatorUndecided),
+            _ => {}
+        }
+        if ends.cast == Cast::Unicast && self.bypasses_dmz(client.zone, destination) {
+            qualifiers.add(Qualifier::DmzBypass);
+        }
+        let server = Side { zone: destination, ..server };
+        let asset_unapproved =
+            [client.asset, server.asset].into_iter().flatten().filter_map(|id| self.asset(id)).any(|it| !it.approved);
+
+        let ignores = (0..)
+            .zip(&self.ignores)
+            .filter(|(_, ignore)| {
+                self.covers(&ignore.from, &client, Reach::Grant) > 0 && self.covers(&ignore.to, &server, Reach::Grant) > 0
+            })
+            .map(|(number, _)| number)
+            .collect();
+        let denies = (0..)
+            .zip(&self.denies)
+            .filter(|(_, deny)| {
+                self.covers(&deny.to, &server, Reach::Whole) > 0
+                    && self.covers(&deny.from, &client, Reach::Whole) > 0
+                    && self.covers(&deny.except_from, &client, Reach::Grant) == 0
+            })
+            .map(|(number, _)| number)
+            .collect();
+
+        let asked = |to: &Side| self.index.rules(to, &self.zone(to.zone).chain);
+        let forward: Vec<u32> = asked(&server);
+        let backward: Vec<u32> = asked(&client);
+        let rules = |numbers: &[u32]| -> Vec<(u32, &Rule)> {
+            numbers.iter().filter_map(|number| Some((*number, self.rule(*number)?))).collect()
+        };
+        // How specifically a rule covers who opens and who answers; None: not both.
+        let fit = |rule: &Rule, from: &Side, to: &Side| {
+            let reach = if rule.exact { Reach::Exact } else { Reach::Grant };
+            let (a, b) = (self.covers(&rule.from, from, reach), self.covers(&rule.to, to, reach));
+            (a > 0 && b > 0).then(|| a.saturating_add(b))
+        };
+        let mut candidates = Vec::new();
+        let mut reverse = None;
+        let as_declared = rules(&forward).into_iter().map(|rule| (rule, false));
+        for ((number, rule), turned) in as_declared.chain(rules(&backward).into_iter().map(|rule| (rule, true))) {
+            let (from, to) = if turned { (&server, &client) } else { (&client, &server) };
+            let Some(specificity) = fit(rule, from, to) else { continue };
+            let may_open = match rule.initiate {
+                Initiate::Either => true,
+                Initiate::From => !turned,
+                Initiate::To => turned,
+            };
+            if may_open {
+                candidates.push((number, specificity));
+            } else {
+                // Rules stand in order of their ids, so the first is the same however the file is ordered.
+                let graver = reverse.is_none_or(|old: u32| rule.one_way && !self.rule(old).is_some_and(|old| old.one_way));
+                if graver {
+                    reverse = Some(number);
+                }
+            }
+        }
+        candidates.sort_unstable();
+        candidates.dedup_by_key(|(number, _)| *number);
+        // A conduit joins the same two zones for other assets.
+        let near = || {
+            let lies = |ends: &[End], homes: &[ZoneId], zone: ZoneId| {
+                let named = |end: &End| matches!(end, End::Zone(named) if self.reaches(*named, zone, Reach::Grant));
+                homes.contains(&zone) || ends.iter().any(named)
+            };
+            let joins = |rule: &Rule| {
+                lies(&rule.from, &rule.from_homes, client.zone) && lies(&rule.to, &rule.to_homes, destination)
+            };
+            rules(&forward).into_iter().find(|(_, rule)| !rule.exception && joins(rule)).map(|(number, _)| number)
+        };
+        let zones = [client.zone, destination];
+        let without = if zones.contains(&self.external()) {
+            Without::External
+        } else if zones.contains(&self.unknown()) {
+            Without::Unzoned
+        } else {
+            reverse.map(Without::Reverse).or_else(|| near().map(Without::Near)).unwrap_or(Without::Nothing)
+        };
+        Conversation {
+            transport: ends.transport,
+            port: ends.port,
+            vlan: ends.vlan,
+            cast: ends.cast,
+            destination,
+            qualifiers,
+            unapproved: ends.unapproved || asset_unapproved,
+            ignores,
+            denies,
+            candidates,
+            without,
+            reversed: None,
+            client,
+            server,
+        }
+    }
+
+    /// From level 4 or above, or untrusted, to level 3 or below, or back, with neither end a DMZ or broker.
+    fn bypasses_dmz(&self, from: ZoneId, to: ZoneId) -> bool {
+        use super::file::ZoneKind;
+        if from == to || [from, to].contains(&self.unknown()) {
+            return false;
+        }
+        let (from, to) = (self.zone(from), self.zone(to));
+        let (high, low) =
+            if from.level.unwrap_or(0) >= to.level.unwrap_or(0) { (from, to) } else { (to, from) };
+        (high.untrusted || high.level.is_some_and(|level| level >= 40))
+            && low.level.is_some_and(|level| level <= 30)
+            && !matches!(low.kind, Some(ZoneKind::Dmz | ZoneKind::RemoteAccess))
+    }
+
+    /// The id of a statement as findings cite it: `C-031`, `zone:cell-a`.
+    #[must_use]
+    pub fn reference(&self, statement: Statement) -> String {
+        let id = match statement {
+            Statement::Rule(number) => self.rule(number).map(|rule| rule.id.clone()),
+            Statement::Deny(number) => self.denies.get(number as usize).map(|deny| deny.id.clone()),
+            Statement::Ignore(number) => self.ignores.get(number as usize).map(|ignore| ignore.id.clone()),
+            Statement::Inside(zone) => Some(format!("zone:{}", self.zone(zone).id)),
+        };
+        id.unwrap_or_default()
+    }
+
+    /// Why a deny is there, in its author's words.
+    #[must_use]
+    pub fn deny_reason(&self, statement: Statement) -> Option<&str> {
+        match statement {
+            Statement::Deny(number) => self.denies.get(number as usize)?.reason.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// A request with what the policy knows of its protocol.
+struct Asked<'a> {
+    request: &'a Request<'a>,
+    class: Class,
+    /// The confirmed protocol, by number.
+    number: Option<u32>,
+    /// Confirmed, and one whose operations are told apart.
+    decoded: bool,
+    /// A code that every right to the protocol implies.
+    setup: bool,
+}
+
+impl Conversation {
+    /// The zones of the two sides; for multicast the second is the one it was seen in.
+    #[must_use]
+    pub fn zones(&self) -> (ZoneId, ZoneId) {
+        (self.client.zone, self.destination)
+    }
+
+    /// How sure the zones of the two sides and the direction are, in per cent.
+    #[must_use]
+    pub fn confidence(&self) -> u8 {
+        let sides = self.client.by.confidence().min(self.server.by.confidence());
+        let inferred = self.qualifiers.has(Qualifier::InitiatorInferred);
+        if inferred { sides.saturating_sub(20) } else { sides }
+    }
+
+    /// Judges one operation.
+    #[must_use]
+    pub fn judge(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
+        let Some(reversed) = &self.reversed else { return self.judge_one(policy, request) };
+        let (one, other) = (self.judge_one(policy, request), reversed.judge_one(policy, request));
+        let valid_until = one.valid_until.min(other.valid_until);
+        let best = if other.verdict < one.verdict { other } else { one };
+        if !best.verdict.is_finding() {
+            return Judgement { valid_until, ..best };
+        }
+        // Neither way passes. Nobody knows which one happened, so a person has to look.
+        let worst = if other.rank(policy) > one.rank(policy) { other } else { one };
+        Judgement { verdict: Verdict::Review, valid_until, ..worst }
+    }
+
+    fn judge_one(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
+        let number = request.protocol.and_then(|name| policy.protocol_numbers.get(name).copied());
+        let known = number.and_then(|number| policy.protocols.get(number as usize));
+        let hinted = || policy.protocols.iter().find(|protocol| protocol.hinted(self.transport, self.port));
+        let class = request.class.unwrap_or_else(|| match request.protocol {
+            Some(_) => known.map_or(Class::Other, |known| Defaults::class(Some(known))),
+            None => hinted().and_then(|protocol| protocol.class).unwrap_or(Class::Unknown),
+        });
+        let asked = Asked {
+            request,
+            class,
+            number,
+            decoded: known.is_some_and(|protocol| protocol.operations),
+            setup: known.is_some_and(|protocol| protocol.setup.iter().any(|code| code == request.code)),
+        };
+        let mut judgement = self.decide(policy, &asked);
+        judgement.valid_until = self
+            .candidates
+            .iter()
+            .filter_map(|(number, _)| policy.rule(*number))
+            .map(|rule| rule.schedule.steady_until(request.at, &policy.time_zone))
+            .min()
+            .unwrap_or(Timestamp::MAX);
+        judgement
+    }
+
+    fn decide(&self, policy: &Policy, asked: &Asked<'_>) -> Judgement {
+        if let Some(ignore) = self.ignored(policy, asked) {
+            return self.allowed(asked, Verdict::Ignore, Statement::Ignore(ignore));
+        }
+        let bad = if asked.request.blocked { Verdict::Attempt } else { Verdict::Violation };
+        let changes = Classes::OPERATE.or(Classes::ENGINEER).contains(asked.class);
+        if self.cast != Cast::Unicast {
+            let leak = self.destination != self.client.zone;
+            match policy.defaults.multicast {
+                Multicast::SameZone if leak => return self.finding(asked, Verdict::Violation, Reason::MulticastLeak),
+                Multicast::Deny => return self.finding(asked, Verdict::Violation, Reason::MulticastLeak),
+                // A broadcast write is judged as a write: the zone's list is asked below.
+                _ if changes => {}
+                _ => return self.allowed(asked, Verdict::Allow, Statement::Inside(self.client.zone)),
+            }
+        }
+        if let Some(denied) = self.denied(policy, asked, bad) {
+            return denied;
+        }
+        // Being claimed by no zone is not being in one zone.
+        let zoned = ![policy.external(), policy.unknown()].contains(&self.client.zone);
+        if self.client.zone == self.destination && zoned {
+            return self.inside(policy, asked, bad);
+        }
+        if !self.candidates.is_empty() {
+            return self.by_rules(policy, asked, bad);
+        }
+        let (default, reason) = match self.without {
+            Without::External => (policy.defaults.external, Reason::ExternalContact),
+            Without::Unzoned => (policy.defaults.unzoned, Reason::UnzonedAddress),
+            Without::Reverse(number) => {
+                let one_way = policy.rule(number).is_some_and(|rule| rule.one_way);
+                let reason = if one_way { Reason::DiodeReverse } else { Reason::WrongInitiator };
+                return self.finding(asked, bad, reason).by(Statement::Rule(number));
+            }
+            Without::Near(number) => {
+                return self.finding(asked, bad, Reason::EndpointNotListed).by(Statement::Rule(number));
+            }
+            Without::Nothing => (policy.defaults.inter_zone, Reason::UndeclaredConduit),
+        };
+        match default {
+            Fallback::Deny => self.finding(asked, bad, reason),
+            Fallback::Review => self.finding(asked, Verdict::Review, reason),
+            Fallback::Allow => Judgement { reason: None, ..self.finding(asked, Verdict::Allow, reason) },
+        }
+    }
+
+    fn ignored(&self, policy: &Policy, asked: &Asked<'_>) -> Option<u32> {
+        if Classes::OPERATE.or(Classes::ENGINEER).contains(asked.class) {
+            return None;
+        }
+        self.ignores.iter().copied().find(|number| {
+            let ignore = policy.ignores.get(*number as usize);
+            ignore.is_some_and(|ignore| self.speaks_any(policy, asked, &ignore.protocols))
+        })
+    }
+
+    /// The protocol that was confirmed is one of these, or the port hints at one of them when none was.
+    fn speaks_any(&self, policy: &Policy, asked: &Asked<'_>, protocols: &[u32]) -> bool {
+        match asked.request.protocol {
+            Some(_) => asked.number.is_some_and(|number| protocols.contains(&number)),
+            None => protocols
+                .iter()
+                .filter_map(|number| policy.protocols.get(*number as usize))
+                .any(|protocol| protocol.hinted(self.transport, self.port)),
+        }
+    }
+
+    /// A deny that matches and that no exception beats.
+    fn denied(&self, policy: &Policy, asked: &Asked<'_>, bad: Verdict) -> Option<Judgement> {
+        let matches = |number: &&u32| {
+            let Some(deny) = policy.denies.get(**number as usize) else { return false };
+            let protocol = deny.protocols.as_ref().is_none_or(|list| self.speaks_any(policy, asked, list));
+            // Nothing was done by what was blocked, so a deny of operations has nothing to say.
+            let operation = deny.classes.is_none_or(|classes| !asked.request.blocked && classes.contains(asked.class));
+            protocol && operation
+        };
+        let mut overridden = None;
+        for number in self.denies.iter().filter(matches) {
+            let beats = self.candidates.iter().copied().find(|(rule, _)| {
+                let rule = policy.rule(*rule);
+                rule.is_some_and(|rule| rule.overrides.contains(number) && self.passes(policy, rule, asked).is_ok())
+            });
+            match beats {
+                Some((rule, _)) => overridden = Some(rule),
+                None => return Some(self.finding(asked, bad, Reason::ExplicitDeny).by(Statement::Deny(*number))),
+            }
+        }
+        let rule = overridden?;
+        Some(self.passed(policy, asked, Verdict::Exception, Statement::Rule(rule), Qualifiers::default()))
+    }
+
+    fn inside(&self, policy: &Policy, asked: &Asked<'_>, bad: Verdict) -> Judgement {
+        let zone = self.client.zone;
+        let rules = &policy.zone(zone).inside;
+        let default = rules.default.unwrap_or(policy.defaults.intra_zone);
+        let pass = |list: &[Allow]| {
+            list.iter().find_map(|allow| self.try_allow(policy, allow, asked).ok())
+        };
+        let statement = Statement::Inside(zone);
+        let refused = self.finding(asked, bad, Reason::IntraZoneNotListed).by(statement);
+        if pass(&rules.deny).is_some() {
+            return refused;
+        }
+        match (pass(&rules.allow), default) {
+            (Some(qualifiers), _) => self.passed(policy, asked, Verdict::Allow, statement, qualifiers),
+            (None, Inside::Allow) => self.passed(policy, asked, Verdict::Allow, statement, Qualifiers::default()),
+            (None, Inside::Review) => Judgement { verdict: Verdict::Review, ..refused },
+            (None, Inside::Listed | Inside::Deny) => refused,
+        }
+    }
+
+    /// Any table of any candidate is enough; none: the one that got furthest says why.
+    fn by_rules(&self, policy: &Policy, asked: &Asked<'_>, bad: Verdict) -> Judgement {
+        let mut best = None;
+        let mut furthest = None;
+        for (number, specificity) in &self.candidates {
+            let Some(rule) = policy.rule(*number) else { continue };
+            // Conduits before exceptions, then the more specific, then the smaller id.
+            let preference = (!rule.exception, *specificity, std::cmp::Reverse(*number));
+            match self.passes(policy, rule, asked) {
+                Ok(qualifiers) => best = best.max(Some((preference, ByOrder(qualifiers)))),
+                Err(stage) => furthest = furthest.max(Some((stage, preference))),
+            }
+        }
+        if let Some(((conduit, _, number), ByOrder(qualifiers))) = best {
+            let verdict = if conduit { Verdict::Allow } else { Verdict::Exception };
+            return self.passed(policy, asked, verdict, Statement::Rule(number.0), qualifiers);
+        }
+        let Some((mut stage, (.., number))) = furthest else {
+            return self.finding(asked, bad, Reason::UndeclaredConduit);
+        };
+        if stage == Stage::Protocol && asked.request.protocol.is_some() && self.port_is_listed(policy) {
+            stage = Stage::Mismatch;
+        }
+        let finding = self.finding(asked, bad, stage.reason()).by(Statement::Rule(number.0));
+        Judgement { stage: Some(stage), ..finding }
+    }
+
+    /// Some candidate lists this port, for another protocol.
+    fn port_is_listed(&self, policy: &Policy) -> bool {
+        let tables = self.candidates.iter().filter_map(|(number, _)| policy.rule(*number)).flat_map(|rule| &rule.allow);
+        tables.into_iter().any(|allow| match (&allow.ports, allow.protocol) {
+            (Some(ports), _) => listed(ports, self.port),
+            (None, Carried::Protocol(number)) => {
+                let protocol = policy.protocols.get(number as usize);
+                protocol.is_some_and(|protocol| !protocol.carriers.is_empty() && protocol.expects(self.port))
+            }
+            (None, Carried::Transport(_)) => false,
+        })
+    }
+
+    /// One of a rule's tables passes every stage; else the furthest that any got.
+    fn passes(&self, policy: &Policy, rule: &Rule, asked: &Asked<'_>) -> Result<Qualifiers, Stage> {
+        let mut furthest = Stage::Protocol;
+        for allow in &rule.allow {
+            let tried = self.try_allow(policy, allow, asked).and_then(|mut qualifiers| {
+                self.try_rule(policy, rule, allow, asked, &mut qualifiers)?;
+                Ok(qualifiers)
+            });
+            match tried {
+                Ok(qualifiers) => return Ok(qualifiers),
+                Err(stage) => furthest = furthest.max(stage),
+            }
+        }
+        Err(furthest)
+    }
+
+    /// Protocol, operation and object of one table.
+    fn try_allow(&self, policy: &Policy, allow: &Allow, asked: &Asked<'_>) -> Result<Qualifiers, Stage> {
+        let request = asked.request;
+        let mut qualifiers = Qualifiers::default();
+        if allow.vlan.is_some_and(|wanted| self.vlan.is_some_and(|vlan| vlan != wanted)) {
+            return Err(Stage::Protocol);
+        }
+        match allow.protocol {
+            Carried::Transport(transport) => {
+                let port = allow.ports.as_ref().is_none_or(|ports| listed(ports, self.port));
+                if transport != self.transport || !port {
+                    return Err(Stage::Protocol);
+                }
+            }
+            Carried::Protocol(number) => {
+                let protocol = policy.protocols.get(number as usize);
+                let expected = |protocol: &Protocol| match &allow.ports {
+                    Some(ports) => listed(ports, self.port),
+                    None => protocol.expects(self.port),
+                };
+                let expected = protocol.is_some_and(expected);
+                match request.protocol {
+                    None => {
+                        // Nothing decoded: by port, on a carrier of the protocol.
+                        let carried = protocol.is_some_and(|protocol| {
+                            protocol.carriers.iter().any(|(transport, _)| *transport == self.transport)
+                        });
+                        if !expected || !carried {
+                            return Err(Stage::Protocol);
+                        }
+                    }
+                    Some(_) if asked.number != Some(number) => return Err(Stage::Protocol),
+                    Some(_) if !expected && !allow.any_port => return Err(Stage::Mismatch),
+                    Some(_) => {}
+                }
+            }
+        }
+        if request.opaque {
+            qualifiers.add(Qualifier::OperationsHidden);
+            return Ok(qualifiers);
+        }
+        if request.protocol.is_none() {
+            if allow.looks_inside() && !request.blocked {
+                qualifiers.add(Qualifier::OperationsHidden);
+            }
+            return Ok(qualifiers);
+        }
+        // Opening a session is implied by any right to the protocol.
+        if asked.class == Class::Session || asked.setup || !(asked.decoded || request.class.is_some()) {
+            return Ok(qualifiers);
+        }
+        let by_code = allow.codes.as_ref().map(|codes| codes.iter().any(|code| code.matches(request.code)));
+        let by_class = allow.classes.map(|classes| classes.contains(asked.class));
+        if !by_code.or(by_class).unwrap_or(true) {
+            return Err(Stage::Operation);
+        }
+        if request.orphan && (allow.units.is_some() || allow.objects.is_some()) {
+            qualifiers.add(Qualifier::ObjectsNotSeen);
+            return Ok(qualifiers);
+        }
+        let unit = allow.units.as_ref().is_none_or(|units| units.iter().any(|unit| unit.matches(request.component)));
+        let objects = allow
+            .objects
+            .as_ref()
+            .is_none_or(|list| ObjectPattern::all_covered(list, request.code, request.objects));
+        if !unit || !objects {
+            return Err(Stage::Object);
+        }
+        Ok(qualifiers)
+    }
+
+    /// Dates, windows, security, rate and path.
+    fn try_rule(
+        &self,
+        policy: &Policy,
+        rule: &Rule,
+        allow: &Allow,
+        asked: &Asked<'_>,
+        qualifiers: &mut Qualifiers,
+    ) -> Result<(), Stage> {
+        let request = asked.request;
+        if !rule.schedule.valid(request.at) {
+            return Err(Stage::Validity);
+        }
+        if !rule.schedule.open(request.at, &policy.time_zone) {
+            return Err(Stage::Window);
+        }
+        let minimum = allow.security.as_ref().filter(|_| request.protocol.is_some() && !asked.setup);
+        if minimum.is_some_and(|minimum| !secure_enough(minimum, asked)) {
+            return Err(Stage::Security);
+        }
+        let above = |limit: Option<super::word::Rate>, measured: Option<f64>| {
+            limit.zip(measured).is_some_and(|(limit, measured)| measured > limit.per_second())
+        };
+        if above(allow.max_rate, request.rate) || above(allow.max_bytes, request.byte_rate) {
+            return Err(Stage::Rate);
+        }
+        if let (false, Some((source, destination))) = (rule.via.is_empty(), request.path) {
+            let mut macs =
+                rule.via.iter().filter_map(|device| policy.asset(*device)).flat_map(|device| &device.macs).peekable();
+            if macs.peek().is_none() {
+                qualifiers.add(Qualifier::BoundaryNotCheckable);
+            } else if !macs.any(|mac| *mac == source || *mac == destination) {
+                return Err(Stage::Boundary);
+            }
+        }
+        Ok(())
+    }
+
+    fn finding(&self, asked: &Asked<'_>, verdict: Verdict, reason: Reason) -> Judgement {
+        Judgement {
+            verdict,
+            reason: Some(reason),
+            statement: None,
+            stage: None,
+            qualifiers: self.qualifiers,
+            class: asked.class,
+            valid_until: Timestamp::MAX,
+        }
+    }
+
+    fn allowed(&self, asked: &Asked<'_>, verdict: Verdict, statement: Statement) -> Judgement {
+        Judgement { reason: None, ..self.finding(asked, verdict, Reason::UndeclaredConduit).by(statement) }
+    }
+
+    /// Allowed, unless a side is not approved or the payload is nothing that is known.
+    fn passed(
+        &self,
+        policy: &Policy,
+        asked: &Asked<'_>,
+        verdict: Verdict,
+        statement: Statement,
+        qualifiers: Qualifiers,
+    ) -> Judgement {
+        let mut judgement = self.allowed(asked, verdict, statement);
+        judgement.qualifiers.0 |= qualifiers.0;
+        let bad = if asked.request.blocked { Verdict::Attempt } else { Verdict::Violation };
+        let mut object = |condition: bool, default: Fallback, reason: Reason| {
+            let verdict = match default {
+                Fallback::Allow => return,
+                Fallback::Review => Verdict::Review,
+                Fallback::Deny => bad,
+            };
+            if condition && verdict > judgement.verdict {
+                judgement.verdict = verdict;
+                judgement.reason = Some(reason);
+            }
+        };
+        object(self.unapproved, policy.defaults.unapproved, Reason::UnapprovedAsset);
+        object(asked.request.unidentified, policy.defaults.unidentified, Reason::ProtocolMismatch);
+        let inferred = self.qualifiers.has(Qualifier::InitiatorInferred);
+        let review = inferred && policy.defaults.mid_stream == MidStream::Review;
+        object(review, Fallback::Review, Reason::WrongInitiator);
+        judgement
+    }
+}
+
+impl Judgement {
+    fn by(self, statement: Statement) -> Self {
+        Self { statement: Some(statement), ..self }
+    }
+}
+
+/// Rides along in a comparison without taking part in it.
+#[derive(Clone, Copy)]
+struct ByOrder(Qualifiers);
+
+impl PartialEq for ByOrder {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for ByOrder {}
+impl PartialOrd for ByOrder {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for ByOrder {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
+}
+
+fn listed(ports: &[Ports], port: u16) -> bool {
+    ports.iter().any(|ports| ports.contains(port))
+}
+
+/// Whether the protection that was seen reaches the minimum. What was not seen does not reach it, but for a session
+/// that is only being opened, and for the user token, which is often hidden by the very encryption asked for.
+fn secure_enough(minimum: &Minimum, asked: &Asked<'_>) -> bool {
+    let seen = asked.request.security;
+    if asked.class == Class::Session && seen == Protection::default() {
+        return true;
+    }
+    let hidden = asked.request.opaque && seen.policy.is_some_and(|policy| !policy.eq_ignore_ascii_case("None"));
+    let mode = seen.mode.or(hidden.then_some(Mode::SignAndEncrypt));
+    let version = |have: &str| {
+        // 1.2 is below 1.3, 2c below 3; what is not a number is compared as a word.
+        let numbers = |text: &str| -> Vec<u32> {
+            text.split('.').map(|part| part.trim_end_matches(char::is_alphabetic).parse().unwrap_or(0)).collect()
+        };
+        minimum.version.as_deref().is_none_or(|want| numbers(have) >= numbers(want))
+    };
+    minimum.mode.is_none_or(|want| mode.is_some_and(|mode| mode >= want))
+        && minimum
+            .policies
+            .as_ref()
+            .is_none_or(|list| seen.policy.is_some_and(|policy| list.iter().any(|known| known == policy)))
+        && minimum.tokens.as_ref().is_none_or(|list| seen.token.is_none_or(|token| list.contains(&token)))
+        && (minimum.version.is_none() || seen.version.is_some_and(version))
+        && !(minimum.auth && seen.token == Some(Token::Anonymous))
+}

@@ -1,0 +1,427 @@
+//! From TOML or JSON to typed entries, with every mistake told and none stopping the reading.
+//!
+//! serde stops at the first error. Whoever corrects a policy at night wants all of them, so the tree is read by hand:
+//! each type says how it is written ([`Read`]), and a table complains about the keys that nobody asked for.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde_json::Value as Json;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{Diagnostic, Source, Span, did_you_mean};
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) at: Span,
+    pub(super) value: Value,
+}
+
+/// What TOML and JSON have in common.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+    Time(toml::value::Datetime),
+    List(Vec<Node>),
+    Table(BTreeMap<String, (Span, Node)>),
+    /// JSON null: as if the key were not there.
+    Null,
+}
+
+impl Value {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Integer(_) => "an integer",
+            Self::Float(_) => "a decimal number",
+            Self::Bool(_) => "true or false",
+            Self::Time(_) => "a date or time",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// Reads one file. A file that is not TOML (or JSON, by its name) still gives what could be read of it.
+pub(super) fn parse(file: u16, source: &Source, reader: &mut Reader) -> Node {
+    if source.name.ends_with(".json") {
+        return match serde_json::from_str(&source.text) {
+            Ok(json) => from_json(Span { file, start: 0, end: 0 }, json),
+            Err(error) => {
+                let at = line_column(&source.text, error.line(), error.column());
+                reader.syntax_error = true;
+                reader.error(Span::new(file, &(at..at + 1)), format!("not JSON: {error}"));
+                Node { at: Span::default(), value: Value::Table(BTreeMap::new()) }
+            }
+        };
+    }
+    let (tree, errors) = DeTable::parse_recoverable(&source.text);
+    for error in errors {
+        reader.syntax_error = true;
+        let at = Span::new(file, &error.span().unwrap_or(0..0));
+        reader.error(at, format!("not TOML: {}", error.message()));
+    }
+    let span = tree.span();
+    from_toml(file, &span, DeValue::Table(tree.into_inner()), reader)
+}
+
+fn line_column(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    before.saturating_add(column.saturating_sub(1)).min(text.len())
+}
+
+fn from_toml(file: u16, span: &Range<usize>, value: DeValue<'_>, reader: &mut Reader) -> Node {
+    let at = Span::new(file, span);
+    let value = match value {
+        DeValue::String(text) => Value::Text(text.into_owned()),
+        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(integer) => Value::Integer(integer),
+            Err(_) => {
+                reader.error(at, "this number is too large");
+                Value::Null
+            }
+        },
+        DeValue::Float(float) => Value::Float(float.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(bool) => Value::Bool(bool),
+        DeValue::Datetime(time) => Value::Time(time),
+        DeValue::Array(items) => Value::List(
+            items
+                .into_iter()
+                .map(|item| {
+                    let span = item.span();
+                    from_toml(file, &span, item.into_inner(), reader)
+                })
+                .collect(),
+        ),
+        DeValue::Table(table) => Value::Table(
+            table
+                .into_iter()
+                .map(|(key, item)| {
+                    let (key_span, span) = (key.span(), item.span());
+                    let node = from_toml(file, &span, item.into_inner(), reader);
+                    (key.into_inner().into_owned(), (Span::new(file, &key_span), node))
+                })
+                .collect(),
+        ),
+    };
+    Node { at, value }
+}
+
+/// JSON has no spans here: a mistake in it is placed at the file and told with its key.
+fn from_json(at: Span, json: Json) -> Node {
+    let value = match json {
+        Json::Null => Value::Null,
+        Json::Bool(bool) => Value::Bool(bool),
+        Json::Number(number) => match number.as_i64() {
+            Some(integer) => Value::Integer(integer),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        // Dates are text in JSON.
+        Json::String(text) => Value::Text(text),
+        Json::Array(items) => Value::List(items.into_iter().map(|item| from_json(at, item)).collect()),
+        Json::Object(fields) => {
+            Value::Table(fields.into_iter().map(|(key, item)| (key, (at, from_json(at, item)))).collect())
+        }
+    };
+    Node { at, value }
+}
+
+/// Collects what is wrong while entries are read.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    pub(super) found: Vec<Diagnostic>,
+    /// Some file is not well-formed: what is missing may only be unreadable.
+    pub(super) syntax_error: bool,
+}
+
+impl Reader {
+    pub(super) fn error(&mut self, at: Span, message: impl Into<String>) {
+        self.found.push(Diagnostic::error(at, message));
+    }
+
+    fn wrong_kind(&mut self, node: &Node, want: &str) {
+        let message = format!("expected {want}, found {}", node.value.kind());
+        self.found.push(Diagnostic::error(node.at, message).label(format!("should be {want}")));
+    }
+
+    /// Opens a table, whose owner then takes the fields it knows and calls [`Table::finish`].
+    pub(super) fn table(&mut self, node: Node, what: &'static str) -> Option<Table> {
+        match node.value {
+            Value::Table(fields) => Some(Table { at: node.at, what, fields, asked: Vec::new() }),
+            _ => {
+                self.wrong_kind(&node, &format!("a table of {what}"));
+                None
+            }
+        }
+    }
+}
+
+/// A table that is being read.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) at: Span,
+    what: &'static str,
+    fields: BTreeMap<String, (Span, Node)>,
+    asked: Vec<&'static str>,
+}
+
+impl Table {
+    /// The value of a key, once.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Node> {
+        self.asked.push(key);
+        self.fields.remove(key).map(|(_, node)| node).filter(|node| !matches!(node.value, Value::Null))
+    }
+
+    /// Keys that were not asked for are mistakes: a typo must never become a silent allow.
+    pub(super) fn finish(self, reader: &mut Reader) {
+        for (key, (at, _)) in &self.fields {
+            let error = Diagnostic::error(*at, format!("{} has no key \"{key}\"", self.what)).label("unknown key");
+            reader.found.push(match did_you_mean(key, self.asked.iter().copied()) {
+                Some(known) => error.help(format!("did you mean \"{known}\"?")),
+                None => error.help(format!("known keys: {}", self.asked.join(", "))),
+            });
+        }
+    }
+}
+
+/// How a value is written. `None`: it was wrong, and that has been said.
+pub(super) trait Read: Sized {
+    fn read(node: Node, reader: &mut Reader) -> Option<Self>;
+}
+
+/// How a field of a table is read, present or not.
+pub(super) trait Field: Sized {
+    fn take(table: &mut Table, key: &'static str, reader: &mut Reader) -> Self;
+}
+
+impl<T: Read> Field for Option<T> {
+    fn take(table: &mut Table, key: &'static str, reader: &mut Reader) -> Self {
+        table.take(key).and_then(|node| T::read(node, reader))
+    }
+}
+
+/// Absent: empty.
+impl<T: Read> Field for Vec<T> {
+    fn take(table: &mut Table, key: &'static str, reader: &mut Reader) -> Self {
+        table.take(key).and_then(|node| Self::read(node, reader)).unwrap_or_default()
+    }
+}
+
+/// Absent: false.
+impl Field for bool {
+    fn take(table: &mut Table, key: &'static str, reader: &mut Reader) -> Self {
+        table.take(key).and_then(|node| Self::read(node, reader)).unwrap_or(false)
+    }
+}
+
+/// A value that remembers where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) at: Span,
+}
+
+impl<T: Read> Read for At<T> {
+    fn read(node: Node, reader: &mut Reader) -> Option<Self> {
+        let at = node.at;
+        T::read(node, reader).map(|value| Self { value, at })
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(node: Node, reader: &mut Reader) -> Option<Self> {
+        match node.value {
+            Value::List(items) => Some(items.into_iter().filter_map(|item| T::read(item, reader)).collect()),
+            _ => {
+                reader.wrong_kind(&node, "a list");
+                None
+            }
+        }
+    }
+}
+
+impl Read for Node {
+    fn read(node: Node, _: &mut Reader) -> Option<Self> {
+        Some(node)
+    }
+}
+
+impl Read for String {
+    fn read(node: Node, reader: &mut Reader) -> Option<Self> {
+        match node.value {
+            Value::Text(text) => Some(text),
+            _ => {
+                reader.wrong_kind(&node, "text");
+                None
+            }
+        }
+    }
+}
+
+impl Read for bool {
+    fn read(node: Node, reader: &mut Reader) -> Option<Self> {
+        match node.value {
+            Value::Bool(bool) => Some(bool),
+            _ => {
+                reader.wrong_kind(&node, "true or false");
+                None
+            }
+        }
+    }
+}
+
+macro_rules! read_integers {
+    ($($ty:ident)*) => { $(
+        impl Read for $ty {
+            fn read(node: Node, reader: &mut Reader) -> Option<Self> {
+                let Value::Integer(integer) = node.value else {
+                    reader.wrong_kind(&node, "an integer");
+                    return None;
+                };
+                let value = Self::try_from(integer).ok();
+                if value.is_none() {
+                    reader.error(node.at, format!("{integer} is out of range: {} to {}", Self::MIN, Self::MAX));
+                }
+                value
+            }
+        }
+    )* };
+}
+read_integers!(u8 u16 u32 u64);
+
+/// A type that is written as text: says what is wrong with a text that is not one.
+pub(super) trait Word: Sized {
+    fn parse(text: &str) -> Result<Self, Mistake>;
+}
+
+/// What is wrong with a text, and what to do.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl Mistake {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// A word that is none of those known.
+    pub(super) fn unknown<'a>(what: &str, wrong: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Self {
+        let mistake = Self::new(format!("there is no {what} called \"{wrong}\""));
+        match did_you_mean(wrong, known.clone()) {
+            Some(word) => mistake.help(format!("did you mean \"{word}\"?")),
+            None => {
+                let words: Vec<&str> = known.into_iter().take(30).collect();
+                mistake.help(format!("known: {}", words.join(", ")))
+            }
+        }
+    }
+
+    pub(super) fn at(self, at: Span) -> Diagnostic {
+        let error = Diagnostic::error(at, self.message);
+        match self.help {
+            Some(help) => error.help(help),
+            None => error,
+        }
+    }
+}
+
+macro_rules! read_words {
+    ($($ty:ty),* $(,)?) => { $(
+        impl $crate::policy::read::Read for $ty {
+            fn read(node: $crate::policy::read::Node, reader: &mut $crate::policy::read::Reader) -> Option<Self> {
+                let at = node.at;
+                let text = <String as $crate::policy::read::Read>::read(node, reader)?;
+                match <$ty as $crate::policy::read::Word>::parse(&text) {
+                    Ok(value) => Some(value),
+                    Err(mistake) => {
+                        reader.found.push(mistake.at(at));
+                        None
+                    }
+                }
+            }
+        }
+    )* };
+}
+pub(super) use read_words;
+
+/// A closed set of words.
+macro_rules! words {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident as $what:literal { $($(#[$doc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $vis enum $name { $($(#[$doc])* $variant),* }
+
+        impl $name {
+            /// The word as policies and reports write it.
+            #[must_use]
+            $vis fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+
+        impl $crate::policy::read::Word for $name {
+            fn parse(text: &str) -> Result<Self, $crate::policy::read::Mistake> {
+                match text {
+                    $($text => Ok(Self::$variant),)*
+                    _ => Err($crate::policy::read::Mistake::unknown($what, text, [$($text),*])),
+                }
+            }
+        }
+
+        $crate::policy::read::read_words!($name);
+    };
+}
+pub(super) use words;
+
+/// A table of the language: a struct whose fields are its keys.
+macro_rules! schema {
+    ($($(#[$meta:meta])* struct $name:ident as $what:literal { $($(#[$doc:meta])* $field:ident $(= $key:literal)? : $ty:ty),* $(,)? })*) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub(super) struct $name {
+            /// Where the whole entry stands.
+            pub(super) at: $crate::policy::diagnostic::Span,
+            $($(#[$doc])* pub(super) $field: $ty),*
+        }
+
+        impl $crate::policy::read::Read for $name {
+            fn read(node: $crate::policy::read::Node, reader: &mut $crate::policy::read::Reader) -> Option<Self> {
+                let mut table = reader.table(node, $what)?;
+                let entry = Self {
+                    at: table.at,
+                    $($field: $crate::policy::read::Field::take(
+                        &mut table,
+                        $crate::policy::read::key!($field $($key)?),
+                        reader,
+                    )),*
+                };
+                table.finish(reader);
+                Some(entry)
+            }
+        }
+    )* };
+}
+pub(super) use schema;
+
+/// A field's key: its name, unless that is a word of Rust.
+macro_rules! key {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $key:literal) => {
+        $key
+    };
+}
+pub(super) use key;
