@@ -198,13 +198,14 @@ fn cooked<'a>(
     }
     packet.src = packet.src_mac.unwrap_or_default().into();
     packet.dst = Mac::default().into(); // All zero: not known.
-    match protocol {
+    let packet = match protocol {
         // Linux' own numbers for frames without an EtherType: raw 802.3, and 802.2 behind it.
-        1 => Ok(layer2(packet, Upper::Llc(0xFF), bytes)),
-        4 => llc(packet, 0, bytes, 0),
-        0..=1500 => Ok(layer2(packet, Upper::Ethertype(protocol), bytes)),
-        _ => type_or_length(packet, protocol, bytes, 0),
-    }
+        1 => layer2(packet, Upper::Llc(0xFF), bytes),
+        4 => llc(packet, 0, bytes, 0)?,
+        0..=1500 => layer2(packet, Upper::Ethertype(protocol), bytes),
+        _ => type_or_length(packet, protocol, bytes, 0)?,
+    };
+    if packet.ip.is_none() && packet.src_mac.is_none() { Err(Undecoded::NoAddress) } else { Ok(packet) }
 }
 
 /// BSD loopback (LINKTYPE_NULL, LINKTYPE_LOOP): an address family in the byte order of the capturing host, or in

@@ -99,6 +99,7 @@ fn link_types() {
             0,
             "02:00:00:00:00:01 > 00:00:00:00:00:00 llc 42 | 0000",
         ),
+        ("Linux cooked, CAN", L::LINUX_SLL, "0001 0118 0000 0000000000000000 000c 00".into(), 0, "no-address"),
         ("raw IP", L::RAW, UDP.into(), 0, SEEN),
         ("raw IP, version 6", L::RAW_12, UDP6.into(), 0, SEEN6),
         ("IPv4", L::IPV4, UDP.into(), 0, SEEN),
@@ -374,7 +375,7 @@ proptest! {
                 *byte = value;
             }
         }
-        bytes.truncate(bytes.len().max(cut.max(14)) - if cut > 80 { cut - 80 } else { 0 });
+        bytes.truncate(bytes.len().max(cut.max(14)) - cut.saturating_sub(80));
         same(&bytes, missing);
     }
 
