@@ -5,6 +5,7 @@
 
 mod code;
 mod identity;
+mod probe;
 mod reply;
 mod request;
 mod rtu;
@@ -19,7 +20,7 @@ use code::FunctionCode;
 use session::ModbusSession;
 use wire::{Length, Mbap, Shape};
 
-use crate::{Carrier, Framing, Info, Limits, OperationName, Probe, Protocol, Reader, Role, Session};
+use crate::{Carrier, Framing, Info, Limits, OperationName, Probe, Protocol, Role, Session};
 
 /// Bytes up to and with the length field, which counts those after it.
 const LENGTH_END: usize = 6;
@@ -52,8 +53,8 @@ impl Protocol for Modbus {
             Framing::NeedAtLeast(need) => return Probe::NeedAtLeast(need),
             Framing::Desync => return Probe::No,
         };
-        let [_, _, _, _, _, _, _, function, data @ ..] = head else { return Probe::NeedAtLeast(DATA_START) };
-        let (function, data_len) = (FunctionCode(*function), len.saturating_sub(DATA_START));
+        let &[t0, t1, _, _, _, _, unit, function, ref data @ ..] = head else { return Probe::NeedAtLeast(DATA_START) };
+        let (function, data_len) = (FunctionCode(function), len.saturating_sub(DATA_START));
         let lengths = [wire::request_len(function, data), wire::response_len(function, data)];
         for length in lengths {
             if let Length::Need(need) = length
@@ -64,30 +65,34 @@ impl Protocol for Modbus {
         }
         let shape = wire::shape(function, data, data_len);
         let sender = match shape {
-            Shape::Odd
-                if function.is_exception() && !data.first().is_some_and(|&code| code::is_exception_code(code)) =>
-            {
-                return Probe::No;
-            }
             Shape::Odd | Shape::Either => None,
             Shape::Request => Some(Role::Client),
             Shape::Response => Some(Role::Server),
         };
-        // A length that the function dictates is proof. Without one (vendors' functions, scanners, fuzzers), the PDU must
-        // end where the segment ends or another PDU starts, and be no text.
-        if lengths.contains(&Length::Exactly(data_len)) && plausible(function, shape, data) {
+        let plausible = probe::plausible(function, shape, data);
+        // Where the function dictates the length and it is that length, the bytes so far are proof.
+        if plausible && lengths.contains(&Length::Exactly(data_len)) {
             return Probe::Yes { sender };
         }
-        match head.split_at_checked(len) {
-            None => Probe::NeedAtLeast(len),
-            Some((pdu, next)) if starts_like_a_pdu(next) && !is_text(pdu) => Probe::Yes { sender },
-            Some(_) => Probe::No,
+        // Else PDUs must fill the segment, and what the specification does not know must at least be as short as what
+        // scanners send: other protocols, too, have four bytes of length in this place (LDAP, DICOM).
+        let short = data_len <= probe::MOST_OF_A_SCANNER && [unit, function.0] != [0, 0];
+        let known = plausible || short && !probe::is_bad_exception(function, data);
+        if known && !probe::is_ber([t0, t1], unit) && !probe::is_text(head) {
+            probe::filled(self, head, Probe::Yes { sender })
+        } else {
+            Probe::No
         }
     }
 
     #[inline]
     fn frame(&self, head: &[u8]) -> Framing {
-        let Some(&[_, _, p0, p1, l0, l1]) = head.first_chunk() else { return Framing::NeedAtLeast(LENGTH_END) };
+        let Some(&[_, _, p0, p1, l0, l1]) = head.first_chunk() else {
+            return match head {
+                [_, _, p0, p1, ..] if (*p0, *p1) != (0, 0) => Framing::Desync,
+                _ => Framing::NeedAtLeast(LENGTH_END),
+            };
+        };
         match (u16::from_be_bytes([p0, p1]), usize::from(u16::from_be_bytes([l0, l1]))) {
             (0, length @ 2..=254) => Framing::Pdu(LENGTH_END + length),
             (0, length @ 255..=MAX_UMAS_LENGTH) => match head.get(DATA_START - 1) {
@@ -115,28 +120,4 @@ impl Protocol for Modbus {
     fn operation(&self, code: u64) -> OperationName {
         code::operation(code)
     }
-}
-
-/// Whether the values of a PDU of the right length are such as devices send.
-fn plausible(function: FunctionCode, shape: Shape, data: &[u8]) -> bool {
-    let mut r = Reader::new(data);
-    let (Ok(_), Ok(second)) = (r.be16("address"), r.be16("quantity or value")) else { return true };
-    match function.0 {
-        1..=4 if shape == Shape::Request => (1..=2000).contains(&second),
-        5 => matches!(second, 0 | 0xff00),
-        _ => true,
-    }
-}
-
-/// Nothing, or what is there of a header is one.
-fn starts_like_a_pdu(next: &[u8]) -> bool {
-    let mut r = Reader::new(next);
-    let (transaction, protocol, length) = (r.be16("transaction"), r.be16("protocol"), r.be16("length"));
-    transaction.is_err() || protocol.map_or(true, |p| p == 0) && length.map_or(true, |l| (2..=254).contains(&l))
-}
-
-/// Printable throughout, with enough bytes for that to mean something.
-fn is_text(pdu: &[u8]) -> bool {
-    let body = pdu.get(LENGTH_END..).unwrap_or_default();
-    body.len() >= 8 && body.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
 }

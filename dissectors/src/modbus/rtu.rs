@@ -4,6 +4,7 @@
 
 use super::{
     code::{self, FunctionCode},
+    probe,
     session::ModbusSession,
     wire::{self, Length, Rtu, Shape},
 };
@@ -13,6 +14,9 @@ use crate::{Carrier, Framing, Info, Limits, OperationName, Probe, Protocol, Role
 const MAX_FRAME: usize = 256;
 /// Bytes of a frame around the data: address, function code, CRC.
 const AROUND: usize = 4;
+
+/// Coils of one request that a probe believes; the specification allows 2000.
+const MOST_COILS: u16 = 1000;
 
 /// Modbus RTU over TCP.
 pub struct ModbusRtu;
@@ -39,16 +43,26 @@ impl Protocol for ModbusRtu {
         if *unit > 247 || !matches!(function.asked().0, 1..=8 | 11 | 12 | 15..=17 | 20..=24 | 43) {
             return Probe::No;
         }
-        match self.frame(head) {
-            Framing::NeedAtLeast(need) => Probe::NeedAtLeast(need),
-            Framing::Desync => Probe::No,
-            Framing::Pdu(len) => match wire::shape(function, data, len.saturating_sub(AROUND)) {
-                Shape::Request => Probe::Yes { sender: Some(Role::Client) },
-                Shape::Response => Probe::Yes { sender: Some(Role::Server) },
-                Shape::Either => Probe::Yes { sender: None },
-                Shape::Odd => Probe::No,
-            },
+        let len = match self.frame(head) {
+            Framing::NeedAtLeast(need) => return Probe::NeedAtLeast(need),
+            Framing::Desync => return Probe::No,
+            Framing::Pdu(len) => len,
+        };
+        let shape = wire::shape(function, data, len.saturating_sub(AROUND));
+        // Emerson's ROC protocol has the same CRC, and its requests read as requests for more coils than anybody asks for.
+        let is_roc = shape != Shape::Response
+            && function.0 <= 2
+            && matches!(data, [_, _, high, low, ..] if u16::from_be_bytes([*high, *low]) > MOST_COILS);
+        if is_roc || !probe::plausible(function, shape, data) {
+            return Probe::No;
         }
+        let sender = match shape {
+            Shape::Request => Some(Role::Client),
+            Shape::Response => Some(Role::Server),
+            Shape::Either | Shape::Odd => None,
+        };
+        // A CRC fits by chance now and then: then it leaves bytes behind that are no frame.
+        probe::filled(self, head, Probe::Yes { sender })
     }
 
     fn frame(&self, head: &[u8]) -> Framing {
