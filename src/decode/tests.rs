@@ -214,6 +214,23 @@ fn tunnels() {
         ("VXLAN", udp4(4789, &format!("08000000 00002a00 {inner}")), within("vxlan 42")),
         ("VXLAN of Linux, group policy", udp4(8472, &format!("88000001 00002a00 {inner6}")), within6("vxlan 42")),
         ("VXLAN without its flag", udp4(4789, "00000000 00002a00"), outer("udp 49152 4789 | 0000000000002a00")),
+        ("VXLAN-GPE of IP", udp4(4790, &format!("0c000001 00002a00 {UDP}")), within("vxlan 42")),
+        ("VXLAN, reserved bits set", udp4(4789, &format!("ff01d1f2 00002a07 {inner}")), within("vxlan 42")),
+        (
+            "VXLAN, reserved bits set and nothing known inside",
+            udp4(4789, &format!("ff01d1f2 00002a07 {ETH} 1234")),
+            outer("udp 49152 4789 | ff01d1f200002a070200000000020200000000011234"),
+        ),
+        (
+            "ERSPAN III, frame type 7",
+            ip4(47, &format!("1000 22eb 00000001 2007002a 00000005 0000 1e00 1234567890abcdef {inner}")),
+            within("erspan 42"),
+        ),
+        (
+            "ERSPAN III, frame of another kind",
+            ip4(47, "1000 22eb 00000001 2007002a 00000005 0000 0c00 ab"),
+            outer("ip 47 | 100022eb000000012007002a0000000500000c00ab"),
+        ),
         ("GENEVE with an option", udp4(6081, &format!("01 00 6558 00002a 00 00000000 {inner}")), within("geneve 42")),
         ("GENEVE of IP", udp4(6081, &format!("00 40 0800 00002a 00 {UDP}")), within("geneve 42")),
         ("a client's port that is GENEVE's by chance", udp4(6081, "abcdef"), outer("udp 49152 6081 | abcdef")),
