@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::source::Batch;
+use crate::source::set::Captures;
 use crate::source::tests::hex;
 use crate::time::Timestamp;
 
@@ -371,6 +373,26 @@ fn same(bytes: &[u8], missing: u32) {
         other => panic!("{other:?}"),
     };
     assert_eq!((found, fast.payload, fast.src, fast.dst), (ports, payload, src.into(), dst.into()));
+}
+
+/// The same for every frame of real captures, where they are at hand (see tests/decode_truth.rs).
+#[test]
+#[allow(clippy::print_stderr)] // A test that did not run must say so.
+fn fast_and_slow_agree_on_real_frames() {
+    let shared = std::env::var_os("ZONEWATCH_SHARED")
+        .map_or_else(|| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), Into::into);
+    let corpus = shared.join("corpus/captures");
+    if !corpus.is_dir() {
+        eprintln!("SKIPPED: no corpus of captures beside the work tree, and no ZONEWATCH_SHARED");
+        return;
+    }
+    let (mut captures, _) = Captures::open(&[corpus]);
+    let mut batch = Batch::default();
+    while captures.fill(&mut batch) {
+        for frame in batch.frames().filter(|frame| frame.link == LinkType::ETHERNET) {
+            same(frame.bytes, frame.wire_len - frame.bytes.len() as u32);
+        }
+    }
 }
 
 proptest! {
