@@ -7,7 +7,7 @@ use dissectors::{ParseError, Reader};
 
 use super::internet::{ip, limit};
 use super::link::{by_ethertype, ethernet, ethertype, ppp};
-use super::{Packet, Tunnel, TunnelKind, Undecoded, Vlans};
+use super::{Packet, Tunnel, TunnelKind, Undecoded, Upper, Vlans};
 
 /// MPLS labels in one stack that are read through.
 const MAX_LABELS: u32 = 8;
@@ -15,12 +15,14 @@ const MAX_LABELS: u32 = 8;
 const VXLAN: u16 = 4789;
 /// VXLAN of Linux before the port was assigned, and still its default there.
 const VXLAN_LINUX: u16 = 8472;
+/// VXLAN with its generic protocol extension.
+const VXLAN_GPE: u16 = 4790;
 const GENEVE: u16 = 6081;
 
 /// A UDP port that may carry a tunnel.
 #[inline]
 pub(super) fn is_tunnel_port(port: u16) -> bool {
-    matches!(port, VXLAN | VXLAN_LINUX | GENEVE)
+    matches!(port, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE)
 }
 
 /// The packet inside `outer`, with nothing of its own yet. Its MACs and VLANs are those of a header further in.
@@ -91,9 +93,9 @@ pub(super) fn gre<'a>(outer: &Packet<'a>, body: &'a [u8]) -> Option<Packet<'a>> 
     match (header.version, header.protocol) {
         (0, 0x88BE) if !header.sequence => ethernet(tunnel(TunnelKind::Erspan, 0)?, bytes).ok(),
         (0, 0x88BE | 0x22EB) => {
-            let (session, carries_ip, frame) = erspan(bytes).ok()?;
-            let inner = tunnel(TunnelKind::Erspan, session)?;
-            if carries_ip { ip(inner, frame).ok() } else { ethernet(inner, frame).ok() }
+            let mirrored = Erspan::read(bytes)?;
+            let inner = tunnel(TunnelKind::Erspan, mirrored.session)?;
+            if mirrored.is_ip { ip(inner, mirrored.frame).ok() } else { ethernet(inner, mirrored.frame).ok() }
         }
         (0, ethertype::TRANSPARENT_ETHERNET) => ethernet(plain()?, bytes).ok(),
         (0, ethertype::IPV4 | ethertype::IPV6) => ip(plain()?, bytes).ok(),
@@ -133,40 +135,69 @@ impl<'a> Gre<'a> {
     }
 }
 
-/// ERSPAN type II (draft-foschiano-erspan, section 4.2) or III (section 4.3): session, whether the mirrored frame is bare
-/// IP, and the frame.
-fn erspan(bytes: &[u8]) -> Result<(u32, bool, &[u8]), ParseError> {
-    let mut r = Reader::new(bytes);
-    let first = r.be32("ERSPAN version, VLAN and session")?;
-    let session = first & 0x3FF;
-    if first >> 28 != 2 {
-        r.be32("ERSPAN II index")?;
-        return Ok((session, false, r.rest()));
+/// What an ERSPAN header says of the mirrored frame behind it.
+struct Erspan<'a> {
+    session: u32,
+    /// The frame has no Ethernet header.
+    is_ip: bool,
+    frame: &'a [u8],
+}
+
+impl<'a> Erspan<'a> {
+    /// Type II (draft-foschiano-erspan, section 4.2) or III (section 4.3). `None` when it is cut or the frame is of
+    /// another kind.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut r = Reader::new(bytes);
+        let first = r.be32("ERSPAN version, VLAN and session").ok()?;
+        let session = first & 0x3FF;
+        if first >> 28 != 2 {
+            r.be32("ERSPAN II index").ok()?;
+            return Some(Self { session, is_ip: false, frame: r.rest() });
+        }
+        r.be32("ERSPAN III time").ok()?;
+        r.be16("ERSPAN III security group").ok()?;
+        // P 1 bit, frame type 5, hardware 6, direction 1, unit of time 2, O 1.
+        let last = r.be16("ERSPAN III frame type and flags").ok()?;
+        let frame_type = last >> 10 & 0x1F;
+        // Some switches send type 7: Ethernet, behind a platform sub-header that the O bit does not tell of (unofficial;
+        // seen in tcpdump's tests).
+        if last & 1 == 1 || frame_type == 7 {
+            r.bytes("ERSPAN III platform sub-header", 8).ok()?;
+        }
+        matches!(frame_type, 0 | 2 | 7).then(|| Self { session, is_ip: frame_type == 2, frame: r.rest() })
     }
-    r.be32("ERSPAN III time")?;
-    r.be16("ERSPAN III security group")?;
-    let last = r.be16("ERSPAN III frame type and flags")?; // P 1, frame type 5, hardware 6, direction 1, time unit 2, O 1.
-    if last & 1 == 1 {
-        r.bytes("ERSPAN III platform sub-header", 8)?;
-    }
-    Ok((session, last >> 10 & 0x1F == 2, r.rest()))
 }
 
 /// What stands behind a UDP header, when its port is one of a tunnel and its bytes are too.
 pub(super) fn udp_tunnel<'a>(outer: &Packet<'a>, dst_port: u16) -> Option<Packet<'a>> {
     match dst_port {
-        VXLAN | VXLAN_LINUX => vxlan(outer),
+        VXLAN | VXLAN_LINUX | VXLAN_GPE => vxlan(outer),
         GENEVE => geneve(outer),
         _ => None,
     }
 }
 
-/// VXLAN (RFC 7348, section 5), and its group policy extension, which has one more flag.
+/// VXLAN (RFC 7348, section 5), its group policy extension, and its generic protocol extension
+/// (draft-ietf-nvo3-vxlan-gpe, section 3), which names what is inside.
 ///
-/// The port may be a client's by chance, so the reserved bits must be as they should.
+/// A receiver ignores the reserved bits. But the port may be a client's by chance, so where they are set, what is inside
+/// must prove itself.
 fn vxlan<'a>(outer: &Packet<'a>) -> Option<Packet<'a>> {
-    let ([0x08 | 0x88, _, _, _, v0, v1, v2, 0], frame) = outer.payload.split_first_chunk::<8>()? else { return None };
-    ethernet(inside(outer, TunnelKind::Vxlan, u32::from_be_bytes([0, *v0, *v1, *v2]))?, frame).ok()
+    const INSTANCE: u8 = 0x08;
+    const GROUP_POLICY: u8 = 0x80;
+    const NEXT_PROTOCOL: u8 = 0x04;
+    let ([flags, _, _, next, v0, v1, v2, reserved], bytes) = outer.payload.split_first_chunk::<8>()?;
+    if flags & INSTANCE == 0 {
+        return None;
+    }
+    let inner = inside(outer, TunnelKind::Vxlan, u32::from_be_bytes([0, *v0, *v1, *v2]))?;
+    let inner = match (flags & NEXT_PROTOCOL, next) {
+        (NEXT_PROTOCOL, 1 | 2) => ip(inner, bytes),
+        _ => ethernet(inner, bytes),
+    };
+    let inner = inner.ok()?;
+    let clean = flags & !(INSTANCE | GROUP_POLICY) == 0 && *reserved == 0;
+    (clean || inner.ip.is_some() || matches!(inner.upper, Upper::Arp(_))).then_some(inner)
 }
 
 /// GENEVE (RFC 8926, section 3.4): version 2 bits, length of options in words 6, flags 2, reserved 6, EtherType 16, VNI 24,

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::source::Batch;
+use crate::source::set::Captures;
 use crate::source::tests::hex;
 use crate::time::Timestamp;
 
@@ -214,6 +216,23 @@ fn tunnels() {
         ("VXLAN", udp4(4789, &format!("08000000 00002a00 {inner}")), within("vxlan 42")),
         ("VXLAN of Linux, group policy", udp4(8472, &format!("88000001 00002a00 {inner6}")), within6("vxlan 42")),
         ("VXLAN without its flag", udp4(4789, "00000000 00002a00"), outer("udp 49152 4789 | 0000000000002a00")),
+        ("VXLAN-GPE of IP", udp4(4790, &format!("0c000001 00002a00 {UDP}")), within("vxlan 42")),
+        ("VXLAN, reserved bits set", udp4(4789, &format!("ff01d1f2 00002a07 {inner}")), within("vxlan 42")),
+        (
+            "VXLAN, reserved bits set and nothing known inside",
+            udp4(4789, &format!("ff01d1f2 00002a07 {ETH} 1234")),
+            outer("udp 49152 4789 | ff01d1f200002a070200000000020200000000011234"),
+        ),
+        (
+            "ERSPAN III, frame type 7",
+            ip4(47, &format!("1000 22eb 00000001 2007002a 00000005 0000 1e00 1234567890abcdef {inner}")),
+            within("erspan 42"),
+        ),
+        (
+            "ERSPAN III, frame of another kind",
+            ip4(47, "1000 22eb 00000001 2007002a 00000005 0000 0c00 ab"),
+            outer("ip 47 | 100022eb000000012007002a0000000500000c00ab"),
+        ),
         ("GENEVE with an option", udp4(6081, &format!("01 00 6558 00002a 00 00000000 {inner}")), within("geneve 42")),
         ("GENEVE of IP", udp4(6081, &format!("00 40 0800 00002a 00 {UDP}")), within("geneve 42")),
         ("a client's port that is GENEVE's by chance", udp4(6081, "abcdef"), outer("udp 49152 6081 | abcdef")),
@@ -354,6 +373,26 @@ fn same(bytes: &[u8], missing: u32) {
         other => panic!("{other:?}"),
     };
     assert_eq!((found, fast.payload, fast.src, fast.dst), (ports, payload, src.into(), dst.into()));
+}
+
+/// The same for every frame of real captures, where they are at hand (see tests/decode_truth.rs).
+#[test]
+#[allow(clippy::print_stderr)] // A test that did not run must say so.
+fn fast_and_slow_agree_on_real_frames() {
+    let shared = std::env::var_os("ZONEWATCH_SHARED")
+        .map_or_else(|| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), Into::into);
+    let corpus = shared.join("corpus/captures");
+    if !corpus.is_dir() {
+        eprintln!("SKIPPED: no corpus of captures beside the work tree, and no ZONEWATCH_SHARED");
+        return;
+    }
+    let (mut captures, _) = Captures::open(&[corpus]);
+    let mut batch = Batch::default();
+    while captures.fill(&mut batch) {
+        for frame in batch.frames().filter(|frame| frame.link == LinkType::ETHERNET) {
+            same(frame.bytes, frame.wire_len - frame.bytes.len() as u32);
+        }
+    }
 }
 
 proptest! {
