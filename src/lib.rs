@@ -11,18 +11,6 @@
 //! [`worker`] call; what leaves it is owned and small: a fact, a counter, a finding.
 
 pub mod address;
-<<<<<<< HEAD
-pub mod bounded;
-pub mod config;
-pub mod id;
-=======
-pub mod decode;
-pub mod flow;
-pub mod ledger;
-pub mod policy;
-pub mod source;
->>>>>>> policy
-pub mod address;
 pub mod bounded;
 pub mod config;
 pub mod id;

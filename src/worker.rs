@@ -226,12 +226,16 @@ impl Shard {
     #[cold]
     fn fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, at: Evidence) {
         self.notes.coverage.fragments += 1;
-        match self.fragments.push(frame.at, packet) {
-            Some(datagram) => {
-                self.conversation(&datagram.packet(), frame.wire_len, at);
+        let mut whole = self.fragments.push(frame.at, packet);
+        // What was fragmented may carry a tunnel with a fragment inside; each round takes a header away.
+        while let Some(datagram) = whole {
+            let inner = datagram.packet();
+            if inner.ip.is_none_or(|ip| ip.fragment.is_none()) {
+                return self.conversation(&inner, frame.wire_len, at);
             }
-            None => self.conversation(packet, frame.wire_len, at),
+            whole = self.fragments.push(frame.at, &inner);
         }
+        self.conversation(packet, frame.wire_len, at);
     }
 
     #[inline]

@@ -161,16 +161,14 @@ impl Traffic {
 /// By which way a side's frames came: what their link layer and IP header say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path {
-    /// Source MAC of the frame.
+    /// Source MAC of the Ethernet header that the flow stands directly behind.
     pub src_mac: Option<Mac>,
-    /// Destination MAC of the frame.
+    /// Destination MAC of it.
     pub dst_mac: Option<Mac>,
     /// VLAN ids, outermost first, 0 for none.
     pub vlans: [u16; 3],
     /// Time to live; 0 without IP.
     pub ttl: u8,
-    /// Inside a tunnel: the MACs are the tunnel's.
-    pub tunnelled: bool,
 }
 
 impl Path {
@@ -187,7 +185,6 @@ impl Path {
             dst_mac: packet.dst_mac,
             vlans,
             ttl: packet.ip.map_or(0, |ip| ip.ttl),
-            tunnelled: !packet.tunnels.is_empty(),
         }
     }
 
@@ -195,7 +192,7 @@ impl Path {
     /// 255), so no router has handled it.
     #[must_use]
     pub fn is_own_segment(&self) -> bool {
-        !self.tunnelled && matches!(self.ttl, 0 | 32 | 64 | 128 | 255)
+        matches!(self.ttl, 0 | 32 | 64 | 128 | 255)
     }
 }
 

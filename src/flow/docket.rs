@@ -12,7 +12,7 @@ use crate::address::Mac;
 use crate::bounded;
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement, Verdict,
+    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement, Verdict, bucket,
 };
 use crate::time::Timestamp;
 
@@ -146,7 +146,7 @@ impl Docket {
             orphan: is_reply && asked.objects.is_empty(),
             ..self.request(case, parties)
         };
-        let about = (asked.code, bucket(&code, asked.component, asked.objects.first()));
+        let about = (asked.code, bucket(&code, asked.component, asked.objects));
         let entry = self.judge(&request, case, parties, about, asked.objects, asked.outcome);
         let Some((place, until)) = entry else { return };
         let cache = self.cache.get_or_insert_with(Box::default);
@@ -326,8 +326,4 @@ fn count_code(codes: &mut Vec<(u64, u64)>, code: u64, count: u64) {
     if let Some(known) = bounded::entry(codes, CODES, |known| known.0 == code, || (code, 0)) {
         known.1 += count;
     }
-}
-
-fn bucket(_code: &str, _component: Option<dissectors::Component<'_>>, _object: Option<&Object<'_>>) -> String {
-    String::new()
 }

@@ -32,16 +32,14 @@ fn note_path(host: Host, used: &PathUse, ledger: &mut Ledger) {
         };
         ledger.apply(Subject { host, component: None }, Fact { key, support });
     };
-    // Inside a tunnel the frame's MAC and VLAN are the tunnel's. A host without IP is its MAC.
-    if !path.tunnelled {
-        if let (Some(mac), true) = (path.src_mac, host.address.ip().is_some())
-            && !mac.is_zero()
-        {
-            fact(attribute::MAC, mac.to_string(), "ethernet");
-        }
-        for id in path.vlans.iter().filter(|id| **id != 0) {
-            fact(attribute::VLAN, id.to_string(), "ethernet");
-        }
+    // A host without IP is its MAC.
+    if let (Some(mac), true) = (path.src_mac, host.address.ip().is_some())
+        && !mac.is_zero()
+    {
+        fact(attribute::MAC, mac.to_string(), "ethernet");
+    }
+    for id in path.vlans.iter().filter(|id| **id != 0) {
+        fact(attribute::VLAN, id.to_string(), "ethernet");
     }
     if path.ttl != 0 {
         fact(attribute::TTL, path.ttl.to_string(), "ip");

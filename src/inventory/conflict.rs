@@ -53,6 +53,33 @@ impl ConflictKind {
     }
 }
 
+impl ConflictKind {
+    /// What it means, as half a sentence.
+    #[must_use]
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::Serial => "it told two serial numbers: another device stands in its place, or two share an address",
+            Self::FirmwareUp => "its firmware is newer than before",
+            Self::FirmwareDown => "its firmware is older than before",
+            Self::FirmwareChanged => "its firmware is another than before",
+            Self::DuplicateAddress => "two devices claim this IP address at the same time",
+            Self::Overlap => "this IP address has two MAC addresses on two VLANs: likely two networks with equal addresses",
+            Self::AddressMoved => "this IP address went to another MAC address",
+            Self::DeviceMoved => "this device went to another IP address",
+        }
+    }
+
+    /// Points of severity: what has to be looked at now stands above what a planned change explains as well.
+    #[must_use]
+    pub fn weight(self) -> i32 {
+        match self {
+            Self::Serial | Self::DuplicateAddress | Self::FirmwareDown => 35,
+            Self::AddressMoved | Self::FirmwareUp | Self::FirmwareChanged => 25,
+            Self::Overlap | Self::DeviceMoved => 20,
+        }
+    }
+}
+
 /// One of two claims that do not go together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {

@@ -5,6 +5,7 @@ use std::io;
 
 use dissectors::{Protocol, REGISTRY};
 
+use super::findings::Findings;
 use super::view::*;
 use crate::address::Host;
 use crate::analysis::{Analysis, has_ports, protocol_name};
@@ -16,7 +17,6 @@ use crate::ledger::Evidence;
 use crate::policy::service_name;
 use crate::source::file::CaptureSummary;
 use crate::source::set::Captures;
-use crate::time::Timestamp;
 
 impl Analysis {
     /// The analysis as the outside sees it.
@@ -27,7 +27,8 @@ impl Analysis {
         let summaries = captures.summaries();
         let teller = Teller { analysis: self, names: summaries.iter().map(|summary| summary.name.clone()).collect() };
         let captures = summaries.iter().enumerate().map(|(place, summary)| Ok(capture(summary, captures.sha256(place)?)));
-        let mut flows: Vec<FlowView> = self.observed.flows.iter().map(|flow| teller.flow(flow)).collect();
+        let findings = teller.fold_findings();
+        let mut flows: Vec<FlowView> = self.observed.flows.iter().map(|flow| teller.flow(flow, &findings)).collect();
         flows.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(AnalysisView {
             schema: SCHEMA,
@@ -37,7 +38,7 @@ impl Analysis {
             coverage: coverage(self),
             assets: self.inventory.assets.iter().map(|asset| teller.asset(asset)).collect(),
             flows,
-            findings: teller.findings(),
+            findings: findings.list,
             zones: teller.zones(),
             conduits: teller.conduits(),
         })
@@ -189,7 +190,7 @@ impl Teller<'_> {
         }
     }
 
-    fn flow(&self, flow: &Flow) -> FlowView {
+    fn flow(&self, flow: &Flow, findings: &Findings) -> FlowView {
         let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
         let mut vlans: Vec<u16> =
             [&flow.client, &flow.server].into_iter().flat_map(|side| &side.paths).flat_map(|used| used.path.vlans).collect();
@@ -197,7 +198,7 @@ impl Teller<'_> {
         vlans.sort_unstable();
         vlans.dedup();
         let (client, server) = (&flow.client.traffic, &flow.server.traffic);
-        let judged = self.judged(flow);
+        let judged = self.judged(flow, findings);
         FlowView {
             id: flow_id(flow),
             client: self.end(flow.key.client, &flow.client),
@@ -311,9 +312,4 @@ pub(super) fn share(per_cent: u8) -> f64 {
 /// Tenths as a number: 35 is 3.5.
 pub(super) fn tenths(tenths: u8) -> f64 {
     f64::from(tenths) / 10.0
-}
-
-/// A time as text.
-pub(super) fn time(time: Timestamp) -> String {
-    time.to_string()
 }

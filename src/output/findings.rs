@@ -1,11 +1,29 @@
 //! Findings: the judgements of all flows, folded by what they are about, with names and words for people.
 
-use super::convert::{Teller, tenths};
-use super::view::{ConduitView, FindingView, ZoneView};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dissectors::{Protocol, REGISTRY};
+
+use super::convert::{Teller, VERSION, flow_id, objects, share, tenths};
+use super::view::{
+    AttackView, CodeView, ConduitView, FindingConduitView, FindingEndView, FindingOperationView, FindingView,
+    OutcomeView, ReasonView, RequirementView, SCHEMA, SeverityView, SpanView, TermView, UseView, ZoneView,
+};
 use crate::address::Host;
+use crate::analysis::{has_ports, protocol_name};
 use crate::flow::Flow;
-use crate::inventory::Asset;
-use crate::policy::{Member, Verdict};
+use crate::flow::docket::{Entry, SAMPLES};
+use crate::flow::ops::Objects;
+use crate::id;
+use crate::inventory::{Asset, Conflict};
+use crate::ledger::Evidence;
+use crate::policy::{
+    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict, Who,
+    class_attack,
+};
+use crate::time::Timestamp;
 
 /// What a flow's judgements come to.
 pub(super) struct JudgedFlow {
@@ -14,7 +32,334 @@ pub(super) struct JudgedFlow {
     pub(super) findings: Vec<String>,
 }
 
+/// Findings, and which flow is part of which.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) list: Vec<FindingView>,
+    by_flow: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A finding while it is put together from the judgements of its flows.
+struct Fold<'a> {
+    judgement: Judgement,
+    conversation: Arc<Conversation>,
+    flow: &'a Flow,
+    codes: BTreeMap<u64, u64>,
+    objects: Objects,
+    entry: Entry,
+    flows: BTreeSet<String>,
+}
+
+/// Destinations within this time that make one finding of many.
+const CAMPAIGN: Duration = Duration::from_secs(300);
+/// So many destinations make a campaign.
+const DESTINATIONS: usize = 10;
+
 impl Teller<'_> {
+    /// All findings, ordered by id.
+    pub(super) fn fold_findings(&self) -> Findings {
+        let mut findings = Findings::default();
+        if let Some(policy) = self.analysis.policy.as_deref() {
+            let mut folds: BTreeMap<String, Fold<'_>> = BTreeMap::new();
+            for flow in &self.analysis.observed.flows {
+                for entry in flow.docket.entries.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
+                    self.fold(policy, flow, entry, &mut folds);
+                }
+            }
+            for campaign in campaigns(&folds) {
+                self.campaign(policy, &campaign, &mut folds, &mut findings);
+            }
+            for (id, fold) in &folds {
+                findings.add(self.finding(policy, id, fold), &fold.flows);
+            }
+        }
+        for conflict in &self.analysis.inventory.conflicts {
+            findings.list.push(self.conflict(conflict));
+        }
+        findings.list.sort_by(|a, b| a.id.cmp(&b.id));
+        findings
+    }
+
+    fn fold<'a>(&self, policy: &Policy, flow: &'a Flow, entry: &Entry, folds: &mut BTreeMap<String, Fold<'a>>) {
+        let Some(reason) = entry.judgement.reason else { return };
+        let (from, to) = entry.conversation.zones();
+        let id = Identity {
+            site: &policy.site,
+            reason: reason.code(),
+            source_zone: &policy.zone(from).id,
+            destination_zone: &policy.zone(to).id,
+            source: &self.entity(flow.key.client),
+            destination: &self.entity(flow.key.server),
+            service: &service(flow),
+            class: entry.judgement.class.text(),
+            bucket: &entry.bucket,
+            reference: &entry.judgement.statement.map(|s| policy.reference(s)).unwrap_or_default(),
+        }
+        .id();
+        let fold = folds.entry(id).or_insert_with(|| Fold {
+            judgement: entry.judgement,
+            conversation: Arc::clone(&entry.conversation),
+            flow,
+            codes: BTreeMap::new(),
+            objects: Objects::default(),
+            entry: Entry { tally: crate::flow::ops::Tally::new(entry.tally.first), samples: Vec::new(), ..entry.clone() },
+            flows: BTreeSet::new(),
+        });
+        // Of an attempt and a violation of the same kind the violation counts.
+        if entry.judgement.rank(policy) > fold.judgement.rank(policy) {
+            fold.judgement = entry.judgement;
+        }
+        entry.codes.iter().for_each(|(code, count)| *fold.codes.entry(*code).or_default() += count);
+        fold.objects.merge(&entry.objects);
+        fold.entry.tally.merge(&entry.tally);
+        fold.entry.samples.extend_from_slice(&entry.samples);
+        fold.entry.samples.sort_unstable();
+        fold.entry.samples.truncate(SAMPLES);
+        fold.flows.insert(flow_id(flow));
+    }
+
+    /// What a policy calls a host: the id of its asset, else its address.
+    fn entity(&self, host: Host) -> String {
+        self.analysis.inventory.at(host).map_or_else(|| host.address.to_string(), |asset| asset.id.to_string())
+    }
+
+    fn finding(&self, policy: &Policy, id: &str, fold: &Fold<'_>) -> FindingView {
+        let Fold { judgement, conversation, flow, .. } = fold;
+        let tally = &fold.entry.tally;
+        let outcome = match (tally.answered, tally.refused) {
+            (0, 0) => Outcome::Unanswered,
+            (0, _) => Outcome::Refused,
+            _ => Outcome::Answered,
+        };
+        let reason = judgement.reason.unwrap_or(Reason::UndeclaredConduit);
+        let score = policy.score(conversation, judgement, outcome);
+        let (from, to) = conversation.zones();
+        let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
+        let codes: Vec<CodeView> = protocol.map(|protocol| codes(protocol, &fold.codes)).unwrap_or_default();
+        let (source, destination) = (self.naming(flow.key.client), self.naming(flow.key.server));
+        let names: Vec<&str> = fold.objects.names().map(|(_, name)| name).collect();
+        let ranges: Vec<Touched<'_>> =
+            fold.objects.ranges().map(|(space, from, to)| Touched { space, range: (from, to) }).collect();
+        let frames: Vec<u64> = fold.entry.samples.iter().map(|sample| sample.frame).collect();
+        let service = service(flow);
+        let transport = flow.key.transport.to_string();
+        let count = tally.requests.max(tally.answered + tally.refused);
+        let only = |code: &CodeView| (code.code.clone(), code.name.clone());
+        let (code, operation) = match codes.as_slice() {
+            [one] => only(one),
+            _ => Default::default(),
+        };
+        let context = Context {
+            verdict: judgement.verdict,
+            reason,
+            statement: judgement.statement,
+            stage: judgement.stage,
+            source: Who { id: &source.id, name: &source.name, role: source.role, zone: from },
+            destination: Who { id: &destination.id, name: &destination.name, role: destination.role, zone: to },
+            service: &service,
+            protocol: protocol_name(flow),
+            transport: &transport,
+            port: flow.key.port,
+            class: judgement.class,
+            code: &code,
+            operation: &operation,
+            unit: fold.entry.bucket.rsplit_once('@').and_then(|(_, unit)| unit.parse().ok()),
+            ranges: &ranges,
+            names: &names,
+            answered: tally.answered,
+            refused: tally.refused,
+            count,
+            first: tally.first.at,
+            last: tally.last.at,
+            frames: &frames,
+        };
+        let mut do_next = policy.do_next(&context).to_vec();
+        do_next.extend(policy.harmless(&context).map(|text| format!("If it is harmless, declare it: {}", one_line(&text))));
+        FindingView {
+            id: id.to_owned(),
+            schema: SCHEMA,
+            site: policy.site.clone(),
+            sensor: String::new(),
+            kind: "violation",
+            reason: ReasonView { code: reason.code(), name: reason.name() },
+            verdict: judgement.verdict.text(),
+            state: "open",
+            severity: severity(score),
+            time: span(tally.first.at, tally.last.at),
+            count,
+            src: self.finding_end(flow.key.client, Some(&policy.zone(from).id), conversation.confidence()),
+            dst: self.finding_end(flow.key.server, Some(&policy.zone(to).id), conversation.confidence()),
+            transport: Some(transport.clone()),
+            port: has_ports(flow.key.transport).then_some(flow.key.port),
+            protocol: protocol_name(flow),
+            operation: Some(FindingOperationView {
+                class: judgement.class.text(),
+                codes,
+                objects: objects(&fold.objects),
+                outcome: OutcomeView {
+                    answered: tally.answered,
+                    refused: tally.refused,
+                    not_answered: tally.requests.saturating_sub(tally.answered + tally.refused),
+                },
+            }),
+            conduit: judgement.statement.map(|statement| FindingConduitView {
+                id: policy.reference(statement),
+                stage: judgement.stage.map(|stage| stage.text()),
+            }),
+            qualifiers: judgement.qualifiers.iter().map(|q| q.text().to_owned()).collect(),
+            attack: attack(reason, Some(judgement.class)),
+            requirements: requirements(reason),
+            what: policy.what(&context),
+            why: policy.why(&context),
+            do_next,
+            details: Vec::new(),
+            samples: fold.entry.samples.iter().map(|sample| self.evidence(*sample)).collect(),
+            policy_hash: Some(policy.sha256.clone()),
+            tool_version: VERSION,
+        }
+    }
+
+    /// Many equal findings of one source as one, with its destinations.
+    fn campaign(&self, policy: &Policy, ids: &[String], folds: &mut BTreeMap<String, Fold<'_>>, out: &mut Findings) {
+        let children: Vec<(String, Fold<'_>)> = ids.iter().filter_map(|id| folds.remove_entry(id)).collect();
+        let views: Vec<FindingView> = children.iter().map(|(id, fold)| self.finding(policy, id, fold)).collect();
+        // The worst child speaks for all.
+        let worst = views.iter().max_by(|a, b| a.severity.score.cmp(&b.severity.score).then_with(|| b.id.cmp(&a.id)));
+        let (Some(worst), Some((_, first))) = (worst.cloned(), children.first()) else { return };
+        let (from, to) = first.conversation.zones();
+        let reason = first.judgement.reason.unwrap_or(Reason::UndeclaredConduit);
+        let source = self.naming(first.flow.key.client);
+        let key = Identity {
+            site: &policy.site,
+            reason: reason.code(),
+            source_zone: &policy.zone(from).id,
+            destination_zone: &policy.zone(to).id,
+            source: &self.entity(first.flow.key.client),
+            destination: "*",
+            service: &service(first.flow),
+            class: first.judgement.class.text(),
+            bucket: "",
+            reference: "",
+        };
+        let count: u64 = views.iter().map(|view| view.count).sum();
+        let mut samples: Vec<Evidence> = children.iter().flat_map(|(_, fold)| fold.entry.samples.clone()).collect();
+        samples.sort_unstable();
+        samples.truncate(SAMPLES);
+        let first_seen = children.iter().map(|(_, fold)| fold.entry.tally.first.at).min().unwrap_or_default();
+        let last_seen = children.iter().map(|(_, fold)| fold.entry.tally.last.at).max().unwrap_or_default();
+        let answered = views.iter().filter(|view| view.verdict != "attempt").count();
+        let what = format!(
+            "{} ({}) tried {} destinations in {} over {}; {answered} of them answered.",
+            source.name,
+            policy.zone(from).name,
+            views.len(),
+            policy.zone(to).name,
+            service(first.flow),
+        );
+        let flows: BTreeSet<String> = children.iter().flat_map(|(_, fold)| fold.flows.clone()).collect();
+        let mut destinations: Vec<(Host, &FindingView)> =
+            children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
+        destinations.sort_by(|a, b| a.0.cmp(&b.0));
+        let view = FindingView {
+            id: format!("K-{}", key.id().trim_start_matches("V-")),
+            kind: "campaign",
+            time: span(first_seen, last_seen),
+            count,
+            dst: FindingEndView { asset: None, ip: None, mac: None, role: None, name: Some("*".to_owned()), ..worst.dst.clone() },
+            what,
+            details: destinations
+                .iter()
+                .map(|(host, view)| format!("{} {} {}", host.address, view.verdict, view.id))
+                .collect(),
+            samples: samples.into_iter().map(|sample| self.evidence(sample)).collect(),
+            ..worst
+        };
+        out.add(view, &flows);
+    }
+
+    /// Knowledge that contradicts itself is a finding too, with the frames of both claims.
+    fn conflict(&self, conflict: &Conflict) -> FindingView {
+        let policy = self.analysis.policy.as_deref();
+        let site = policy.map(|policy| policy.site.clone()).unwrap_or_default();
+        let reason = Reason::IdentityConflict;
+        let place = conflict.component.as_deref().unwrap_or("");
+        let attribute = conflict.attribute.0;
+        let (earlier, later) = (&conflict.earlier, &conflict.later);
+        let key = format!("v1\n{site}\n{}\n{}\n{place}\n{attribute}\n{}\n{}", conflict.kind.text(), conflict.asset, earlier.value, later.value);
+        let name = self.naming(conflict.host).name;
+        let part = if place.is_empty() { String::new() } else { format!(" {place}") };
+        let end = || self.finding_end(conflict.host, None, 100);
+        FindingView {
+            id: format!("V-{}", id::base32(&key, 16)),
+            schema: SCHEMA,
+            sensor: String::new(),
+            kind: "inventory",
+            reason: ReasonView { code: reason.code(), name: reason.name() },
+            verdict: "review",
+            state: "open",
+            severity: conflict_severity(policy, conflict),
+            time: span(earlier.first.at, later.last.at.max(earlier.last.at)),
+            count: 1,
+            src: end(),
+            dst: end(),
+            transport: None,
+            port: None,
+            protocol: None,
+            operation: None,
+            conduit: None,
+            qualifiers: vec![conflict.kind.text().to_owned()],
+            attack: attack(reason, None),
+            requirements: requirements(reason),
+            what: format!(
+                "{name}{part}: {} ({attribute} {} since frame {}, {} since frame {}).",
+                conflict.kind.says(),
+                earlier.value,
+                earlier.first.frame,
+                later.value,
+                later.first.frame
+            ),
+            why: format!("{} ({}): {}.", reason.code(), reason.name(), reason.says()),
+            do_next: vec![
+                format!("Look at frames {} and {}: they contradict each other.", earlier.first.frame, later.first.frame),
+                "Ask who changed or replaced the device, and whether there is a ticket.".to_owned(),
+                "If the same addresses are used twice on purpose, give the two networks realms of their own.".to_owned(),
+            ],
+            details: vec![
+                format!("{attribute} {}: {} times", earlier.value, earlier.count),
+                format!("{attribute} {}: {} times", later.value, later.count),
+            ],
+            samples: [earlier.first, later.first].into_iter().map(|sample| self.evidence(sample)).collect(),
+            policy_hash: policy.map(|policy| policy.sha256.clone()),
+            tool_version: VERSION,
+            site,
+        }
+    }
+
+    fn naming(&self, host: Host) -> Naming {
+        match self.analysis.inventory.at(host) {
+            // A learned id says nothing to a reader, and a policy cannot name it: the address does both.
+            Some(asset) if asset.id.starts_with("A-") => {
+                Naming { id: host.address.to_string(), name: asset.name.to_string(), role: asset.role.value }
+            }
+            Some(asset) => Naming { id: asset.id.to_string(), name: asset.name.to_string(), role: asset.role.value },
+            None => Naming { id: host.address.to_string(), name: host.address.to_string(), role: None },
+        }
+    }
+
+    fn finding_end(&self, host: Host, zone: Option<&str>, confidence: u8) -> FindingEndView {
+        let asset = self.analysis.inventory.at(host);
+        FindingEndView {
+            asset: asset.map(|asset| asset.id.to_string()),
+            zone: zone.map(str::to_owned).or_else(|| self.zone_of_host(host)),
+            ip: host.address.ip().map(|ip| ip.to_string()),
+            mac: host.address.as_mac().or(asset.and_then(|asset| asset.macs.first().copied())).map(|mac| mac.to_string()),
+            role: asset.and_then(|asset| asset.role.value),
+            name: asset.map(|asset| asset.name.to_string()),
+            level: asset.and_then(|asset| asset.level).map(|level| tenths(level.value.0)),
+            confidence: share(confidence),
+        }
+    }
+
     pub(super) fn zone_of_host(&self, host: Host) -> Option<String> {
         let policy = self.analysis.policy.as_deref()?;
         if host.address.is_group() {
@@ -29,28 +374,113 @@ impl Teller<'_> {
         self.zone_of_host(Host { realm: asset.realm, address })
     }
 
-    pub(super) fn judged(&self, flow: &Flow) -> Option<JudgedFlow> {
+    pub(super) fn judged(&self, flow: &Flow, findings: &Findings) -> Option<JudgedFlow> {
         let policy = self.analysis.policy.as_deref()?;
-        let worst = flow.docket.entries.iter().max_by_key(|entry| entry.judgement.rank(policy))?;
+        // Of equally grave ones the one that stands first in the docket: the earliest.
+        let worst = flow.docket.entries.iter().rev().max_by_key(|entry| entry.judgement.rank(policy))?;
         Some(JudgedFlow {
             verdict: worst.judgement.verdict.text(),
             rule: worst.judgement.statement.map(|statement| policy.reference(statement)),
-            findings: Vec::new(),
+            findings: findings.by_flow.get(&flow_id(flow)).into_iter().flatten().cloned().collect(),
         })
     }
 
-    pub(super) fn findings(&self) -> Vec<FindingView> {
-        let _ = Verdict::Allow;
-        let _ = tenths(1);
-        Vec::new()
-    }
-
     pub(super) fn zones(&self) -> Vec<ZoneView> {
-        Vec::new()
+        let Some(policy) = self.analysis.policy.as_deref() else { return Vec::new() };
+        let mut assets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for asset in &self.analysis.inventory.assets {
+            if let Some(zone) = self.zone_of_asset(asset) {
+                assets.entry(zone).or_default().push(asset.id.to_string());
+            }
+        }
+        let mut zones: Vec<ZoneView> = policy
+            .zones
+            .iter()
+            .map(|zone| ZoneView {
+                id: zone.id.clone(),
+                name: (zone.name != zone.id).then(|| zone.name.clone()),
+                parent: zone.parent.map(|parent| policy.zone(parent).id.clone()),
+                kind: zone.kind.map(|kind| kind.text().to_owned()),
+                level: zone.level.map(tenths),
+                safety: zone.safety,
+                assets: assets.remove(&zone.id).unwrap_or_default(),
+            })
+            .collect();
+        zones.sort_by(|a, b| a.id.cmp(&b.id));
+        zones
     }
 
     pub(super) fn conduits(&self) -> Vec<ConduitView> {
-        Vec::new()
+        let Some(policy) = self.analysis.policy.as_deref() else { return Vec::new() };
+        let mut uses: BTreeMap<u32, Used> = BTreeMap::new();
+        for flow in &self.analysis.observed.flows {
+            let mut counted = BTreeSet::new();
+            for entry in &flow.docket.entries {
+                let Some(Statement::Rule(number)) = entry.judgement.statement else { continue };
+                let used = uses.entry(number).or_default();
+                used.note(entry);
+                if counted.insert(number) {
+                    used.view.sessions += flow.connections;
+                }
+            }
+        }
+        let mut conduits: Vec<ConduitView> = (0..)
+            .zip(&policy.rules)
+            .map(|(number, rule)| ConduitView {
+                id: rule.id.clone(),
+                name: (rule.name != rule.id).then(|| rule.name.clone()),
+                from: rule.from_words.clone(),
+                to: rule.to_words.clone(),
+                owner: rule.owner.clone(),
+                used: uses.remove(&number).unwrap_or_default().into_view(),
+            })
+            .collect();
+        conduits.sort_by(|a, b| a.id.cmp(&b.id));
+        conduits
+    }
+}
+
+impl Findings {
+    fn add(&mut self, view: FindingView, flows: &BTreeSet<String>) {
+        for flow in flows {
+            self.by_flow.entry(flow.clone()).or_default().insert(view.id.clone());
+        }
+        self.list.push(view);
+    }
+}
+
+struct Naming {
+    id: String,
+    name: String,
+    role: Option<&'static str>,
+}
+
+/// The use of a rule.
+#[derive(Default)]
+struct Used {
+    span: Option<(Timestamp, Timestamp)>,
+    view: UseView,
+}
+
+impl Used {
+    fn note(&mut self, entry: &Entry) {
+        let count = entry.tally.requests.max(entry.tally.answered + entry.tally.refused);
+        *self.view.verdicts.entry(entry.judgement.verdict.text()).or_default() += count;
+        // A rule that was only nearest to allowing something was not used.
+        if entry.judgement.verdict <= Verdict::Exception {
+            let (first, last) = (entry.tally.first.at, entry.tally.last.at);
+            let (earliest, latest) = self.span.unwrap_or((first, last));
+            self.span = Some((earliest.min(first), latest.max(last)));
+            self.view.operations += count;
+        }
+    }
+
+    fn into_view(self) -> UseView {
+        UseView {
+            first: self.span.map(|(first, _)| first.to_string()),
+            last: self.span.map(|(_, last)| last.to_string()),
+            ..self.view
+        }
     }
 }
 
@@ -60,4 +490,87 @@ fn member(host: Host, asset: Option<&Asset>) -> Member<'_> {
         hostname: asset.and_then(|asset| asset.hostnames.first()).map(|name| &**name),
         ..Member::at(host.address)
     }
+}
+
+/// The protocol, or `tcp/445`.
+fn service(flow: &Flow) -> String {
+    match protocol_name(flow) {
+        Some(protocol) => protocol.to_owned(),
+        None if has_ports(flow.key.transport) => format!("{}/{}", flow.key.transport, flow.key.port),
+        None => flow.key.transport.to_string(),
+    }
+}
+
+fn codes(protocol: &dyn Protocol, counts: &BTreeMap<u64, u64>) -> Vec<CodeView> {
+    let view = |(code, count): (&u64, &u64)| {
+        let name = protocol.operation(*code);
+        CodeView { code: name.code, name: name.name.into_owned(), count: *count }
+    };
+    counts.iter().filter(|(code, _)| **code != 0).map(view).collect()
+}
+
+/// Findings of one source, reason and service with many destinations in a short time, by id.
+fn campaigns(folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
+    let mut groups: BTreeMap<(Host, Option<Reason>, String), Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
+    for (id, fold) in folds {
+        let key = (fold.flow.key.client, fold.judgement.reason, service(fold.flow));
+        groups.entry(key).or_default().push((fold.entry.tally.first.at, fold.flow.key.server, id));
+    }
+    let mut found = Vec::new();
+    for mut members in groups.into_values() {
+        members.sort_unstable();
+        let busy = members.iter().enumerate().any(|(i, (start, ..))| {
+            let within = members.iter().skip(i).take_while(|(at, ..)| at.since(*start) <= CAMPAIGN);
+            within.map(|(_, host, _)| host).collect::<BTreeSet<_>>().len() >= DESTINATIONS
+        });
+        if busy {
+            found.push(members.into_iter().map(|(.., id)| id.clone()).collect());
+        }
+    }
+    found
+}
+
+fn severity(score: Option<crate::policy::Score>) -> SeverityView {
+    let Some(score) = score else { return SeverityView { score: 0, band: Band::Info.text(), terms: Vec::new() } };
+    SeverityView {
+        score: i32::from(score.value),
+        band: score.band.text(),
+        terms: score.terms.into_iter().map(|(term, points)| TermView { term, points }).collect(),
+    }
+}
+
+/// A contradiction in the inventory has to be looked at: the weight of what it may hide, kept to the ceiling of reviews.
+fn conflict_severity(policy: Option<&Policy>, conflict: &Conflict) -> SeverityView {
+    let points = conflict.kind.weight();
+    let defaults = crate::policy::Weights::default();
+    let band = policy.map_or(&defaults, |policy| &policy.weights).band(points);
+    SeverityView {
+        score: points,
+        band: band.text(),
+        terms: vec![TermView { term: conflict.kind.text().to_owned(), points }],
+    }
+}
+
+fn span(first: Timestamp, last: Timestamp) -> SpanView {
+    SpanView { first: first.to_string(), last: last.to_string() }
+}
+
+fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
+    let own = reason.attack().v19.iter();
+    let of_class = class.into_iter().flat_map(|class| &class_attack(class).v19);
+    let mut seen = BTreeSet::new();
+    own.chain(of_class)
+        .filter(|id| seen.insert(id.as_str()))
+        .map(|id| AttackView { id: id.clone(), version: "19" })
+        .collect()
+}
+
+fn requirements(reason: Reason) -> Vec<RequirementView> {
+    let view = |id: &String| RequirementView { std: "IEC 62443-3-3", id: format!("SR {id}"), edition: "2013" };
+    reason.requirements().iter().map(view).collect()
+}
+
+/// A declaration in one line, for a list of steps.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }

@@ -314,7 +314,7 @@ pub struct AnomalyView {
 }
 
 /// Something that is not as declared.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingView {
     pub id: String,
@@ -349,7 +349,7 @@ pub struct FindingView {
 }
 
 /// Why.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ReasonView {
     pub code: &'static str,
@@ -357,7 +357,7 @@ pub struct ReasonView {
 }
 
 /// How bad, and the sum that says so.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct SeverityView {
     pub score: i32,
@@ -366,7 +366,7 @@ pub struct SeverityView {
 }
 
 /// One term of the sum.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct TermView {
     pub term: String,
@@ -374,7 +374,7 @@ pub struct TermView {
 }
 
 /// From when to when.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct SpanView {
     pub first: String,
@@ -382,7 +382,7 @@ pub struct SpanView {
 }
 
 /// One end of a finding.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingEndView {
     pub asset: Option<String>,
@@ -396,7 +396,7 @@ pub struct FindingEndView {
 }
 
 /// What was done.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingOperationView {
     pub class: &'static str,
@@ -406,7 +406,7 @@ pub struct FindingOperationView {
 }
 
 /// An operation code with its number of requests.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct CodeView {
     pub code: String,
@@ -415,7 +415,7 @@ pub struct CodeView {
 }
 
 /// What came back.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct OutcomeView {
     pub answered: u64,
@@ -424,7 +424,7 @@ pub struct OutcomeView {
 }
 
 /// The rule that came nearest, and where it failed.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct FindingConduitView {
     pub id: String,
@@ -432,20 +432,19 @@ pub struct FindingConduitView {
 }
 
 /// An ATT&CK for ICS technique.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct AttackView {
-    pub id: &'static str,
+    pub id: String,
     pub version: &'static str,
-    pub name: &'static str,
 }
 
 /// A requirement of a standard that this is evidence on.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct RequirementView {
     pub std: &'static str,
-    pub id: &'static str,
+    pub id: String,
     pub edition: &'static str,
 }
 
