@@ -1,13 +1,127 @@
 //! What a good policy should not have: warnings, each with a way out.
 
+use ahash::AHashSet;
+
 use super::diagnostic::Diagnostic;
-use super::model::Policy;
+use super::file::ZoneKind;
+use super::model::{Allow, Carried, End, Policy, Rule, Zone, ZoneId};
+use super::word::Classes;
 
 /// Looks over a policy that has been put together.
 pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
     for rule in &policy.rules {
-        if rule.owner.is_none() {
-            found.push(Diagnostic::warning(rule.at, format!("{} has no owner", rule.id)).help("write owner = \"...\""));
+        owner(rule, found);
+        same_zone(policy, rule, found);
+        level_skip(policy, rule, found);
+        safety_from_engineering(policy, rule, found);
+        engineering(rule, found);
+        security_level(policy, rule, found);
+    }
+    zones_without_members(policy, found);
+}
+
+fn owner(rule: &Rule, found: &mut Vec<Diagnostic>) {
+    if rule.owner.is_none() {
+        let key = if rule.exception { "risk_owner" } else { "owner" };
+        found.push(Diagnostic::warning(rule.at, format!("{} has no owner", rule.id)).help(format!("write {key} = \"...\"")));
+    }
+    if rule.allow.is_empty() {
+        let warning = Diagnostic::warning(rule.at, format!("{} allows nothing", rule.id));
+        found.push(warning.help("write allow = [ { protocol = \"...\" } ]"));
+    }
+}
+
+/// The zones in which one end of a rule lies.
+fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
+    let named = ends.iter().filter_map(|end| match end {
+        End::Zone(zone) => Some(*zone),
+        _ => None,
+    });
+    named.chain(homes.iter().copied()).filter(|zone| policy.zone(*zone).at.is_some()).collect()
+}
+
+fn pairs<'a>(policy: &'a Policy, rule: &Rule) -> Vec<(&'a Zone, &'a Zone)> {
+    let (from, to) = (zones(policy, &rule.from, &rule.from_homes), zones(policy, &rule.to, &rule.to_homes));
+    from.iter().flat_map(|from| to.iter().map(move |to| (policy.zone(*from), policy.zone(*to)))).collect()
+}
+
+/// Inside a zone only its own list is asked, so such a rule allows nothing.
+fn same_zone(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let pairs = pairs(policy, rule);
+    let inside = |(from, to): &(&Zone, &Zone)| from.id == to.id;
+    // A zone around others joins those others too.
+    let around = || policy.zones.iter().filter_map(|zone| zone.parent).any(|parent| pairs.iter().any(|(_, to)| policy.zone(parent).id == to.id));
+    if !pairs.is_empty() && pairs.iter().all(inside) && !around() {
+        let warning = Diagnostic::warning(rule.at, format!("{} has both ends in one zone and is never asked", rule.id));
+        found.push(warning.help("traffic within a zone is allowed by its inside list"));
+    }
+}
+
+/// From offices to the process without a DMZ between.
+fn level_skip(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let broker = |zone: &Zone| matches!(zone.kind, Some(ZoneKind::Dmz | ZoneKind::RemoteAccess));
+    let level = |zone: &Zone| zone.level.unwrap_or(0);
+    let skips = pairs(policy, rule).into_iter().any(|(from, to)| {
+        let (high, low) = if level(from) >= level(to) { (from, to) } else { (to, from) };
+        level(high) >= 40 && low.level.is_some_and(|level| level <= 30) && !broker(high) && !broker(low)
+    });
+    if skips && !rule.exception {
+        let warning = Diagnostic::warning(rule.at, format!("{} joins level 4 or above to level 3 or below directly", rule.id));
+        found.push(warning.help("let both meet in a zone of kind \"dmz\", or make it an exception with an end"));
+    }
+}
+
+fn safety_from_engineering(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let reaches = pairs(policy, rule)
+        .into_iter()
+        .any(|(from, to)| to.safety && !from.safety && from.kind == Some(ZoneKind::Engineering));
+    if reaches {
+        let warning = Diagnostic::warning(rule.at, format!("{} lets ordinary engineering reach a safety zone", rule.id));
+        found.push(warning.help("give the safety zone its own engineering station"));
+    }
+}
+
+/// Rights to change devices want a window, and a standing remote link should not have them at all.
+fn engineering(rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let engineers = |allow: &Allow| {
+        let grave = Classes(Classes::ENGINEER.0 & !dissectors::Class::Upload.bit() & !dissectors::Class::FileRead.bit());
+        matches!(allow.protocol, Carried::Protocol(_)) && allow.classes.is_some_and(|classes| classes.meets(grave))
+    };
+    if !rule.allow.iter().any(engineers) {
+        return;
+    }
+    let bounded = rule.schedule.until.is_some();
+    if rule.remote_access && !bounded {
+        let warning = Diagnostic::warning(rule.at, format!("{} is standing remote access with engineering rights", rule.id));
+        found.push(warning.help("make it ephemeral: valid_from and valid_until at most a day apart"));
+    } else if rule.schedule.windows.is_empty() && !bounded {
+        let warning = Diagnostic::warning(rule.at, format!("{} allows engineering at any time", rule.id));
+        found.push(warning.help("write windows = [\"tue,thu 08:00-16:00\"]"));
+    }
+}
+
+fn security_level(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let Some(have) = rule.sl_c else { return };
+    let need = pairs(policy, rule).into_iter().map(|(from, to)| from.sl_t.rdf().max(to.sl_t.rdf())).max().unwrap_or(0);
+    if have.rdf() < need {
+        let warning = Diagnostic::warning(
+            rule.at,
+            format!("{} is capable of SL {} where its ends need SL {need}", rule.id, have.rdf()),
+        );
+        found.push(warning.help("strengthen the conduit, or name what compensates"));
+    }
+}
+
+fn zones_without_members(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    let claimed = policy.directory.claimed();
+    let pinned: AHashSet<ZoneId> = policy.assets.iter().filter_map(|asset| asset.zone).collect();
+    let parents: AHashSet<ZoneId> = policy.zones.iter().filter_map(|zone| zone.parent).collect();
+    for (number, zone) in (0..).zip(&policy.zones) {
+        let id = ZoneId(number);
+        let Some(at) = zone.at else { continue };
+        if ![claimed, &pinned, &parents].iter().any(|zones| zones.contains(&id)) {
+            let warning = Diagnostic::warning(at, format!("zone \"{}\" has no members", zone.id));
+            found.push(warning.help("write members = [ { cidr = \"10.20.1.0/24\" } ]"));
         }
     }
 }

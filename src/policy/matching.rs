@@ -4,12 +4,20 @@ use dissectors::{Component, ComponentId, Item, Object, table};
 
 use super::file;
 use super::read::{At, Mistake, Reader};
+use super::text::range_text;
 
 /// A code: `3`, `43/14`, `0x0e:0x01`, `Read`. A bare number or name covers its sub-codes: `43` covers `43/14`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CodePattern {
     head: String,
     tail: Option<String>,
+}
+
+impl std::fmt::Display for CodePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.head)?;
+        self.tail.iter().try_for_each(|tail| write!(f, "/{tail}"))
+    }
 }
 
 impl CodePattern {
@@ -70,6 +78,17 @@ pub(super) enum ObjectPattern {
     Name { space: Option<String>, glob: String },
     /// A class of objects, and one instance of it or all.
     Class { class: u64, instance: Option<u64> },
+}
+
+impl std::fmt::Display for ObjectPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Range { space, from, to } => f.write_str(&range_text(space, (*from, *to))),
+            Self::Name { glob, .. } => f.write_str(glob),
+            Self::Class { class, instance: None } => write!(f, "class {class:#04x}"),
+            Self::Class { class, instance: Some(instance) } => write!(f, "class {class:#04x} instance {instance}"),
+        }
+    }
 }
 
 impl ObjectPattern {

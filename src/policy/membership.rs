@@ -210,6 +210,7 @@ pub(super) struct Directory {
     vlans: AHashMap<u16, Claim>,
     taps: AHashMap<String, Claim>,
     queries: Vec<(Option<String>, Option<String>, Claim)>,
+    claimed: AHashSet<ZoneId>,
 }
 
 /// How a declared asset is recognised.
@@ -263,6 +264,7 @@ impl Directory {
         let mut directory = Self { assets, ..Self::default() };
         let (mut nets, mut vlan_nets) = (Vec::new(), BTreeMap::<u16, Vec<_>>::new());
         for (wanted, claim) in claims {
+            directory.claimed.insert(claim.zone);
             match wanted {
                 Wanted::Asset(asset) => put(&mut directory.pins, asset, claim, nesting, found),
                 Wanted::Mac(mac) => put(&mut directory.macs, mac, claim, nesting, found),
@@ -287,6 +289,11 @@ impl Directory {
         directory.vlan_nets =
             vlan_nets.into_iter().map(|(vlan, nets)| (vlan, Segments::build(&nets, nesting, found))).collect();
         directory
+    }
+
+    /// Zones that claim something.
+    pub(super) fn claimed(&self) -> &AHashSet<ZoneId> {
+        &self.claimed
     }
 
     fn claim(&self, member: &Member<'_>, asset: Option<AssetId>, role: Option<&str>) -> Option<(Selector, Claim)> {

@@ -333,6 +333,36 @@ impl Allow {
     }
 }
 
+impl Allow {
+    /// `modbus functions 6, 16 on unit 1, holding 100–119`.
+    pub(super) fn described(&self, protocols: &[Protocol]) -> String {
+        fn list<T: ToString>(items: &[T]) -> String {
+            items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+        }
+        let mut text = match self.protocol {
+            Carried::Protocol(number) => {
+                protocols.get(number as usize).map(|protocol| protocol.name.clone()).unwrap_or_default()
+            }
+            Carried::Transport(transport) => transport.to_string(),
+        };
+        if let Some(codes) = &self.codes {
+            text = format!("{text} functions {}", list(codes));
+        } else if let Some(classes) = self.classes {
+            text = format!("{text} {classes}");
+        }
+        if let Some(ports) = &self.ports {
+            text = format!("{text} on port {}", list(ports));
+        }
+        if let Some(units) = &self.units {
+            text = format!("{text} on unit {}", list(&units.iter().map(|unit| &unit.0).collect::<Vec<_>>()));
+        }
+        if let Some(objects) = &self.objects {
+            text = format!("{text}, {}", list(objects));
+        }
+        text
+    }
+}
+
 /// What an allow table is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carried {

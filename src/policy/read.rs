@@ -366,6 +366,7 @@ macro_rules! words {
         impl $name {
             /// The word as policies and reports write it.
             #[must_use]
+            #[allow(dead_code)] // Not every set of words is also printed.
             $vis fn text(self) -> &'static str {
                 match self { $(Self::$variant => $text),* }
             }

@@ -126,6 +126,12 @@ impl Ports {
     }
 }
 
+impl std::fmt::Display for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.from == self.to { self.from.fmt(f) } else { write!(f, "{}-{}", self.from, self.to) }
+    }
+}
+
 impl Read for Ports {
     fn read(node: Node, reader: &mut Reader) -> Option<Self> {
         let at = node.at;
@@ -334,6 +340,25 @@ const GROUPS: [(&str, Classes); 5] = [
     ("engineer", Classes::ENGINEER),
     ("all", Classes::ALL),
 ];
+
+/// The groups that it holds whole, then the classes that are left.
+impl std::fmt::Display for Classes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if *self == Self::ALL {
+            return f.write_str("all operations");
+        }
+        let mut rest = self.0;
+        let mut words = Vec::new();
+        for (name, group) in GROUPS {
+            if self.0 & group.0 == group.0 {
+                rest &= !group.0;
+                words.push(name);
+            }
+        }
+        words.extend(Class::ALL.into_iter().filter(|class| rest & class.bit() != 0).map(Class::text));
+        f.write_str(&words.join(", "))
+    }
+}
 
 impl Word for Classes {
     fn parse(text: &str) -> Result<Self, Mistake> {
