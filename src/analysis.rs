@@ -58,12 +58,8 @@ pub fn run(
     mut fill: impl FnMut(&mut Captures, &mut Batch) -> bool,
     options: &Options,
 ) -> Analysis {
-    let mut observed = pipeline::run(
-        &mut |batch| fill(captures, batch),
-        options.workers,
-        &options.limits,
-        options.policy.as_ref(),
-    );
+    let mut observed =
+        pipeline::run(&mut |batch| fill(captures, batch), options.workers, &options.limits, options.policy.as_ref());
     for flow in &observed.flows {
         facts::note(flow, &mut observed.ledger);
     }

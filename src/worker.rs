@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use dissectors::{
-    Attribute, Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY, Role, Sink, attribute,
+    Attribute, Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY,
+    Role, Sink, attribute,
 };
 
 use crate::address::Host;
@@ -377,15 +378,16 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
 }
 
 /// What a judgement is asked with.
-fn case<'a>(
-    policy: &'a Policy,
-    record: &Record<'_>,
-    protocol: usize,
-    sender: Side,
-    at: Evidence,
-) -> Option<Case<'a>> {
+fn case<'a>(policy: &'a Policy, record: &Record<'_>, protocol: usize, sender: Side, at: Evidence) -> Option<Case<'a>> {
     let protocol = REGISTRY.get(protocol).copied()?;
-    Some(Case { policy, protocol, protection: record.book.protection.clone(), orientation: *record.orientation, sender, at })
+    Some(Case {
+        policy,
+        protocol,
+        protection: record.book.protection.clone(),
+        orientation: *record.orientation,
+        sender,
+        at,
+    })
 }
 
 impl Listener for Ear<'_> {

@@ -16,7 +16,9 @@ pub(super) fn run(options: &Demo) -> Outcome {
         let name = |error| Failure(format!("cannot write to {}: {error}", folder.display()));
         fs::create_dir_all(folder).map_err(name)?;
         fs::File::create(folder.join("plant.pcap")).and_then(|mut file| file.write_all(CAPTURE)).map_err(name)?;
-        fs::File::create(folder.join("plant.toml")).and_then(|mut file| file.write_all(POLICY.as_bytes())).map_err(name)?;
+        fs::File::create(folder.join("plant.toml"))
+            .and_then(|mut file| file.write_all(POLICY.as_bytes()))
+            .map_err(name)?;
         note(&format!("wrote plant.pcap and plant.toml to {}", folder.display()));
     }
     let policy = Policy::parse("plant.toml", POLICY).map_err(|diagnostics| diagnostics.render(false))?;

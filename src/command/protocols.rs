@@ -8,11 +8,18 @@ use crate::cli::{Protocols, TableOrJson};
 use crate::output::escape::terminal;
 
 pub(super) fn run(options: &Protocols) -> Outcome {
-    let chosen: Vec<&dyn Protocol> =
-        REGISTRY.iter().copied().filter(|p| options.protocol.as_deref().is_none_or(|name| p.info().name == name)).collect();
+    let chosen: Vec<&dyn Protocol> = REGISTRY
+        .iter()
+        .copied()
+        .filter(|p| options.protocol.as_deref().is_none_or(|name| p.info().name == name))
+        .collect();
     if let (Some(name), true) = (&options.protocol, chosen.is_empty()) {
         let names: Vec<_> = REGISTRY.iter().map(|p| p.info().name).collect();
-        return Err(Failure(format!("no protocol is called \"{}\"\n  hint: there are {}", terminal(name), names.join(", "))));
+        return Err(Failure(format!(
+            "no protocol is called \"{}\"\n  hint: there are {}",
+            terminal(name),
+            names.join(", ")
+        )));
     }
     let format = options.format.unwrap_or(if for_people() { TableOrJson::Table } else { TableOrJson::Json });
     match format {
@@ -33,7 +40,8 @@ fn view(protocol: &dyn Protocol) -> serde_json::Value {
         .into_iter()
         .map(|(code, name, class)| json!({ "code": code, "name": name, "class": class.text() }))
         .collect();
-    let carriers: Vec<_> = carriers(protocol).map(|(carrier, ports)| json!({ "carrier": carrier, "ports": ports })).collect();
+    let carriers: Vec<_> =
+        carriers(protocol).map(|(carrier, ports)| json!({ "carrier": carrier, "ports": ports })).collect();
     json!({ "name": info.name, "title": info.title, "spec": info.spec, "carriers": carriers, "operations": operations })
 }
 
@@ -55,7 +63,12 @@ fn table(chosen: &[&dyn Protocol], whole: bool) -> String {
                 let _ = writeln!(out, "  {code:<14} {:<15} {name}", class.text());
             }
         } else {
-            let _ = writeln!(out, "             {} operations; zonewatch protocols {} lists them", operations.len(), info.name);
+            let _ = writeln!(
+                out,
+                "             {} operations; zonewatch protocols {} lists them",
+                operations.len(),
+                info.name
+            );
         }
     }
     out

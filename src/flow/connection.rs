@@ -180,12 +180,7 @@ impl Path {
         for (slot, id) in vlans.iter_mut().zip(packet.vlans.as_slice()) {
             *slot = *id;
         }
-        Self {
-            src_mac: packet.src_mac,
-            dst_mac: packet.dst_mac,
-            vlans,
-            ttl: packet.ip.map_or(0, |ip| ip.ttl),
-        }
+        Self { src_mac: packet.src_mac, dst_mac: packet.dst_mac, vlans, ttl: packet.ip.map_or(0, |ip| ip.ttl) }
     }
 
     /// The frame was on its sender's own segment, as far as it tells: its TTL is one that stacks start with (32, 64, 128,
@@ -347,7 +342,11 @@ impl Connection {
     pub fn is_blocked(&self) -> bool {
         let client = self.orientation.client.index();
         let server = self.orientation.client.other().index();
-        is_blocked((self.flags[client], self.payload[client]), (self.flags[server], self.payload[server]), self.prohibited)
+        is_blocked(
+            (self.flags[client], self.payload[client]),
+            (self.flags[server], self.payload[server]),
+            self.prohibited,
+        )
     }
 
     /// The flow that this connection is a part of.

@@ -12,7 +12,8 @@ use crate::address::Mac;
 use crate::bounded;
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement, Verdict, bucket,
+    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement,
+    Verdict, bucket,
 };
 use crate::time::Timestamp;
 

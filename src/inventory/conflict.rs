@@ -63,7 +63,9 @@ impl ConflictKind {
             Self::FirmwareDown => "its firmware is older than before",
             Self::FirmwareChanged => "its firmware is another than before",
             Self::DuplicateAddress => "two devices claim this IP address at the same time",
-            Self::Overlap => "this IP address has two MAC addresses on two VLANs: likely two networks with equal addresses",
+            Self::Overlap => {
+                "this IP address has two MAC addresses on two VLANs: likely two networks with equal addresses"
+            }
             Self::AddressMoved => "this IP address went to another MAC address",
             Self::DeviceMoved => "this device went to another IP address",
         }

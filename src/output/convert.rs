@@ -26,7 +26,8 @@ impl Analysis {
     pub fn view(&self, captures: &Captures) -> io::Result<AnalysisView> {
         let summaries = captures.summaries();
         let teller = Teller { analysis: self, names: summaries.iter().map(|summary| summary.name.clone()).collect() };
-        let captures = summaries.iter().enumerate().map(|(place, summary)| Ok(capture(summary, captures.sha256(place)?)));
+        let captures =
+            summaries.iter().enumerate().map(|(place, summary)| Ok(capture(summary, captures.sha256(place)?)));
         let findings = teller.fold_findings();
         let mut flows: Vec<FlowView> = self.observed.flows.iter().map(|flow| teller.flow(flow, &findings)).collect();
         flows.sort_by(|a, b| a.id.cmp(&b.id));
@@ -192,8 +193,11 @@ impl Teller<'_> {
 
     fn flow(&self, flow: &Flow, findings: &Findings) -> FlowView {
         let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
-        let mut vlans: Vec<u16> =
-            [&flow.client, &flow.server].into_iter().flat_map(|side| &side.paths).flat_map(|used| used.path.vlans).collect();
+        let mut vlans: Vec<u16> = [&flow.client, &flow.server]
+            .into_iter()
+            .flat_map(|side| &side.paths)
+            .flat_map(|used| used.path.vlans)
+            .collect();
         vlans.retain(|id| *id != 0);
         vlans.sort_unstable();
         vlans.dedup();
@@ -291,7 +295,8 @@ fn operations(protocol: &dyn Protocol, flow: &Flow) -> Vec<OperationView> {
 /// Ranges, then names.
 pub(super) fn objects(objects: &Objects) -> Vec<ObjectView> {
     let ranges = objects.ranges().map(|(space, from, to)| ObjectView::Range { space: space.to_owned(), from, to });
-    let names = objects.names().map(|(space, name)| ObjectView::Name { space: space.to_owned(), name: name.to_owned() });
+    let names =
+        objects.names().map(|(space, name)| ObjectView::Name { space: space.to_owned(), name: name.to_owned() });
     ranges.chain(names).collect()
 }
 

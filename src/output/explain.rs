@@ -218,7 +218,8 @@ fn object_text(object: &Value) -> String {
 }
 
 fn finding_text(analysis: &Value, finding: &Value) -> String {
-    let mut out = format!("{} {} {}\n", text(finding, "id"), text(&finding["reason"], "code"), text(&finding["reason"], "name"));
+    let mut out =
+        format!("{} {} {}\n", text(finding, "id"), text(&finding["reason"], "code"), text(&finding["reason"], "name"));
     let _ = writeln!(out, "  {}\n  {}", line(finding, "what"), line(finding, "why"));
     if let Some(rule) = finding["conduit"]["id"].as_str() {
         let stage = finding["conduit"]["stage"].as_str().map_or(String::new(), |stage| format!(", failed at {stage}"));
@@ -238,7 +239,13 @@ fn finding_text(analysis: &Value, finding: &Value) -> String {
             });
         }
     }
-    let _ = writeln!(out, "  seen {} times, {} to {}", finding["count"], text(&finding["time"], "first"), text(&finding["time"], "last"));
+    let _ = writeln!(
+        out,
+        "  seen {} times, {} to {}",
+        finding["count"],
+        text(&finding["time"], "first"),
+        text(&finding["time"], "last")
+    );
     let _ = writeln!(out, "  Frames:");
     for sample in list(finding, "samples") {
         let _ = writeln!(out, "    {}", evidence(sample));

@@ -20,8 +20,8 @@ use crate::id;
 use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::{
-    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict, Who,
-    class_attack,
+    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict,
+    Who, class_attack,
 };
 use crate::time::Timestamp;
 
@@ -102,7 +102,11 @@ impl Teller<'_> {
             flow,
             codes: BTreeMap::new(),
             objects: Objects::default(),
-            entry: Entry { tally: crate::flow::ops::Tally::new(entry.tally.first), samples: Vec::new(), ..entry.clone() },
+            entry: Entry {
+                tally: crate::flow::ops::Tally::new(entry.tally.first),
+                samples: Vec::new(),
+                ..entry.clone()
+            },
             flows: BTreeSet::new(),
         });
         // Of an attempt and a violation of the same kind the violation counts.
@@ -174,7 +178,9 @@ impl Teller<'_> {
             frames: &frames,
         };
         let mut do_next = policy.do_next(&context).to_vec();
-        do_next.extend(policy.harmless(&context).map(|text| format!("If it is harmless, declare it: {}", one_line(&text))));
+        do_next.extend(
+            policy.harmless(&context).map(|text| format!("If it is harmless, declare it: {}", one_line(&text))),
+        );
         FindingView {
             id: id.to_owned(),
             schema: SCHEMA,
@@ -265,7 +271,14 @@ impl Teller<'_> {
             kind: "campaign",
             time: span(first_seen, last_seen),
             count,
-            dst: FindingEndView { asset: None, ip: None, mac: None, role: None, name: Some("*".to_owned()), ..worst.dst.clone() },
+            dst: FindingEndView {
+                asset: None,
+                ip: None,
+                mac: None,
+                role: None,
+                name: Some("*".to_owned()),
+                ..worst.dst.clone()
+            },
             what,
             details: destinations
                 .iter()
@@ -285,7 +298,13 @@ impl Teller<'_> {
         let place = conflict.component.as_deref().unwrap_or("");
         let attribute = conflict.attribute.0;
         let (earlier, later) = (&conflict.earlier, &conflict.later);
-        let key = format!("v1\n{site}\n{}\n{}\n{place}\n{attribute}\n{}\n{}", conflict.kind.text(), conflict.asset, earlier.value, later.value);
+        let key = format!(
+            "v1\n{site}\n{}\n{}\n{place}\n{attribute}\n{}\n{}",
+            conflict.kind.text(),
+            conflict.asset,
+            earlier.value,
+            later.value
+        );
         let name = self.naming(conflict.host).name;
         let part = if place.is_empty() { String::new() } else { format!(" {place}") };
         let end = || self.finding_end(conflict.host, None, 100);
@@ -320,9 +339,13 @@ impl Teller<'_> {
             ),
             why: format!("{} ({}): {}.", reason.code(), reason.name(), reason.says()),
             do_next: vec![
-                format!("Look at frames {} and {}: they contradict each other.", earlier.first.frame, later.first.frame),
+                format!(
+                    "Look at frames {} and {}: they contradict each other.",
+                    earlier.first.frame, later.first.frame
+                ),
                 "Ask who changed or replaced the device, and whether there is a ticket.".to_owned(),
-                "If the same addresses are used twice on purpose, give the two networks realms of their own.".to_owned(),
+                "If the same addresses are used twice on purpose, give the two networks realms of their own."
+                    .to_owned(),
             ],
             details: vec![
                 format!("{attribute} {}: {} times", earlier.value, earlier.count),
@@ -352,7 +375,11 @@ impl Teller<'_> {
             asset: asset.map(|asset| asset.id.to_string()),
             zone: zone.map(str::to_owned).or_else(|| self.zone_of_host(host)),
             ip: host.address.ip().map(|ip| ip.to_string()),
-            mac: host.address.as_mac().or(asset.and_then(|asset| asset.macs.first().copied())).map(|mac| mac.to_string()),
+            mac: host
+                .address
+                .as_mac()
+                .or(asset.and_then(|asset| asset.macs.first().copied()))
+                .map(|mac| mac.to_string()),
             role: asset.and_then(|asset| asset.role.value),
             name: asset.map(|asset| asset.name.to_string()),
             level: asset.and_then(|asset| asset.level).map(|level| tenths(level.value.0)),

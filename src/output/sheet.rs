@@ -12,16 +12,39 @@ use super::view::{AssetView, FlowView};
 pub fn assets(assets: &[AssetView], out: impl Write) -> csv::Result<()> {
     let mut sheet = csv::Writer::from_writer(out);
     sheet.write_record([
-        "id", "name", "ips", "macs", "vlans", "zone", "role", "role_confidence", "level", "vendor", "product", "model",
-        "firmware", "serial", "mac_vendor", "hostnames", "serves", "asks", "components", "approved", "first_seen",
-        "last_seen", "frames_sent", "bytes_sent",
+        "id",
+        "name",
+        "ips",
+        "macs",
+        "vlans",
+        "zone",
+        "role",
+        "role_confidence",
+        "level",
+        "vendor",
+        "product",
+        "model",
+        "firmware",
+        "serial",
+        "mac_vendor",
+        "hostnames",
+        "serves",
+        "asks",
+        "components",
+        "approved",
+        "first_seen",
+        "last_seen",
+        "frames_sent",
+        "bytes_sent",
     ])?;
     for asset in assets {
         let speaks = |side| {
             let own = asset.protocols.iter().filter(|p| p.side == side);
-            own.map(|p| if p.ports.is_empty() { p.name.to_owned() } else { format!("{}:{}", p.name, list(&p.ports, ",")) })
-                .collect::<Vec<_>>()
-                .join(" ")
+            own.map(
+                |p| if p.ports.is_empty() { p.name.to_owned() } else { format!("{}:{}", p.name, list(&p.ports, ",")) },
+            )
+            .collect::<Vec<_>>()
+            .join(" ")
         };
         let record = [
             asset.id.clone(),
@@ -62,9 +85,28 @@ pub fn assets(assets: &[AssetView], out: impl Write) -> csv::Result<()> {
 pub fn flows(flows: &[FlowView], out: impl Write) -> csv::Result<()> {
     let mut sheet = csv::Writer::from_writer(out);
     sheet.write_record([
-        "id", "client", "client_asset", "client_zone", "server", "server_asset", "server_zone", "transport", "port",
-        "protocol", "service", "initiator", "connections", "frames_to_server", "frames_to_client", "bytes_to_server",
-        "bytes_to_client", "classes", "verdict", "rule", "first_seen", "last_seen",
+        "id",
+        "client",
+        "client_asset",
+        "client_zone",
+        "server",
+        "server_asset",
+        "server_zone",
+        "transport",
+        "port",
+        "protocol",
+        "service",
+        "initiator",
+        "connections",
+        "frames_to_server",
+        "frames_to_client",
+        "bytes_to_server",
+        "bytes_to_client",
+        "classes",
+        "verdict",
+        "rule",
+        "first_seen",
+        "last_seen",
     ])?;
     for flow in flows {
         let mut classes: Vec<_> = flow.operations.iter().map(|o| o.class).collect();

@@ -115,8 +115,12 @@ fn assets(out: &mut String, analysis: &AnalysisView, columns: u16) {
         table.add_row(row);
         for component in &asset.components {
             let identity = join(&[&component.vendor, &component.product, &component.model, &component.firmware]);
-            let mut row =
-                vec![format!("  └ {}", safe(&component.id)), safe(&identity).into_owned(), component.role.unwrap_or("").to_owned(), String::new()];
+            let mut row = vec![
+                format!("  └ {}", safe(&component.id)),
+                safe(&identity).into_owned(),
+                component.role.unwrap_or("").to_owned(),
+                String::new(),
+            ];
             if with_zone {
                 row.insert(3, String::new());
             }
@@ -164,7 +168,10 @@ fn flows(out: &mut String, analysis: &AnalysisView, columns: u16) {
 
 fn closing(out: &mut String, analysis: &AnalysisView) {
     if analysis.policy.is_none() {
-        let _ = writeln!(out, "\n{DIM}No policy: nothing was judged. Declare zones and conduits with --policy FILE.{DIM:#}");
+        let _ = writeln!(
+            out,
+            "\n{DIM}No policy: nothing was judged. Declare zones and conduits with --policy FILE.{DIM:#}"
+        );
     }
 }
 

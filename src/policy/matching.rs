@@ -34,8 +34,7 @@ impl CodePattern {
 
     pub(super) fn matches(&self, code: &str) -> bool {
         let (head, tail) = split(code);
-        same(&self.head, head)
-            && self.tail.as_deref().is_none_or(|wanted| tail.is_some_and(|tail| same(wanted, tail)))
+        same(&self.head, head) && self.tail.as_deref().is_none_or(|wanted| tail.is_some_and(|tail| same(wanted, tail)))
     }
 }
 
@@ -140,7 +139,8 @@ impl ObjectPattern {
             ]
         }
         let given: Vec<&str> = all(entry).into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect();
-        let (from, to) = (entry.from.as_ref().map_or(0, |at| at.value), entry.to.as_ref().map_or(u64::MAX, |at| at.value));
+        let (from, to) =
+            (entry.from.as_ref().map_or(0, |at| at.value), entry.to.as_ref().map_or(u64::MAX, |at| at.value));
         if from > to {
             let mistake = Mistake::new(format!("the range {from} to {to} is empty"));
             reader.found.push(mistake.help("write the lower end first").at(entry.at));

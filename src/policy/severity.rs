@@ -185,7 +185,9 @@ impl Weights {
         self.floors.iter().find(|(known, _)| *known == name).map_or(0, |(_, floor)| *floor)
     }
 
-    fn band(&self, value: i32) -> Band {
+    /// The band of a score.
+    #[must_use]
+    pub fn band(&self, value: i32) -> Band {
         let bands = [Band::Info, Band::Low, Band::Medium, Band::High, Band::Critical];
         let passed = self.bands.iter().filter(|from| **from <= value).count();
         bands.get(passed).copied().unwrap_or(Band::Critical)

@@ -291,7 +291,11 @@ impl Policy {
             }
             (Reason::WrongInitiator, Some(_)) => format!("{id} lets only the other side open this"),
             (Reason::EndpointNotListed, Some(rule)) => {
-                format!("{id} joins these zones for {} to {} only", rule.from_words.join(", "), rule.to_words.join(", "))
+                format!(
+                    "{id} joins these zones for {} to {} only",
+                    rule.from_words.join(", "),
+                    rule.to_words.join(", ")
+                )
             }
             (reason, Some(_)) => format!("{id}: {}", reason.says()),
             (Reason::ExplicitDeny, None) => format!("{id} forbids it"),
