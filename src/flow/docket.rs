@@ -126,6 +126,9 @@ impl Docket {
         }
         let Some(entry) = self.entries.get_mut(known.entry as usize) else { return false };
         entry.tally.count(outcome, at);
+        if entry.samples.len() < SAMPLES && entry.judgement.verdict.is_finding() {
+            entry.samples.push(at);
+        }
         true
     }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
 
 use super::escape::terminal as safe;
 use super::view::{AnalysisView, AssetView, FindingView, FlowView, OperationView};
@@ -99,50 +98,38 @@ fn findings(out: &mut String, analysis: &AnalysisView, columns: u16) {
     more(out, sorted.len());
 }
 
+/// Each asset as a few lines: who and where, what it is, what it speaks.
 fn assets(out: &mut String, analysis: &AnalysisView, columns: u16) {
     heading(out, &format!("Assets ({})", analysis.assets.len()));
-    let with_zone = analysis.policy.is_some();
-    let mut header = vec!["Address", "What it is", "Role", "Speaks"];
-    if with_zone {
-        header.insert(3, "Zone");
-    }
-    let mut table = plain(columns, &header);
-    for asset in analysis.assets.iter().take(ROWS) {
-        let mut row = vec![addresses(asset), what(asset), role(asset), speaks(asset)];
-        if with_zone {
-            row.insert(3, asset.zone.clone().unwrap_or_default());
+    let mut sorted: Vec<&AssetView> = analysis.assets.iter().collect();
+    // As a network plan would list them: by zone, then by address.
+    let place = |asset: &AssetView| (asset.zone.clone(), asset.ips.is_empty(), address_order(asset));
+    sorted.sort_by_cached_key(|asset| place(asset));
+    for asset in sorted.iter().take(ROWS) {
+        let (first, more) = addresses(asset);
+        let zone = asset.zone.as_deref().unwrap_or("");
+        let name = own_name(asset).unwrap_or_default();
+        let line = format!("{first:<17} {:<16} {zone:<14} {}", role(asset), safe(&name));
+        let _ = writeln!(out, "{}", line.trim_end());
+        for text in [more, identity(asset), speaks(asset)].into_iter().filter(|text| !text.is_empty()) {
+            indented(out, &text, columns);
         }
-        table.add_row(row);
         for component in &asset.components {
             let identity = join(&[&component.vendor, &component.product, &component.model, &component.firmware]);
-            let mut row = vec![
-                format!("  └ {}", safe(&component.id)),
-                safe(&identity).into_owned(),
-                component.role.unwrap_or("").to_owned(),
-                String::new(),
-            ];
-            if with_zone {
-                row.insert(3, String::new());
-            }
             if !identity.is_empty() {
-                table.add_row(row);
+                let role = component.role.map_or(String::new(), |role| format!("{role}, "));
+                indented(out, &format!("{}: {role}{}", safe(&component.id), safe(&identity)), columns);
             }
         }
     }
-    let _ = writeln!(out, "{table}");
-    more(out, analysis.assets.len());
+    more(out, sorted.len());
 }
 
+/// Each flow as a line, and what was asked below it.
 fn flows(out: &mut String, analysis: &AnalysisView, columns: u16) {
     heading(out, &format!("Flows ({})", analysis.flows.len()));
-    let with_verdict = analysis.policy.is_some();
-    let mut header = vec!["Client", "Server", "Protocol", "Operations"];
-    if with_verdict {
-        header.push("Verdict");
-    }
-    let mut table = plain(columns, &header);
-    // What was understood first, then what moved most.
     let mut sorted: Vec<&FlowView> = analysis.flows.iter().collect();
+    // What is not allowed first, then what was understood, then what moved most.
     let weight = |flow: &FlowView| flow.frames_to_server + flow.frames_to_client;
     sorted.sort_by(|a, b| {
         let key = |f: &FlowView| (verdict_rank(f.verdict), f.protocol.is_none(), std::cmp::Reverse(weight(f)));
@@ -150,20 +137,21 @@ fn flows(out: &mut String, analysis: &AnalysisView, columns: u16) {
     });
     for flow in sorted.iter().take(ROWS) {
         let end = |ip: &Option<String>, mac: &Option<String>| ip.clone().or_else(|| mac.clone()).unwrap_or_default();
-        let mut row = vec![
-            end(&flow.client.ip, &flow.client.mac),
-            end(&flow.server.end.ip, &flow.server.end.mac),
-            service(flow),
-            operations(flow),
-        ];
-        if with_verdict {
-            let rule = flow.rule.as_ref().map_or(String::new(), |rule| format!(" {rule}"));
-            row.push(format!("{}{rule}", flow.verdict.unwrap_or("")));
-        }
-        table.add_row(row);
+        let client = end(&flow.client.ip, &flow.client.mac);
+        let server = end(&flow.server.end.ip, &flow.server.end.mac);
+        let rule = flow.rule.as_ref().map_or(String::new(), |rule| format!(" {}", safe(rule)));
+        let verdict = flow.verdict.map_or(String::new(), |verdict| format!("{verdict}{rule}"));
+        let line = format!("{client:<17} {server:<17} {:<22} {verdict}", service(flow));
+        let _ = writeln!(out, "{}", line.trim_end());
+        indented(out, &operations(flow), columns);
     }
-    let _ = writeln!(out, "{table}");
     more(out, sorted.len());
+}
+
+fn indented(out: &mut String, text: &str, columns: u16) {
+    for line in wrap(text, usize::from(columns).saturating_sub(6)) {
+        let _ = writeln!(out, "    {DIM}{line}{DIM:#}");
+    }
 }
 
 fn closing(out: &mut String, analysis: &AnalysisView) {
@@ -175,34 +163,35 @@ fn closing(out: &mut String, analysis: &AnalysisView) {
     }
 }
 
-fn plain(columns: u16, header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
-    table.set_header(header.iter().map(|h| h.to_uppercase()));
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
+/// Numeric order of the first address.
+fn address_order(asset: &AssetView) -> Option<std::net::IpAddr> {
+    asset.ips.first().and_then(|ip| ip.parse().ok())
 }
 
-fn addresses(asset: &AssetView) -> String {
+/// The first address, and the others.
+fn addresses(asset: &AssetView) -> (String, String) {
     let all = if asset.ips.is_empty() { &asset.macs } else { &asset.ips };
-    match all.as_slice() {
-        [first, second, third, rest @ ..] if !rest.is_empty() => {
-            format!("{first}\n{second}\n{third}\n+{} more", rest.len())
+    match all.split_first() {
+        Some((first, [])) => (first.clone(), String::new()),
+        Some((first, rest)) if rest.len() > 6 => {
+            (first.clone(), format!("also {}, and {} more", rest.get(..6).unwrap_or(rest).join(" "), rest.len() - 6))
         }
-        all => all.join("\n"),
+        Some((first, rest)) => (first.clone(), format!("also {}", rest.join(" "))),
+        None => (String::new(), String::new()),
     }
 }
 
-fn what(asset: &AssetView) -> String {
-    let vendor = asset.vendor.as_ref().or(asset.mac_vendor.as_ref());
-    let own_name = !asset.ips.contains(&asset.name) && !asset.macs.contains(&asset.name);
-    let identity = join(&[&vendor.cloned(), &asset.product, &asset.model, &asset.firmware]);
-    let text = match (own_name, identity.is_empty()) {
-        (true, false) => format!("{}: {identity}", asset.name),
-        (true, true) => asset.name.clone(),
-        (false, _) => identity,
+/// A name that is not just an address.
+fn own_name(asset: &AssetView) -> Option<String> {
+    (!asset.ips.contains(&asset.name) && !asset.macs.contains(&asset.name)).then(|| asset.name.clone())
+}
+
+fn identity(asset: &AssetView) -> String {
+    let known = join(&[&asset.vendor, &asset.product, &asset.model, &asset.firmware]);
+    let text = match (&asset.mac_vendor, asset.vendor.is_none()) {
+        (Some(maker), true) if known.is_empty() => format!("network card by {maker}"),
+        (Some(maker), true) => format!("{known} (network card by {maker})"),
+        _ => known,
     };
     safe(&text).into_owned()
 }
@@ -228,11 +217,13 @@ fn role(asset: &AssetView) -> String {
 
 fn speaks(asset: &AssetView) -> String {
     let side = |side: &str, label: &str| {
-        let mut names: Vec<_> = asset.protocols.iter().filter(|p| p.side == side).map(|p| p.name).collect();
+        // Everybody resolves addresses: that tells nothing.
+        let own = asset.protocols.iter().filter(|p| p.side == side && p.name != "arp");
+        let mut names: Vec<_> = own.map(|p| p.name).collect();
         names.dedup();
         (!names.is_empty()).then(|| format!("{label} {}", names.join(" ")))
     };
-    [side("server", "serves"), side("client", "asks")].into_iter().flatten().collect::<Vec<_>>().join("\n")
+    [side("server", "serves"), side("client", "asks")].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn service(flow: &FlowView) -> String {
