@@ -100,8 +100,10 @@ fn asset(
     let components = components(&facts, behaviour);
 
     let values = |wanted: Attribute| facts.iter().filter(move |fact| fact.attribute == wanted);
-    let hostnames: BTreeSet<Box<str>> = values(attribute::HOSTNAME).map(|fact| fact.known.value.clone()).collect();
-    let called = [attribute::HOSTNAME, attribute::NAME].into_iter().find_map(|name| best(&facts, None, name));
+    // A name is what the device goes by itself; what others or its parts are called is in the facts.
+    let names = |wanted| values(wanted).filter(|fact| fact.component.is_none() && is_own_word(fact));
+    let hostnames: BTreeSet<Box<str>> = names(attribute::HOSTNAME).map(|fact| fact.known.value.clone()).collect();
+    let called = [attribute::HOSTNAME, attribute::NAME].into_iter().find_map(|wanted| best(names(wanted)));
     let name = declared.and_then(|declared| declared.name.clone()).or(called.map(|known| known.value));
 
     let mut signs = signs_told(&facts, behaviour, &components);
@@ -120,11 +122,15 @@ fn asset(
         role = AssetRole { value: Some("external-host"), confidence: 100, ..role };
     }
 
-    let itself = facts.iter().filter(|fact| fact.known.method != Method::ThirdParty);
+    let itself = facts.iter().filter(|fact| is_own_word(fact));
     let seen = itself.flat_map(|fact| [fact.known.support.first, fact.known.support.last]);
     let seen = seen.chain(claimed().flat_map(|(_, (_, seen))| [seen.first, seen.last]));
     let seen = seen.chain(behaviour.sent().flat_map(|(flow, ..)| [flow.first, flow.last]));
-    let seen: BTreeSet<Evidence> = seen.collect();
+    let seen: Option<(Evidence, Evidence)> = seen.fold(None, |span, at| match span {
+        None => Some((at, at)),
+        Some((first, last)) => Some((first.min(at), last.max(at))),
+    });
+    let (first, last) = seen.unwrap_or((NEVER, NEVER));
     Asset {
         id: declared.map_or_else(|| asset_id(anchor), |declared| declared.id.clone()),
         name: name.unwrap_or_else(|| anchor.address.to_string().into()),
@@ -149,8 +155,8 @@ fn asset(
         approved: declared.is_some_and(|declared| declared.approved),
         protocols: behaviour.speaks(),
         components,
-        first: seen.first().copied().unwrap_or(NEVER),
-        last: seen.last().copied().unwrap_or(NEVER),
+        first,
+        last,
         frames_sent: behaviour.sent().map(|(_, frames, _)| frames).fold(0, u64::saturating_add),
         bytes_sent: behaviour.sent().map(|(.., bytes)| bytes).fold(0, u64::saturating_add),
         facts,
@@ -160,21 +166,29 @@ fn asset(
 /// For an asset without a frame; there is none, since only what was seen is an asset.
 const NEVER: Evidence = Evidence { at: crate::time::Timestamp::MIN, capture: 0, frame: 0 };
 
-/// The best claim of an attribute: by the most trusted method, of these the latest.
-fn best(facts: &[AssetFact], component: Option<&str>, wanted: Attribute) -> Option<Known> {
-    let of_it = facts.iter().filter(|fact| fact.attribute == wanted && fact.component.as_deref() == component);
-    let rank = |known: &Known| (known.method.weight(), known.support.last, known.support.count);
-    let better = |a: &&Known, b: &&Known| rank(a).cmp(&rank(b)).then_with(|| b.value.cmp(&a.value));
-    of_it.map(|fact| &fact.known).max_by(better).cloned()
+/// Whether a fact comes from the device, by its words or deeds, rather than from others.
+fn is_own_word(fact: &AssetFact) -> bool {
+    fact.known.method != Method::ThirdParty
 }
 
+/// The best of several claims: by the most trusted method, of these the latest.
+fn best<'a>(claims: impl Iterator<Item = &'a AssetFact>) -> Option<Known> {
+    let rank = |known: &Known| (known.method.weight(), known.support.last, known.support.count);
+    let better = |a: &&Known, b: &&Known| rank(a).cmp(&rank(b)).then_with(|| b.value.cmp(&a.value));
+    claims.map(|fact| &fact.known).max_by(better).cloned()
+}
+
+/// Who the device is, or one of its components.
 fn identity(facts: &[AssetFact], component: Option<&str>) -> Identity {
+    let of = |wanted: Attribute| {
+        best(facts.iter().filter(|fact| fact.attribute == wanted && fact.component.as_deref() == component))
+    };
     Identity {
-        vendor: best(facts, component, attribute::VENDOR),
-        product: best(facts, component, attribute::PRODUCT),
-        model: best(facts, component, attribute::MODEL),
-        firmware: best(facts, component, attribute::FIRMWARE),
-        serial: best(facts, component, attribute::SERIAL),
+        vendor: of(attribute::VENDOR),
+        product: of(attribute::PRODUCT),
+        model: of(attribute::MODEL),
+        firmware: of(attribute::FIRMWARE),
+        serial: of(attribute::SERIAL),
     }
 }
 

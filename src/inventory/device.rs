@@ -1,7 +1,7 @@
 //! Which hosts are one device. Hosts that share a strong key are one, or two medium ones; never by IP alone when the
 //! MACs differ. Rules: taxonomy, "Same asset or another".
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use dissectors::{Method, attribute};
 
@@ -110,7 +110,7 @@ pub(super) fn devices(input: &Input<'_>) -> Devices {
 /// connection with requests on it was accepted by somebody, also where the mirror shows one direction only.
 fn senders(input: &Input<'_>) -> BTreeSet<Host> {
     let of_facts = input.ledger.iter().filter(|(_, facts)| facts.keys().any(|key| key.method != Method::ThirdParty));
-    let mut hosts: BTreeSet<Host> = of_facts.map(|(subject, _)| subject.host).collect();
+    let mut hosts: HashSet<Host, ahash::RandomState> = of_facts.map(|(subject, _)| subject.host).collect();
     for flow in input.traffic {
         if flow.frames_to_server > 0 {
             hosts.insert(flow.client);
@@ -119,8 +119,7 @@ fn senders(input: &Input<'_>) -> BTreeSet<Host> {
             hosts.insert(flow.server);
         }
     }
-    hosts.retain(|host| is_device(*host));
-    hosts
+    hosts.into_iter().filter(|host| is_device(*host)).collect()
 }
 
 fn join(a: Sighting, b: Sighting) -> Sighting {
