@@ -7,7 +7,7 @@ use dissectors::{Attribute, Method, attribute};
 use super::conflict::conflicts;
 use super::device::{Devices, devices};
 use super::level::{Standing, levels};
-use super::mac::{Belongs, is_link_local};
+use super::mac::is_link_local;
 use super::role::{Family, Role, Sign, weigh};
 use super::sign::{Behaviour, is_external, of_maker};
 use super::{Asset, AssetFact, AssetRole, Declared, Identity, Input, Inventory, Known, Part, asset_id};
@@ -93,7 +93,10 @@ fn asset(
 ) -> Asset {
     let hosts = || members.iter().map(|at| devices.hosts[*at]);
     let anchor = anchor(hosts()).unwrap_or(Host { realm: Default::default(), address: Address::UNSPECIFIED });
-    let claimed = || members.iter().flat_map(|at| &devices.macs[*at]);
+    let external = declared.is_none() && hosts().any(|host| is_external(host.address, input.home_nets));
+    let external = external && !members.iter().any(|at| devices.is_near(*at));
+    // Of an external host the MAC is the next hop's, even if that leaves the TTL as it is.
+    let claimed = || members.iter().filter(|_| !external).flat_map(|at| &devices.macs[*at]);
     let macs: BTreeSet<Mac> =
         claimed().map(|(mac, _)| *mac).chain(hosts().filter_map(|host| host.address.as_mac())).collect();
     let mac_vendor = macs.iter().find_map(|mac| input.oui.maker_of(*mac));
@@ -112,9 +115,6 @@ fn asset(
     signs.extend(
         members.iter().filter_map(|at| devices.routers.get(at)).map(|why| Sign::new("router", Family::Place, 85, *why)),
     );
-    // An address of the internet with a MAC of its own is on our segment, whatever its number.
-    let near = claimed().any(|(_, (belongs, _))| *belongs > Belongs::No);
-    let external = !near && declared.is_none() && hosts().any(|host| is_external(host.address, input.home_nets));
     let mut role = weigh(signs);
     if let Some(known) = declared.and_then(|declared| Role::named(declared.role.as_deref()?)) {
         role = AssetRole { value: Some(known.name), confidence: 100, ..role };

@@ -28,8 +28,20 @@ pub(super) struct Devices {
     pub macs: Vec<BTreeMap<Mac, (Belongs, Sighting)>>,
     /// Routers among the hosts, with the reason.
     pub routers: BTreeMap<usize, &'static str>,
+    /// How many MACs of hosts' own there are in each subnet.
+    here: BTreeMap<(Realm, (bool, u64)), usize>,
     /// The declared asset that a device is, by its place in the input.
     pub declared: BTreeMap<usize, usize>,
+}
+
+impl Devices {
+    /// Whether a host is surely on our segment, whatever its number: it says that its MAC is its own, or another host
+    /// of its subnet is here too. The TTL is not enough: a proxy begins with a new one.
+    pub(super) fn is_near(&self, at: usize) -> bool {
+        let Some((host, macs)) = self.hosts.get(at).zip(self.macs.get(at)) else { return false };
+        let neighbours = mac::subnet(host.address).and_then(|net| self.here.get(&(host.realm, net)));
+        !macs.is_empty() && (macs.values().any(|(_, seen)| seen.told) || neighbours.is_some_and(|count| *count > 1))
+    }
 }
 
 /// Whether an address can be a device's: not a group, not unspecified, not a loopback.
@@ -90,6 +102,14 @@ pub(super) fn devices(input: &Input<'_>) -> Devices {
     let macs: Vec<_> = hosts.iter().map(|host| belongs.remove(host).unwrap_or_default()).collect();
     let routers = routers.into_iter().filter_map(|(host, why)| Some((*place.get(&host)?, why))).collect();
 
+    let mut here = BTreeMap::<_, BTreeSet<Mac>>::new();
+    for (host, macs) in hosts.iter().zip(&macs) {
+        if let Some(net) = mac::subnet(host.address) {
+            here.entry((host.realm, net)).or_default().extend(macs.keys().copied());
+        }
+    }
+    let here = here.into_iter().map(|(net, macs)| (net, macs.len())).collect();
+
     let mut same = Union::new(hosts.len());
     join_declared(input.declared, &hosts, &place, &macs, &mut same);
     join_by_mac(&hosts, &macs, &place, input.ledger, &mut same);
@@ -103,7 +123,7 @@ pub(super) fn devices(input: &Input<'_>) -> Devices {
         })
         .collect();
     let declared = (0..hosts.len()).filter_map(|host| Some((device[host], same.declaration(host)?))).collect();
-    Devices { count: numbers.len(), hosts, place, device, macs, routers, declared }
+    Devices { count: numbers.len(), hosts, place, device, macs, routers, here, declared }
 }
 
 /// Who sent something. An address that was only asked is no device: a scan would fill the inventory. But a TCP
