@@ -125,7 +125,7 @@ pub mod attribute {
         MAC = "mac";
         /// VLAN id that its frames were tagged with (IEEE 802.1Q), in decimal.
         VLAN = "vlan";
-        /// Time to live (IPv4) or hop limit (IPv6) that its unicast packets arrived with, in decimal.
+        /// Time to live (IPv4) or hop limit (IPv6) that its packets arrived with, in decimal.
         TTL = "ttl";
         /// The tunnel that its packets came out of, e.g. `erspan 10.0.0.1 -> 10.0.0.2`.
         TUNNEL = "tunnel";

@@ -7,7 +7,7 @@ use dissectors::{Attribute, Method, attribute};
 use super::conflict::conflicts;
 use super::device::{Devices, devices};
 use super::level::{Standing, levels};
-use super::mac::{Belongs, is_link_local};
+use super::mac::is_link_local;
 use super::role::{Family, Role, Sign, weigh};
 use super::sign::{Behaviour, is_external, of_maker};
 use super::{Asset, AssetFact, AssetRole, Declared, Identity, Input, Inventory, Known, Part, asset_id};
@@ -93,15 +93,20 @@ fn asset(
 ) -> Asset {
     let hosts = || members.iter().map(|at| devices.hosts[*at]);
     let anchor = anchor(hosts()).unwrap_or(Host { realm: Default::default(), address: Address::UNSPECIFIED });
-    let claimed = || members.iter().flat_map(|at| &devices.macs[*at]);
+    let external = declared.is_none() && hosts().any(|host| is_external(host.address, input.home_nets));
+    let external = external && !members.iter().any(|at| devices.is_near(*at));
+    // Of an external host the MAC is the next hop's, even if that leaves the TTL as it is.
+    let claimed = || members.iter().filter(|_| !external).flat_map(|at| &devices.macs[*at]);
     let macs: BTreeSet<Mac> =
         claimed().map(|(mac, _)| *mac).chain(hosts().filter_map(|host| host.address.as_mac())).collect();
     let mac_vendor = macs.iter().find_map(|mac| input.oui.maker_of(*mac));
     let components = components(&facts, behaviour);
 
     let values = |wanted: Attribute| facts.iter().filter(move |fact| fact.attribute == wanted);
-    let hostnames: BTreeSet<Box<str>> = values(attribute::HOSTNAME).map(|fact| fact.known.value.clone()).collect();
-    let called = [attribute::HOSTNAME, attribute::NAME].into_iter().find_map(|name| best(&facts, None, name));
+    // A name is what the device goes by itself; what others or its parts are called is in the facts.
+    let names = |wanted| values(wanted).filter(|fact| fact.component.is_none() && is_own_word(fact));
+    let hostnames: BTreeSet<Box<str>> = names(attribute::HOSTNAME).map(|fact| fact.known.value.clone()).collect();
+    let called = [attribute::HOSTNAME, attribute::NAME].into_iter().find_map(|wanted| best(names(wanted)));
     let name = declared.and_then(|declared| declared.name.clone()).or(called.map(|known| known.value));
 
     let mut signs = signs_told(&facts, behaviour, &components);
@@ -110,9 +115,6 @@ fn asset(
     signs.extend(
         members.iter().filter_map(|at| devices.routers.get(at)).map(|why| Sign::new("router", Family::Place, 85, *why)),
     );
-    // An address of the internet with a MAC of its own is on our segment, whatever its number.
-    let near = claimed().any(|(_, (belongs, _))| *belongs > Belongs::No);
-    let external = !near && declared.is_none() && hosts().any(|host| is_external(host.address, input.home_nets));
     let mut role = weigh(signs);
     if let Some(known) = declared.and_then(|declared| Role::named(declared.role.as_deref()?)) {
         role = AssetRole { value: Some(known.name), confidence: 100, ..role };
@@ -120,11 +122,15 @@ fn asset(
         role = AssetRole { value: Some("external-host"), confidence: 100, ..role };
     }
 
-    let itself = facts.iter().filter(|fact| fact.known.method != Method::ThirdParty);
+    let itself = facts.iter().filter(|fact| is_own_word(fact));
     let seen = itself.flat_map(|fact| [fact.known.support.first, fact.known.support.last]);
     let seen = seen.chain(claimed().flat_map(|(_, (_, seen))| [seen.first, seen.last]));
     let seen = seen.chain(behaviour.sent().flat_map(|(flow, ..)| [flow.first, flow.last]));
-    let seen: BTreeSet<Evidence> = seen.collect();
+    let seen: Option<(Evidence, Evidence)> = seen.fold(None, |span, at| match span {
+        None => Some((at, at)),
+        Some((first, last)) => Some((first.min(at), last.max(at))),
+    });
+    let (first, last) = seen.unwrap_or((NEVER, NEVER));
     Asset {
         id: declared.map_or_else(|| asset_id(anchor), |declared| declared.id.clone()),
         name: name.unwrap_or_else(|| anchor.address.to_string().into()),
@@ -149,8 +155,8 @@ fn asset(
         approved: declared.is_some_and(|declared| declared.approved),
         protocols: behaviour.speaks(),
         components,
-        first: seen.first().copied().unwrap_or(NEVER),
-        last: seen.last().copied().unwrap_or(NEVER),
+        first,
+        last,
         frames_sent: behaviour.sent().map(|(_, frames, _)| frames).fold(0, u64::saturating_add),
         bytes_sent: behaviour.sent().map(|(.., bytes)| bytes).fold(0, u64::saturating_add),
         facts,
@@ -160,21 +166,29 @@ fn asset(
 /// For an asset without a frame; there is none, since only what was seen is an asset.
 const NEVER: Evidence = Evidence { at: crate::time::Timestamp::MIN, capture: 0, frame: 0 };
 
-/// The best claim of an attribute: by the most trusted method, of these the latest.
-fn best(facts: &[AssetFact], component: Option<&str>, wanted: Attribute) -> Option<Known> {
-    let of_it = facts.iter().filter(|fact| fact.attribute == wanted && fact.component.as_deref() == component);
-    let rank = |known: &Known| (known.method.weight(), known.support.last, known.support.count);
-    let better = |a: &&Known, b: &&Known| rank(a).cmp(&rank(b)).then_with(|| b.value.cmp(&a.value));
-    of_it.map(|fact| &fact.known).max_by(better).cloned()
+/// Whether a fact comes from the device, by its words or deeds, rather than from others.
+fn is_own_word(fact: &AssetFact) -> bool {
+    fact.known.method != Method::ThirdParty
 }
 
+/// The best of several claims: by the most trusted method, of these the latest.
+fn best<'a>(claims: impl Iterator<Item = &'a AssetFact>) -> Option<Known> {
+    let rank = |known: &Known| (known.method.weight(), known.support.last, known.support.count);
+    let better = |a: &&Known, b: &&Known| rank(a).cmp(&rank(b)).then_with(|| b.value.cmp(&a.value));
+    claims.map(|fact| &fact.known).max_by(better).cloned()
+}
+
+/// Who the device is, or one of its components.
 fn identity(facts: &[AssetFact], component: Option<&str>) -> Identity {
+    let of = |wanted: Attribute| {
+        best(facts.iter().filter(|fact| fact.attribute == wanted && fact.component.as_deref() == component))
+    };
     Identity {
-        vendor: best(facts, component, attribute::VENDOR),
-        product: best(facts, component, attribute::PRODUCT),
-        model: best(facts, component, attribute::MODEL),
-        firmware: best(facts, component, attribute::FIRMWARE),
-        serial: best(facts, component, attribute::SERIAL),
+        vendor: of(attribute::VENDOR),
+        product: of(attribute::PRODUCT),
+        model: of(attribute::MODEL),
+        firmware: of(attribute::FIRMWARE),
+        serial: of(attribute::SERIAL),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which hosts are one device. Hosts that share a strong key are one, or two medium ones; never by IP alone when the
 //! MACs differ. Rules: taxonomy, "Same asset or another".
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use dissectors::{Method, attribute};
 
@@ -28,8 +28,20 @@ pub(super) struct Devices {
     pub macs: Vec<BTreeMap<Mac, (Belongs, Sighting)>>,
     /// Routers among the hosts, with the reason.
     pub routers: BTreeMap<usize, &'static str>,
+    /// How many MACs of hosts' own there are in each subnet.
+    here: BTreeMap<(Realm, (bool, u64)), usize>,
     /// The declared asset that a device is, by its place in the input.
     pub declared: BTreeMap<usize, usize>,
+}
+
+impl Devices {
+    /// Whether a host is surely on our segment, whatever its number: it says that its MAC is its own, or another host
+    /// of its subnet is here too. The TTL is not enough: a proxy begins with a new one.
+    pub(super) fn is_near(&self, at: usize) -> bool {
+        let Some((host, macs)) = self.hosts.get(at).zip(self.macs.get(at)) else { return false };
+        let neighbours = mac::subnet(host.address).and_then(|net| self.here.get(&(host.realm, net)));
+        !macs.is_empty() && (macs.values().any(|(_, seen)| seen.told) || neighbours.is_some_and(|count| *count > 1))
+    }
 }
 
 /// Whether an address can be a device's: not a group, not unspecified, not a loopback.
@@ -90,6 +102,14 @@ pub(super) fn devices(input: &Input<'_>) -> Devices {
     let macs: Vec<_> = hosts.iter().map(|host| belongs.remove(host).unwrap_or_default()).collect();
     let routers = routers.into_iter().filter_map(|(host, why)| Some((*place.get(&host)?, why))).collect();
 
+    let mut here = BTreeMap::<_, BTreeSet<Mac>>::new();
+    for (host, macs) in hosts.iter().zip(&macs) {
+        if let Some(net) = mac::subnet(host.address) {
+            here.entry((host.realm, net)).or_default().extend(macs.keys().copied());
+        }
+    }
+    let here = here.into_iter().map(|(net, macs)| (net, macs.len())).collect();
+
     let mut same = Union::new(hosts.len());
     join_declared(input.declared, &hosts, &place, &macs, &mut same);
     join_by_mac(&hosts, &macs, &place, input.ledger, &mut same);
@@ -103,14 +123,14 @@ pub(super) fn devices(input: &Input<'_>) -> Devices {
         })
         .collect();
     let declared = (0..hosts.len()).filter_map(|host| Some((device[host], same.declaration(host)?))).collect();
-    Devices { count: numbers.len(), hosts, place, device, macs, routers, declared }
+    Devices { count: numbers.len(), hosts, place, device, macs, routers, here, declared }
 }
 
 /// Who sent something. An address that was only asked is no device: a scan would fill the inventory. But a TCP
 /// connection with requests on it was accepted by somebody, also where the mirror shows one direction only.
 fn senders(input: &Input<'_>) -> BTreeSet<Host> {
     let of_facts = input.ledger.iter().filter(|(_, facts)| facts.keys().any(|key| key.method != Method::ThirdParty));
-    let mut hosts: BTreeSet<Host> = of_facts.map(|(subject, _)| subject.host).collect();
+    let mut hosts: HashSet<Host, ahash::RandomState> = of_facts.map(|(subject, _)| subject.host).collect();
     for flow in input.traffic {
         if flow.frames_to_server > 0 {
             hosts.insert(flow.client);
@@ -119,8 +139,7 @@ fn senders(input: &Input<'_>) -> BTreeSet<Host> {
             hosts.insert(flow.server);
         }
     }
-    hosts.retain(|host| is_device(*host));
-    hosts
+    hosts.into_iter().filter(|host| is_device(*host)).collect()
 }
 
 fn join(a: Sighting, b: Sighting) -> Sighting {

@@ -676,6 +676,20 @@ fn roles_and_levels() {
         ),
         ("a public address", "10.0.0.1 > 8.8.8.8 tcp/443 HTTPS", &[("8.8.8.8", "external-host 100, level 5 by role")]),
         (
+            "a public address behind a proxy with a TTL of its own",
+            "
+            10.0.0.1 eth=00:00:bc:00:00:01 ttl=64
+            8.8.8.8 eth=00:00:0c:00:00:01 ttl=64",
+            &[("8.8.8.8", "external-host 100, level 5 by role")],
+        ),
+        (
+            "public numbers on our segment, with neighbours",
+            "
+            141.81.0.10 eth=00:00:bc:00:00:01 ttl=64 role=plc:95
+            141.81.0.11 eth=00:00:bc:00:00:02 ttl=64",
+            &[("141.81.0.10", "plc 96, level 1 by role")],
+        ),
+        (
             "a public number on our segment",
             "141.81.0.10 arp=00:00:bc:00:00:01 role=plc:95",
             &[("141.81.0.10", "plc 96, level 1 by role")],
