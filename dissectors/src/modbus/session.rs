@@ -8,7 +8,7 @@ use super::{
     request::{Expect, Request},
     wire::{Adu, Framed, Notes, Shape, UnitId},
 };
-use crate::{Direction, Identity, Limits, Object, Observation, Operation, Outcome, Pdu, Session};
+use crate::{Direction, Identity, Limits, Method, Object, Observation, Operation, Outcome, Pdu, Session};
 
 /// The session of both framings.
 pub(super) struct ModbusSession<F> {
@@ -109,7 +109,8 @@ fn refused(adu: &Adu<'_>, notes: &mut Notes<'_>) -> Outcome {
         _ => None,
     };
     if let Some(basis) = basis {
-        notes.out.observe(Observation::Identity(Identity::role(None, "gateway", 85, basis)));
+        let sign = Identity::role(None, "gateway", 85, basis);
+        notes.out.observe(Observation::Identity(Identity { method: Method::Behaviour, ..sign }));
     }
     Outcome::Refused(code.into())
 }
