@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal as safe;
-use super::view::{AnalysisView, AssetView, FindingView, FlowView, OperationView};
+use super::view::{AnalysisView, AssetView, FindingView, FlowEndView, FlowView, OperationView};
 
 /// Rows of a table before the rest is counted only; json has them all.
 const ROWS: usize = 60;
@@ -128,24 +128,75 @@ fn assets(out: &mut String, analysis: &AnalysisView, columns: u16) {
 /// Each flow as a line, and what was asked below it.
 fn flows(out: &mut String, analysis: &AnalysisView, columns: u16) {
     heading(out, &format!("Flows ({})", analysis.flows.len()));
-    let mut sorted: Vec<&FlowView> = analysis.flows.iter().collect();
+    // Address resolution is no conversation; that it went on is enough.
+    let (resolution, mut sorted): (Vec<&FlowView>, Vec<&FlowView>) =
+        analysis.flows.iter().partition(|flow| flow.transport == "l2/0x0806");
     // What is not allowed first, then what was understood, then what moved most.
     let weight = |flow: &FlowView| flow.frames_to_server + flow.frames_to_client;
     sorted.sort_by(|a, b| {
         let key = |f: &FlowView| (verdict_rank(f.verdict), f.protocol.is_none(), std::cmp::Reverse(weight(f)));
         key(a).cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
     });
-    for flow in sorted.iter().take(ROWS) {
-        let end = |ip: &Option<String>, mac: &Option<String>| ip.clone().or_else(|| mac.clone()).unwrap_or_default();
-        let client = end(&flow.client.ip, &flow.client.mac);
-        let server = end(&flow.server.end.ip, &flow.server.end.mac);
+    let rows = folded(&sorted);
+    for row in rows.iter().take(ROWS) {
+        let flow = row.flow;
+        let server = match row.servers {
+            1 => end(&flow.server.end),
+            many => format!("{many} hosts"),
+        };
         let rule = flow.rule.as_ref().map_or(String::new(), |rule| format!(" {}", safe(rule)));
         let verdict = flow.verdict.map_or(String::new(), |verdict| format!("{verdict}{rule}"));
-        let line = format!("{client:<17} {server:<17} {:<22} {verdict}", service(flow));
+        let line = format!("{:<17} {server:<17} {:<22} {verdict}", end(&flow.client), service(flow));
         let _ = writeln!(out, "{}", line.trim_end());
-        indented(out, &operations(flow), columns);
+        let asked = if row.servers == 1 { operations(flow) } else { format!("{} frames", thousands(row.frames)) };
+        indented(out, &asked, columns);
     }
-    more(out, sorted.len());
+    more(out, rows.len());
+    if !resolution.is_empty() {
+        let frames = resolution.iter().map(|flow| flow.frames_to_server + flow.frames_to_client).sum();
+        let _ = writeln!(out, "{DIM}and ARP: {} flows, {} frames{DIM:#}", resolution.len(), thousands(frames));
+    }
+}
+
+/// A row of the list of flows: one flow, or one client's equal flows to many servers.
+struct Row<'a> {
+    flow: &'a FlowView,
+    servers: usize,
+    frames: u64,
+}
+
+/// Equal flows of one client to so many servers become one row, as those of a scan do.
+const FOLD: usize = 5;
+
+fn folded<'a>(flows: &[&'a FlowView]) -> Vec<Row<'a>> {
+    let kind = |flow: &'a FlowView| {
+        let plain = flow.operations.is_empty() && flow.server.port.is_some();
+        plain.then(|| (end(&flow.client), service(flow), flow.verdict, flow.rule.as_deref()))
+    };
+    let mut sizes = std::collections::BTreeMap::new();
+    flows.iter().filter_map(|flow| kind(flow)).for_each(|kind| *sizes.entry(kind).or_insert(0_usize) += 1);
+    let mut rows: Vec<Row<'a>> = Vec::new();
+    let mut places = std::collections::BTreeMap::new();
+    for flow in flows {
+        let frames = flow.frames_to_server + flow.frames_to_client;
+        let many = kind(flow).filter(|kind| sizes.get(kind).is_some_and(|size| *size >= FOLD));
+        let known = many.as_ref().and_then(|kind| places.get(kind)).and_then(|place: &usize| rows.get_mut(*place));
+        match known {
+            Some(row) => {
+                row.servers += 1;
+                row.frames += frames;
+            }
+            None => {
+                many.map(|kind| places.insert(kind, rows.len()));
+                rows.push(Row { flow, servers: 1, frames });
+            }
+        }
+    }
+    rows
+}
+
+fn end(end: &FlowEndView) -> String {
+    end.ip.clone().or_else(|| end.mac.clone()).unwrap_or_default()
 }
 
 fn indented(out: &mut String, text: &str, columns: u16) {
@@ -238,8 +289,15 @@ fn service(flow: &FlowView) -> String {
 
 /// Classes with their number of requests, or the number of frames where nothing was decoded.
 fn operations(flow: &FlowView) -> String {
+    let frames = format!("{} frames", thousands(flow.frames_to_server + flow.frames_to_client));
     if flow.operations.is_empty() {
-        return format!("{} frames", thousands(flow.frames_to_server + flow.frames_to_client));
+        return match &flow.security {
+            Some(security) => {
+                let words = [security.mode.unwrap_or(""), security.policy.as_deref().unwrap_or("")];
+                format!("{frames}, protected: {}", safe(words.join(" ").trim()))
+            }
+            None => frames,
+        };
     }
     let mut classes: Vec<(&str, u64, u64)> = Vec::new();
     for OperationView { class, requests, answered, refused, .. } in &flow.operations {
