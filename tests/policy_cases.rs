@@ -70,7 +70,8 @@ fn judge(policy: &Policy, flow: &Value) -> String {
         Some("broadcast") => Cast::Broadcast,
         _ => Cast::Unicast,
     };
-    let seen_in: Vec<ZoneId> = flow["seen_in"].as_str().map(|zone| policy.zone_named(zone).unwrap()).into_iter().collect();
+    let seen_in: Vec<ZoneId> =
+        flow["seen_in"].as_str().map(|zone| policy.zone_named(zone).unwrap()).into_iter().collect();
     let conversation = policy.conversation(&Ends {
         client: Member::at(address("src")),
         server: Member::at(address("dst")),
@@ -127,7 +128,8 @@ fn judge(policy: &Policy, flow: &Value) -> String {
     };
     let score = policy.score(&conversation, &worst, outcome);
     let qualifiers: Vec<&str> = worst.qualifiers.iter().map(|qualifier| qualifier.text()).collect();
-    let terms: Vec<Value> = score.iter().flat_map(|score| &score.terms).map(|(text, points)| serde_json::json!([text, points])).collect();
+    let terms: Vec<Value> =
+        score.iter().flat_map(|score| &score.terms).map(|(text, points)| serde_json::json!([text, points])).collect();
     format!(
         "{} {} {} {} {} {} {}",
         worst.verdict.text(),

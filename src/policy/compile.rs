@@ -345,7 +345,9 @@ impl<'r> Compiler<'r> {
         for entry in entries {
             match id(&entry).clone() {
                 Some(id) => named.push((id, entry)),
-                None => self.error(entry.at(), format!("this {what} has no valid id")),
+                // What is wrong with a written one has been told.
+                None if entry.had_id() => {}
+                None => self.error(entry.at(), format!("this {what} has no id")),
             }
         }
         named.sort_by(|(a, _), (b, _)| (&a.value, a.at).cmp(&(&b.value, b.at)));
@@ -367,7 +369,8 @@ impl<'r> Compiler<'r> {
 
     fn statement(&mut self, id: &At<Id>) {
         if let Some(first) = self.statements.insert(id.value.0.clone(), id.at) {
-            let twice = Diagnostic::error(id.at, format!("the id \"{}\" is used twice", id.value.0)).label("again here");
+            let twice =
+                Diagnostic::error(id.at, format!("the id \"{}\" is used twice", id.value.0)).label("again here");
             self.reader.found.push(twice.related(first, "first here").help("ids are unique over all files"));
         }
     }
@@ -522,8 +525,9 @@ impl<'r> Compiler<'r> {
     }
 
     fn selector(&mut self, entry: &file::Selector, taps: &[Tap]) -> Option<Wanted> {
-        let file::Selector { asset, mac, ip, cidr, range, hostname, vlan, subnet_of_tap, vendor, role, dnp3_link, .. } =
-            entry;
+        let file::Selector {
+            asset, mac, ip, cidr, range, hostname, vlan, subnet_of_tap, vendor, role, dnp3_link, ..
+        } = entry;
         if let Some(vlan) = vlan.as_ref().filter(|vlan| vlan.value > 4094) {
             self.error(vlan.at, "a VLAN is a number from 0 to 4094");
         }
@@ -664,7 +668,9 @@ impl<'r> Compiler<'r> {
             + usize::from(is_preset);
         if lists > 1 {
             let error = Diagnostic::error(entry.at, "this allow table says its operations in two ways");
-            self.reader.found.push(error.help("write one of ops, functions or services, and a second table for the rest"));
+            self.reader
+                .found
+                .push(error.help("write one of ops, functions or services, and a second table for the rest"));
         }
         if let Carried::Transport(transport) = carried
             && matches!(transport, Transport::Tcp | Transport::Udp)
@@ -680,20 +686,21 @@ impl<'r> Compiler<'r> {
             Carried::Transport(_) => false,
         };
         if decoded && lists == 0 {
-            let error = Diagnostic::error(word.at, format!("{name} without operations would allow writing and programming"));
-            self.reader.found.push(
-                error
-                    .label("which operations?")
-                    .help("write ops = [\"observe\"], functions = [3, 4], or ops = [\"all\"] to allow everything on purpose"),
-            );
+            let error =
+                Diagnostic::error(word.at, format!("{name} without operations would allow writing and programming"));
+            self.reader.found.push(error.label("which operations?").help(
+                "write ops = [\"observe\"], functions = [3, 4], or ops = [\"all\"] to allow everything on purpose",
+            ));
         }
-        let codes = code_lists.into_iter().flatten().flatten().map(|code| CodePattern::new(&code.0)).collect::<Vec<_>>();
+        let codes =
+            code_lists.into_iter().flatten().flatten().map(|code| CodePattern::new(&code.0)).collect::<Vec<_>>();
         let by_codes = code_lists.iter().any(|list| list.is_some());
         let classes = entry.ops.as_ref().map(|list| list.iter().fold(Classes::default(), |a, b| a.or(*b)));
         let everything = is_preset && preset.is_none();
-        let objects = entry.objects.as_ref().map(|list| {
-            list.iter().filter_map(|object| ObjectPattern::new(object, self.reader)).collect()
-        });
+        let objects = entry
+            .objects
+            .as_ref()
+            .map(|list| list.iter().filter_map(|object| ObjectPattern::new(object, self.reader)).collect());
         Some(Allow {
             protocol: carried,
             ports: entry.ports.clone(),
@@ -719,7 +726,9 @@ impl<'r> Compiler<'r> {
             Some(words) if !words.value.is_empty() => self.ends(&words.value),
             _ => {
                 let error = Diagnostic::error(words.map_or(rule, |words| words.at), format!("\"{what}\" names nobody"));
-                self.reader.found.push(error.help(format!("write {what} = [...] with zones, assets, groups or addresses")));
+                self.reader
+                    .found
+                    .push(error.help(format!("write {what} = [...] with zones, assets, groups or addresses")));
                 Vec::new()
             }
         }
@@ -836,8 +845,10 @@ impl<'r> Compiler<'r> {
                     protocol.operations || protocol.class.is_some_and(|class| classes.contains(class))
                 });
                 if hides {
-                    let error =
-                        Diagnostic::error(word.at, format!("ignoring {} would hide writes and programming", word.value));
+                    let error = Diagnostic::error(
+                        word.at,
+                        format!("ignoring {} would hide writes and programming", word.value),
+                    );
                     self.reader.found.push(error.help("declare it with a conduit, or inside the zone"));
                 }
                 protocols.push(number);
@@ -877,7 +888,8 @@ impl<'r> Compiler<'r> {
                 side.iter().flat_map(|words| &words.value).map(|word| word.value.clone()).collect()
             };
             let date = |when: &Option<At<_>>, end| when.as_ref().and_then(|at| instant(at.value, end, &self.time_zone));
-            let idle = if entry.remote_access { 30 } else { defaults.and_then(|table| table.max_idle_days).unwrap_or(90) };
+            let idle =
+                if entry.remote_access { 30 } else { defaults.and_then(|table| table.max_idle_days).unwrap_or(90) };
             let schedule = Schedule {
                 from: date(&entry.valid_from, false),
                 until: date(&entry.valid_until, true),
@@ -974,7 +986,8 @@ impl<'r> Compiler<'r> {
         let tcp = |allow: &Allow| match allow.protocol {
             Carried::Transport(transport) => transport == Transport::Tcp,
             Carried::Protocol(number) => self.protocols.get(number as usize).is_some_and(|protocol| {
-                !protocol.carriers.is_empty() && protocol.carriers.iter().all(|(transport, _)| *transport == Transport::Tcp)
+                !protocol.carriers.is_empty()
+                    && protocol.carriers.iter().all(|(transport, _)| *transport == Transport::Tcp)
             }),
         };
         let wrong: Vec<Span> =
@@ -1035,7 +1048,8 @@ impl<'r> Compiler<'r> {
             if from.size() != to.size() || from.v6 != to.v6 {
                 let error = Diagnostic::error(inside.at, "outside and inside are not of one size");
                 self.reader.found.push(error.related(outside.at, "outside"));
-            } else if pairs.iter().any(|(old, _)| old.v6 == from.v6 && old.first <= from.last && from.first <= old.last) {
+            } else if pairs.iter().any(|(old, _)| old.v6 == from.v6 && old.first <= from.last && from.first <= old.last)
+            {
                 self.error(outside.at, "this outside address is translated twice");
             } else {
                 pairs.push((from, to));
@@ -1057,9 +1071,9 @@ fn homes(policy: &Policy, ends: &[End]) -> Vec<ZoneId> {
     let mut homes: Vec<ZoneId> = ends
         .iter()
         .flat_map(|end| match end {
-            End::Asset(asset) => policy.asset(*asset).map_or(Vec::new(), |asset| {
-                asset.zone.into_iter().chain(asset.ips.iter().map(|ip| at(*ip))).collect()
-            }),
+            End::Asset(asset) => policy
+                .asset(*asset)
+                .map_or(Vec::new(), |asset| asset.zone.into_iter().chain(asset.ips.iter().map(|ip| at(*ip))).collect()),
             End::Net(net) => vec![at(net.first_address())],
             _ => Vec::new(),
         })
@@ -1176,6 +1190,7 @@ impl Merged {
 /// An entry that knows its place.
 trait Located {
     fn at(&self) -> Span;
+    fn had_id(&self) -> bool;
 }
 
 macro_rules! located {
@@ -1183,6 +1198,10 @@ macro_rules! located {
         impl Located for file::$name {
             fn at(&self) -> Span {
                 self.at
+            }
+
+            fn had_id(&self) -> bool {
+                self.had_id
             }
         }
     )* };

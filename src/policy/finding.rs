@@ -35,9 +35,8 @@ impl Identity<'_> {
     pub fn id(&self) -> String {
         let Self { site, reason, source_zone, destination_zone, source, destination, .. } = self;
         let Self { service, class, bucket, reference, .. } = self;
-        let lines = [
-            "v1", site, reason, source_zone, destination_zone, source, destination, service, class, bucket, reference,
-        ];
+        let lines =
+            ["v1", site, reason, source_zone, destination_zone, source, destination, service, class, bucket, reference];
         let hash = Sha256::digest(lines.join("\n"));
         format!("V-{}", base32(&hash).chars().take(16).collect::<String>())
     }

@@ -43,8 +43,7 @@ impl Index {
         let zones = chain.iter().filter_map(|zone| self.by_zone.get(zone));
         let asset = side.asset.and_then(|asset| self.by_asset.get(&asset));
         let host = self.by_host.get(&side.address);
-        let mut rules: Vec<u32> =
-            zones.chain(asset).chain(host).chain([&self.wide]).flatten().copied().collect();
+        let mut rules: Vec<u32> = zones.chain(asset).chain(host).chain([&self.wide]).flatten().copied().collect();
         rules.sort_unstable();
         rules.dedup();
         rules

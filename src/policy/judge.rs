@@ -410,7 +410,8 @@ impl Policy {
         let ignores = (0..)
             .zip(&self.ignores)
             .filter(|(_, ignore)| {
-                self.covers(&ignore.from, &client, Reach::Grant) > 0 && self.covers(&ignore.to, &server, Reach::Grant) > 0
+                self.covers(&ignore.from, &client, Reach::Grant) > 0
+                    && self.covers(&ignore.to, &server, Reach::Grant) > 0
             })
             .map(|(number, _)| number)
             .collect();
@@ -451,7 +452,8 @@ impl Policy {
                 candidates.push((number, specificity));
             } else {
                 // Rules stand in order of their ids, so the first is the same however the file is ordered.
-                let graver = reverse.is_none_or(|old: u32| rule.one_way && !self.rule(old).is_some_and(|old| old.one_way));
+                let graver =
+                    reverse.is_none_or(|old: u32| rule.one_way && !self.rule(old).is_some_and(|old| old.one_way));
                 if graver {
                     reverse = Some(number);
                 }
@@ -503,8 +505,7 @@ impl Policy {
             return false;
         }
         let (from, to) = (self.zone(from), self.zone(to));
-        let (high, low) =
-            if from.level.unwrap_or(0) >= to.level.unwrap_or(0) { (from, to) } else { (to, from) };
+        let (high, low) = if from.level.unwrap_or(0) >= to.level.unwrap_or(0) { (from, to) } else { (to, from) };
         (high.untrusted || high.level.is_some_and(|level| level >= 40))
             && low.level.is_some_and(|level| level <= 30)
             && !matches!(low.kind, Some(ZoneKind::Dmz | ZoneKind::RemoteAccess))
@@ -696,9 +697,7 @@ impl Conversation {
         let zone = self.client.zone;
         let rules = &policy.zone(zone).inside;
         let default = rules.default.unwrap_or(policy.defaults.intra_zone);
-        let pass = |list: &[Allow]| {
-            list.iter().find_map(|allow| self.try_allow(policy, allow, asked).ok())
-        };
+        let pass = |list: &[Allow]| list.iter().find_map(|allow| self.try_allow(policy, allow, asked).ok());
         let statement = Statement::Inside(zone);
         let refused = self.finding(asked, bad, Reason::IntraZoneNotListed).by(statement);
         if pass(&rules.deny).is_some() {
@@ -829,10 +828,8 @@ impl Conversation {
             return Ok(qualifiers);
         }
         let unit = allow.units.as_ref().is_none_or(|units| units.iter().any(|unit| unit.matches(request.component)));
-        let objects = allow
-            .objects
-            .as_ref()
-            .is_none_or(|list| ObjectPattern::all_covered(list, request.code, request.objects));
+        let objects =
+            allow.objects.as_ref().is_none_or(|list| ObjectPattern::all_covered(list, request.code, request.objects));
         if !unit || !objects {
             return Err(Stage::Object);
         }

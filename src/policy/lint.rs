@@ -23,7 +23,9 @@ pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
 fn owner(rule: &Rule, found: &mut Vec<Diagnostic>) {
     if rule.owner.is_none() {
         let key = if rule.exception { "risk_owner" } else { "owner" };
-        found.push(Diagnostic::warning(rule.at, format!("{} has no owner", rule.id)).help(format!("write {key} = \"...\"")));
+        found.push(
+            Diagnostic::warning(rule.at, format!("{} has no owner", rule.id)).help(format!("write {key} = \"...\"")),
+        );
     }
     if rule.allow.is_empty() {
         let warning = Diagnostic::warning(rule.at, format!("{} allows nothing", rule.id));
@@ -50,7 +52,13 @@ fn same_zone(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
     let pairs = pairs(policy, rule);
     let inside = |(from, to): &(&Zone, &Zone)| from.id == to.id;
     // A zone around others joins those others too.
-    let around = || policy.zones.iter().filter_map(|zone| zone.parent).any(|parent| pairs.iter().any(|(_, to)| policy.zone(parent).id == to.id));
+    let around = || {
+        policy
+            .zones
+            .iter()
+            .filter_map(|zone| zone.parent)
+            .any(|parent| pairs.iter().any(|(_, to)| policy.zone(parent).id == to.id))
+    };
     if !pairs.is_empty() && pairs.iter().all(inside) && !around() {
         let warning = Diagnostic::warning(rule.at, format!("{} has both ends in one zone and is never asked", rule.id));
         found.push(warning.help("traffic within a zone is allowed by its inside list"));
@@ -66,7 +74,8 @@ fn level_skip(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
         level(high) >= 40 && low.level.is_some_and(|level| level <= 30) && !broker(high) && !broker(low)
     });
     if skips && !rule.exception {
-        let warning = Diagnostic::warning(rule.at, format!("{} joins level 4 or above to level 3 or below directly", rule.id));
+        let warning =
+            Diagnostic::warning(rule.at, format!("{} joins level 4 or above to level 3 or below directly", rule.id));
         found.push(warning.help("let both meet in a zone of kind \"dmz\", or make it an exception with an end"));
     }
 }
@@ -76,7 +85,8 @@ fn safety_from_engineering(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnos
         .into_iter()
         .any(|(from, to)| to.safety && !from.safety && from.kind == Some(ZoneKind::Engineering));
     if reaches {
-        let warning = Diagnostic::warning(rule.at, format!("{} lets ordinary engineering reach a safety zone", rule.id));
+        let warning =
+            Diagnostic::warning(rule.at, format!("{} lets ordinary engineering reach a safety zone", rule.id));
         found.push(warning.help("give the safety zone its own engineering station"));
     }
 }
@@ -84,7 +94,8 @@ fn safety_from_engineering(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnos
 /// Rights to change devices want a window, and a standing remote link should not have them at all.
 fn engineering(rule: &Rule, found: &mut Vec<Diagnostic>) {
     let engineers = |allow: &Allow| {
-        let grave = Classes(Classes::ENGINEER.0 & !dissectors::Class::Upload.bit() & !dissectors::Class::FileRead.bit());
+        let grave =
+            Classes(Classes::ENGINEER.0 & !dissectors::Class::Upload.bit() & !dissectors::Class::FileRead.bit());
         matches!(allow.protocol, Carried::Protocol(_)) && allow.classes.is_some_and(|classes| classes.meets(grave))
     };
     if !rule.allow.iter().any(engineers) {
@@ -92,7 +103,8 @@ fn engineering(rule: &Rule, found: &mut Vec<Diagnostic>) {
     }
     let bounded = rule.schedule.until.is_some();
     if rule.remote_access && !bounded {
-        let warning = Diagnostic::warning(rule.at, format!("{} is standing remote access with engineering rights", rule.id));
+        let warning =
+            Diagnostic::warning(rule.at, format!("{} is standing remote access with engineering rights", rule.id));
         found.push(warning.help("make it ephemeral: valid_from and valid_until at most a day apart"));
     } else if rule.schedule.windows.is_empty() && !bounded {
         let warning = Diagnostic::warning(rule.at, format!("{} allows engineering at any time", rule.id));

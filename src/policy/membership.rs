@@ -281,7 +281,9 @@ impl Directory {
             }
         }
         // The order of the file is invisible: more words first, then the deeper zone, then the zone's number.
-        let words = |vendor: &Option<String>, role: &Option<String>| usize::from(vendor.is_some()) + usize::from(role.is_some());
+        let words = |vendor: &Option<String>, role: &Option<String>| {
+            usize::from(vendor.is_some()) + usize::from(role.is_some())
+        };
         directory.queries.sort_by_key(|(vendor, role, claim)| {
             (Reverse(words(vendor, role)), Reverse(nesting.depth(claim.zone)), claim.zone)
         });
@@ -323,10 +325,7 @@ impl Directory {
         };
         let vlan_net = || member.vlan.and_then(|vlan| self.vlan_nets.get(&vlan)?.find(member.address));
         let segment = || {
-            member
-                .vlan
-                .and_then(|vlan| self.vlans.get(&vlan))
-                .or_else(|| member.tap.and_then(|tap| self.taps.get(tap)))
+            member.vlan.and_then(|vlan| self.vlans.get(&vlan)).or_else(|| member.tap.and_then(|tap| self.taps.get(tap)))
         };
         asset
             .and_then(|asset| self.pins.get(&asset))
@@ -407,10 +406,14 @@ impl Segments {
                 }
                 for number in begins {
                     let (Some(key), Some((_, claim))) = (rank(number), claims.get(number)) else { continue };
-                    let same_size = (key.0, Reverse(usize::MAX), ZoneId(0), 0)..=(key.0, Reverse(0), ZoneId(u16::MAX), usize::MAX);
+                    let same_size =
+                        (key.0, Reverse(usize::MAX), ZoneId(0), 0)..=(key.0, Reverse(0), ZoneId(u16::MAX), usize::MAX);
                     for (_, _, zone, other) in open.range(same_size) {
                         let Some((_, rival)) = claims.get(*other) else { continue };
-                        if *zone != claim.zone && !nesting.related(*zone, claim.zone) && told.insert((rival.at, claim.at)) {
+                        if *zone != claim.zone
+                            && !nesting.related(*zone, claim.zone)
+                            && told.insert((rival.at, claim.at))
+                        {
                             found.push(conflict(*rival, *claim));
                         }
                     }
@@ -419,7 +422,9 @@ impl Segments {
                 let last = edges.get(step + 1).map_or(if v6 { u128::MAX } else { u32::MAX.into() }, |next| next - 1);
                 let Some((_, claim)) = open.first().and_then(|(.., number)| claims.get(*number)) else { continue };
                 match segments.last_mut() {
-                    Some(before) if before.claim == *claim && before.last.checked_add(1) == Some(edge) => before.last = last,
+                    Some(before) if before.claim == *claim && before.last.checked_add(1) == Some(edge) => {
+                        before.last = last
+                    }
                     _ => segments.push(Segment { first: edge, last, claim: *claim }),
                 }
             }
@@ -444,7 +449,12 @@ impl Policy {
         let asset = self.directory.assets.find(member);
         let declared = asset.and_then(|asset| self.asset(asset));
         if let Some((asset, zone)) = declared.and_then(|declared| Some((declared, declared.zone?))) {
-            return Membership { zone, asset: self.directory.assets.find(member), by: Selector::Pin, at: Some(asset.at) };
+            return Membership {
+                zone,
+                asset: self.directory.assets.find(member),
+                by: Selector::Pin,
+                at: Some(asset.at),
+            };
         }
         let role = declared.and_then(|declared| declared.role.as_deref()).or(member.role);
         match self.directory.claim(member, asset, role) {
@@ -460,11 +470,12 @@ impl Policy {
     /// it `represents`.
     #[must_use]
     pub fn untranslated(&self, address: Address) -> Address {
-        let inside = self.translations.iter().find(|(outside, _)| outside.contains(address)).and_then(|(outside, inside)| {
-            let offset = number(address)?.1.checked_sub(outside.first)?;
-            let first = inside.first.checked_add(offset)?;
-            Some(Interval { first, last: first, ..*inside }.first_address())
-        });
+        let inside =
+            self.translations.iter().find(|(outside, _)| outside.contains(address)).and_then(|(outside, inside)| {
+                let offset = number(address)?.1.checked_sub(outside.first)?;
+                let first = inside.first.checked_add(offset)?;
+                Some(Interval { first, last: first, ..*inside }.first_address())
+            });
         let address = inside.unwrap_or(address);
         self.represented.get(&address).copied().unwrap_or(address)
     }

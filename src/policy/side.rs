@@ -33,15 +33,7 @@ impl Side {
         let declared = asset.and_then(|asset| policy.asset(asset));
         let role = declared.and_then(|asset| asset.role.as_deref()).or(member.role);
         let vendor = declared.and_then(|asset| asset.vendor.as_deref()).or(member.vendor);
-        Self {
-            address,
-            mac: member.mac,
-            zone,
-            asset,
-            by,
-            vendor: vendor.map(Into::into),
-            role: role.map(Into::into),
-        }
+        Self { address, mac: member.mac, zone, asset, by, vendor: vendor.map(Into::into), role: role.map(Into::into) }
     }
 }
 

@@ -97,7 +97,9 @@ impl Policy {
         }
         if let [first, rest @ ..] = finding.frames {
             let _ = write!(text, " {} {first}", if rest.is_empty() { "Frame" } else { "Frames" });
-            rest.iter().for_each(|frame| drop(write!(text, ", {frame}")));
+            for frame in rest {
+                let _ = write!(text, ", {frame}");
+            }
             text.push('.');
         }
         text
@@ -291,7 +293,11 @@ impl Policy {
             }
             (Reason::WrongInitiator, Some(_)) => format!("{id} lets only the other side open this"),
             (Reason::EndpointNotListed, Some(rule)) => {
-                format!("{id} joins these zones for {} to {} only", rule.from_words.join(", "), rule.to_words.join(", "))
+                format!(
+                    "{id} joins these zones for {} to {} only",
+                    rule.from_words.join(", "),
+                    rule.to_words.join(", ")
+                )
             }
             (reason, Some(_)) => format!("{id}: {}", reason.says()),
             (Reason::ExplicitDeny, None) => format!("{id} forbids it"),

@@ -280,8 +280,7 @@ impl Classes {
     /// Asks who is there.
     pub const DISCOVER: Self = Self::of(&[Class::Discovery]);
     /// Runs the process.
-    pub const OPERATE: Self =
-        Self::of(&[Class::Write, Class::Control, Class::Io, Class::AlarmAck, Class::TimeSet]);
+    pub const OPERATE: Self = Self::of(&[Class::Write, Class::Control, Class::Io, Class::AlarmAck, Class::TimeSet]);
     /// Changes the devices.
     pub const ENGINEER: Self = Self::of(&[
         Class::Upload,
@@ -399,6 +398,8 @@ mod tests {
     #[test]
     fn groups_cover_what_they_say() {
         assert!(Classes::ALL.contains(Class::Firmware) && Classes::ALL.0.count_ones() == 24);
-        assert!(Classes::changing(Class::Write) && !Classes::changing(Class::Upload) && !Classes::changing(Class::Read));
+        assert!(
+            Classes::changing(Class::Write) && !Classes::changing(Class::Upload) && !Classes::changing(Class::Read)
+        );
     }
 }
