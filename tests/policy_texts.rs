@@ -110,8 +110,8 @@ fn sentences() {
         ),
         (
             Case { client: "10.60.0.10", class: Class::Mode, code: "90", range: (0, 0) },
-            "SCADA server 1 (scada-server, supervision) changed the operating mode of holding 0 of Boiler controller \
-             unit 1 (plc, Utilities cell B) with Write Multiple Registers (modbus) at 2026-11-16 10:15:00; D-01 forbids \
+            "SCADA server 1 (scada-server, supervision) changed the operating mode of Boiler controller unit 1 \
+             (plc, Utilities cell B), holding 0, with Write Multiple Registers (modbus) at 2026-11-16 10:15:00; D-01 forbids \
              it. Answered. 14 times until 2026-11-16 10:16:00. Frames 1204, 1377.",
             "exception",
         ),
