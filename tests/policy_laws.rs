@@ -165,7 +165,7 @@ proptest! {
 
     #[test]
     fn a_deny_is_never_undone_by_a_conduit(deny in deny(), rules in rules(), traffic in traffic()) {
-        let alone = verdict(&policy(&plant(&[deny.clone()])), &traffic);
+        let alone = verdict(&policy(&plant(std::slice::from_ref(&deny))), &traffic);
         let with = verdict(&policy(&plant(&[rules, vec![deny]].concat())), &traffic);
         let denied = |judgement: &Judgement| judgement.reason.map(|reason| reason.code()) == Some("ZC019");
         // Where nobody knows who opened, the way that no deny speaks of may still be allowed.

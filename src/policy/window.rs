@@ -62,7 +62,7 @@ impl Word for Window {
         let minute = |clock: &str| {
             let parsed = clock.trim().split_once(':').and_then(|(hour, minute)| {
                 let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-                (hour < 24 && minute < 60 || (hour, minute) == (24, 0)).then_some(hour * 60 + minute)
+                (hour < 24 && minute < 60 || (hour, minute) == (24, 0)).then(|| hour * 60 + minute)
             });
             parsed.ok_or_else(|| bad(format!("\"{clock}\" is not a time of day")))
         };
@@ -180,7 +180,15 @@ mod tests {
             let schedule = Schedule { windows: vec![Window::parse(window).unwrap()], ..Schedule::default() };
             assert_eq!(schedule.open(at(local), &stockholm()), want, "{window} at {local}");
         }
-        for wrong in ["mon", "mon 6-18", "mon 06:00-06:00", "moon 06:00-18:00", "mon 25:00-26:00", "mon 24:00-06:00"] {
+        for wrong in [
+            "mon",
+            "mon 6-18",
+            "mon 06:00-06:00",
+            "moon 06:00-18:00",
+            "mon 25:00-26:00",
+            "mon 60000:00-60001:00",
+            "mon 24:00-06:00",
+        ] {
             assert!(Window::parse(wrong).is_err(), "{wrong}");
         }
     }
