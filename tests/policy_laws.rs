@@ -195,6 +195,27 @@ proptest! {
     }
 }
 
+proptest! {
+    /// A half-written file is told about, whatever it holds; it never stops the program.
+    #[test]
+    fn half_written_files_are_only_errors(
+        rules in rules(),
+        deny in deny(),
+        cut in 0.0..1.0_f64,
+        length in 0..40_usize,
+        put in "[\\[\\]{}=\",.0-9a-z \n:/#\\-é]{0,8}",
+    ) {
+        let text: Vec<char> = plant(&[rules, vec![deny]].concat()).concat().chars().collect();
+        let from = (text.len() as f64 * cut) as usize;
+        let (before, rest) = text.split_at(from.min(text.len()));
+        let after = rest.get(length..).unwrap_or_default();
+        let broken: String = before.iter().copied().chain(put.chars()).chain(after.iter().copied()).collect();
+        if let Err(found) = Policy::parse("p", &broken) {
+            prop_assert!(!found.list.is_empty() && !found.render(false).is_empty());
+        }
+    }
+}
+
 /// A policy of many zones and conduits answers by what concerns a flow, not by its size.
 #[test]
 fn ten_thousand_conduits() {
