@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 
 use dissectors::Class;
 
-use super::judge::{Stage, Statement, Verdict};
+use super::judge::Statement;
 use super::model::{Policy, Rule, ZoneId};
 use super::reason::{Reason, class_row};
+use super::verdict::{Stage, Verdict};
 use super::word::Classes;
 use crate::time::Timestamp;
 
@@ -97,7 +98,9 @@ impl Policy {
         }
         if let [first, rest @ ..] = finding.frames {
             let _ = write!(text, " {} {first}", if rest.is_empty() { "Frame" } else { "Frames" });
-            rest.iter().for_each(|frame| drop(write!(text, ", {frame}")));
+            for frame in rest {
+                let _ = write!(text, ", {frame}");
+            }
             text.push('.');
         }
         text
@@ -254,17 +257,23 @@ impl Policy {
         let verb = &class_row(finding.class).verb;
         let spaced = |list: Vec<String>| list.join(", ");
         let what = if !finding.ranges.is_empty() {
-            spaced(finding.ranges.iter().map(|touched| range_text(touched.space, touched.range)).collect()) + " of "
-        } else if !finding.names.is_empty() {
+            spaced(finding.ranges.iter().map(|touched| range_text(touched.space, touched.range)).collect())
+        } else {
             let more = finding.names.len().saturating_sub(3);
             let some = spaced(finding.names.iter().take(3).map(|name| (*name).to_owned()).collect());
-            if more > 0 { format!("{some} and {more} more of ") } else { some + " of " }
-        } else {
-            String::new()
+            if more > 0 { format!("{some} and {more} more") } else { some }
         };
-        // "read diagnostics of holding 0 of x" would say "of" twice.
-        let verb = if what.is_empty() { verb.as_str() } else { verb.trim_end_matches(" of").trim_end_matches(" to") };
-        let to = if what.is_empty() && matches!(finding.class, Class::Read | Class::Write) { "values of " } else { "" };
+        // "wrote holding 0 of x", but "changed the mode of x (holding 0)".
+        let takes_object =
+            matches!(finding.class, Class::Read | Class::Write | Class::Subscribe | Class::Browse | Class::Control);
+        let (before, after) = match (what.is_empty(), takes_object) {
+            (false, true) => (format!("{what} of "), String::new()),
+            (false, false) => (String::new(), format!(", {what},")),
+            (true, _) if matches!(finding.class, Class::Read | Class::Write | Class::Subscribe) => {
+                ("values of ".to_owned(), String::new())
+            }
+            (true, _) => (String::new(), String::new()),
+        };
         let unit = finding.unit.map(|unit| format!(" unit {unit}")).unwrap_or_default();
         let how = if finding.operation.is_empty() {
             format!("over {}", finding.service)
@@ -274,7 +283,7 @@ impl Policy {
         let Who { name, .. } = finding.destination;
         let described = self.described(&finding.destination);
         let tried = if finding.verdict == Verdict::Attempt { "tried: " } else { "" };
-        format!("{tried}{verb} {what}{to}{name}{unit} ({described}) {how}")
+        format!("{tried}{verb} {before}{name}{unit} ({described}){after} {how}")
     }
 
     /// What the policy says instead.
