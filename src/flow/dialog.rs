@@ -65,6 +65,9 @@ struct Held {
     bytes: Vec<u8>,
     cut: u32,
     at: Evidence,
+    /// It starts no PDU by any probe. Read all the same when the protocol of the rest cuts it into whole PDUs: a probe is
+    /// stricter than a device that sends nonsense.
+    refused: bool,
 }
 
 struct Speaking {
@@ -207,7 +210,7 @@ impl Dialog {
         let stage = std::mem::take(&mut self.stage);
         let mut probing = if let Stage::Probing(probing) = stage { probing } else { Box::default() };
         probing.bytes += bytes.len();
-        probing.held.push(Held { sender, bytes: bytes.to_vec(), cut, at });
+        probing.held.push(Held { sender, bytes: bytes.to_vec(), cut, at, refused: false });
         let verdict = probing.verdict(terms, sender);
         self.stage = Stage::Probing(probing);
         match verdict {
@@ -223,7 +226,7 @@ impl Dialog {
     fn pin(&mut self, index: usize, terms: Terms, to: &mut dyn Listener) {
         let (Some(protocol), Stage::Probing(probing)) = (REGISTRY.get(index).copied(), &mut self.stage) else { return };
         let held = std::mem::take(&mut probing.held);
-        let speaker = held.iter().find_map(|h| match protocol.probe(&h.bytes) {
+        let speaker = held.iter().filter(|h| !h.refused).find_map(|h| match protocol.probe(&h.bytes) {
             Probe::Yes { sender: Some(role) } => Some((h.sender, role)),
             _ => None,
         });
@@ -233,6 +236,10 @@ impl Dialog {
         let session = protocol.session(&Limits::default());
         self.stage = Stage::Speaking(Box::new(Speaking { index, protocol, session, framers: Default::default() }));
         for h in held {
+            if h.refused && !is_whole(protocol, &h.bytes) {
+                to.skipped(index, h.bytes.len() as u64);
+                continue;
+            }
             self.bytes(terms, h.sender, &h.bytes, h.cut, h.at, to);
         }
     }
@@ -271,20 +278,33 @@ impl Probing {
                 Probe::No => {}
             }
         }
-        let full = self.bytes > HELD_BYTES || self.held.len() >= HELD_SEGMENTS;
+        let full = self.bytes > HELD_BYTES || self.waiting().count() >= HELD_SEGMENTS;
         if wait && !full {
             return Verdict::Wait;
         }
         // What this side sent so far starts no PDU of any protocol: the next segment is a new start.
-        self.held.retain(|held| held.sender != sender);
-        self.bytes = self.held.iter().map(|held| held.bytes.len()).sum();
+        self.held.iter_mut().filter(|held| held.sender == sender).for_each(|held| held.refused = true);
+        self.bytes = self.waiting().map(|held| held.bytes.len()).sum();
+        let mut room = HELD_BYTES;
+        self.held.retain(|held| {
+            let fits = !held.refused || held.bytes.len() <= room;
+            if held.refused && fits {
+                room -= held.bytes.len();
+            }
+            fits
+        });
         self.tries += 1;
         if full || self.tries >= TRIES { Verdict::Unknown } else { Verdict::Wait }
     }
 
+    /// What is held and not refused yet.
+    fn waiting(&self) -> impl DoubleEndedIterator<Item = &Held> {
+        self.held.iter().filter(|held| !held.refused)
+    }
+
     /// The bytes of one side so far: for a stream all of them, for datagrams the last.
     fn head(&self, terms: Terms, sender: Side) -> Vec<u8> {
-        let mut mine = self.held.iter().filter(|held| held.sender == sender);
+        let mut mine = self.waiting().filter(|held| held.sender == sender);
         match terms.carrier {
             Carrier::Tcp => mine.flat_map(|held| held.bytes.iter().copied()).collect(),
             Carrier::Udp => mine.next_back().map_or(Vec::new(), |held| held.bytes.clone()),
@@ -295,7 +315,7 @@ impl Probing {
     fn whole_pdus(&self, index: usize) -> usize {
         let Some(protocol) = REGISTRY.get(index).copied() else { return 0 };
         let streams = [Side::A, Side::B].map(|side| -> Vec<u8> {
-            self.held.iter().filter(|held| held.sender == side).flat_map(|held| held.bytes.iter().copied()).collect()
+            self.waiting().filter(|held| held.sender == side).flat_map(|held| held.bytes.iter().copied()).collect()
         });
         let mut count = 0;
         for stream in streams.iter().filter(|stream| !stream.is_empty()) {
@@ -325,6 +345,20 @@ fn whole_pdus(protocol: &dyn Protocol, mut stream: &[u8]) -> Option<usize> {
         }
     }
     Some(count)
+}
+
+/// Whether bytes are whole PDUs from end to end, by their lengths alone.
+fn is_whole(protocol: &dyn Protocol, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match protocol.frame(bytes) {
+            Framing::Pdu(len) => match bytes.get(len..) {
+                Some(rest) => bytes = rest,
+                None => return false,
+            },
+            Framing::NeedAtLeast(_) | Framing::Desync => return false,
+        }
+    }
+    true
 }
 
 #[derive(PartialEq, Eq)]
