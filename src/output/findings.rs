@@ -93,7 +93,7 @@ impl Teller<'_> {
             service: &service(flow),
             class: entry.judgement.class.text(),
             bucket: &entry.bucket,
-            reference: &entry.judgement.statement.map(|s| policy.reference(s)).unwrap_or_default(),
+            reference: &entry.judgement.statement.map(|s| rule_reference(policy, s)).unwrap_or_default(),
         }
         .id();
         let fold = folds.entry(id).or_insert_with(|| Fold {
@@ -265,7 +265,7 @@ impl Teller<'_> {
         let flows: BTreeSet<String> = children.iter().flat_map(|(_, fold)| fold.flows.clone()).collect();
         let mut destinations: Vec<(Host, &FindingView)> =
             children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
-        destinations.sort_by(|a, b| a.0.cmp(&b.0));
+        destinations.sort_by_key(|(host, _)| *host);
         let view = FindingView {
             id: format!("K-{}", key.id().trim_start_matches("V-")),
             kind: "campaign",
@@ -519,6 +519,14 @@ fn member(host: Host, asset: Option<&Asset>) -> Member<'_> {
     }
 }
 
+/// What a finding's identity names as its rule: a zone's own list is no rule, the zones are in the identity anyway.
+fn rule_reference(policy: &Policy, statement: Statement) -> String {
+    match statement {
+        Statement::Inside(_) => String::new(),
+        rule => policy.reference(rule),
+    }
+}
+
 /// The protocol, or `tcp/445`.
 fn service(flow: &Flow) -> String {
     match protocol_name(flow) {
@@ -538,7 +546,7 @@ fn codes(protocol: &dyn Protocol, counts: &BTreeMap<u64, u64>) -> Vec<CodeView> 
 
 /// Findings of one source, reason and service with many destinations in a short time, by id.
 fn campaigns(folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
-    let mut groups: BTreeMap<(Host, Option<Reason>, String), Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
     for (id, fold) in folds {
         let key = (fold.flow.key.client, fold.judgement.reason, service(fold.flow));
         groups.entry(key).or_default().push((fold.entry.tally.first.at, fold.flow.key.server, id));
