@@ -1,13 +1,7 @@
-use super::{Done, Outcome, analyze, print};
-use crate::cli::{PolicyCheck, PolicyCommand};
+use crate::cli::PolicyCheck;
+use crate::command::{Done, Outcome, analyze, print};
 
-pub(super) fn run(command: &PolicyCommand) -> Outcome {
-    match command {
-        PolicyCommand::Check(options) => check(options),
-    }
-}
-
-fn check(options: &PolicyCheck) -> Outcome {
+pub(super) fn run(options: &PolicyCheck) -> Outcome {
     if let Some(policy) = analyze::load_policy(&options.policy)? {
         print(&format!(
             "{}: {} zones, {} assets, {} conduits and exceptions, sha256 {}\n",

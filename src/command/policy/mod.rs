@@ -1,0 +1,12 @@
+//! The commands on policies, one file each.
+
+use super::Outcome;
+use crate::cli::PolicyCommand;
+
+mod check;
+
+pub(super) fn run(command: &PolicyCommand) -> Outcome {
+    match command {
+        PolicyCommand::Check(options) => check::run(options),
+    }
+}
