@@ -42,6 +42,12 @@ pub enum Command {
     Demo(Demo),
 }
 
+const CHECK_EXAMPLE: &str = "\
+Example:
+  zonewatch policy check plant.toml
+  zonewatch policy check policy.d --format sarif > policy.sarif
+
+Exit codes: 0 it can be used, perhaps with warnings; 2 it has errors.";
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 done, and findings at or above --fail-on; 2 could not do it.";
 
 /// Options of `analyze`.
@@ -95,7 +101,11 @@ pub struct Explain {
 /// The commands on policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Load a declaration and tell every error in it
+    /// Load a declaration and tell every error and warning in it
+    ///
+    /// Everything that is wrong is told in one run, with file, line, column and a way out. Warnings are what a good
+    /// declaration should not have; it can be used with them.
+    #[command(after_help = CHECK_EXAMPLE)]
     Check(PolicyCheck),
 }
 
@@ -105,6 +115,20 @@ pub struct PolicyCheck {
     /// Files, or folders of *.toml
     #[arg(value_name = "POLICY", required = true)]
     pub policy: Vec<PathBuf>,
+    /// What to print; sarif shows each error on its line of a pull request
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+}
+
+/// Output formats of `policy check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people
+    Text,
+    /// One object
+    Json,
+    /// SARIF 2.1.0, for code review and CI
+    Sarif,
 }
 
 /// Options of `protocols`.

@@ -68,6 +68,7 @@
 //! [`Policy::score`] says how bad, with every term. [`Identity::id`] says which finding it is. [`Policy::what`],
 //! [`Policy::why`], [`Policy::do_next`] and [`Policy::harmless`] say it in sentences.
 
+mod breadth;
 mod compile;
 mod conversation;
 mod diagnostic;
@@ -75,6 +76,7 @@ mod file;
 mod finding;
 mod index;
 mod judge;
+mod kind;
 mod lint;
 mod matching;
 mod membership;
@@ -94,6 +96,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source, Span};
 pub use file::{Consequence, Criticality, ZoneKind};
 pub use finding::{Identity, bucket};
 pub use judge::{Judgement, Protection, Request, Statement};
+pub use kind::Kind;
 pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};
 pub use protocol::service_name;

@@ -1,16 +1,41 @@
-use crate::cli::PolicyCheck;
-use crate::command::{Done, Outcome, analyze, print};
+use std::io::IsTerminal;
+
+use crate::cli::{CheckFormat, PolicyCheck};
+use crate::command::{Done, Failure, Outcome, print, tell};
+use crate::output::diagnostics;
+use crate::policy::{Diagnostics, Policy};
 
 pub(super) fn run(options: &PolicyCheck) -> Outcome {
-    if let Some(policy) = analyze::load_policy(&options.policy)? {
-        print(&format!(
-            "{}: {} zones, {} assets, {} conduits and exceptions, sha256 {}\n",
-            policy.site,
-            policy.zones.len().saturating_sub(2), // External and unknown are not declared.
-            policy.assets.len(),
-            policy.rules.len(),
-            policy.sha256
-        ))?;
+    let loaded = Policy::load(&options.policy);
+    let (policy, found) = match &loaded {
+        Ok(policy) => (Some(policy), &policy.warnings),
+        Err(found) => (None, found),
+    };
+    match options.format {
+        CheckFormat::Text => text(policy, found)?,
+        CheckFormat::Json => print(&format!("{:#}\n", diagnostics::json(policy, found)))?,
+        CheckFormat::Sarif => print(&format!("{:#}\n", diagnostics::sarif(found)))?,
     }
-    Ok(Done::Clean)
+    Ok(if policy.is_some() { Done::Clean } else { Done::Unusable })
+}
+
+/// Errors and warnings on stderr; what a policy that can be used declares, on stdout.
+fn text(policy: Option<&Policy>, found: &Diagnostics) -> Result<(), Failure> {
+    tell(&found.render(std::io::stderr().is_terminal()));
+    let summary = diagnostics::summary(found);
+    match policy {
+        None => tell(&format!("{summary}\n")),
+        Some(policy) => {
+            let declares: Vec<_> =
+                policy.declares().into_iter().map(|(what, count)| diagnostics::counted(count, what)).collect();
+            print(&format!(
+                "{} ({}): {}\nsha256 {}\n{summary}\n",
+                policy.site,
+                policy.site_name,
+                declares.join(", "),
+                policy.sha256
+            ))?;
+        }
+    }
+    Ok(())
 }
