@@ -69,6 +69,7 @@
 //! [`Policy::why`], [`Policy::do_next`] and [`Policy::harmless`] say it in sentences.
 
 mod breadth;
+mod cases;
 mod compile;
 mod conversation;
 mod diagnostic;
@@ -82,6 +83,7 @@ mod matching;
 mod membership;
 mod model;
 mod protocol;
+mod question;
 mod read;
 mod reason;
 mod severity;
@@ -91,6 +93,7 @@ mod verdict;
 mod window;
 mod word;
 
+pub use cases::{Case, Difference};
 pub use conversation::{Cast, Conversation, Ends};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source, Span};
 pub use file::{Consequence, Criticality, ZoneKind};
@@ -100,6 +103,7 @@ pub use kind::Kind;
 pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};
 pub use protocol::service_name;
+pub use question::{Answer, Asked, Question, Touch};
 pub use reason::{Attack, Reason, class_attack};
 pub use severity::{Band, Outcome, Score, Weights};
 pub use side::Side;
