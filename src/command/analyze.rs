@@ -77,7 +77,7 @@ pub(super) fn open(paths: &[std::path::PathBuf]) -> Result<Captures, Failure> {
     }
     if fatal {
         return Err(Failure(
-            "there is no capture to read\n  hint: give pcap or pcapng files (plain, .gz, .zst), a folder of them, or '-' for stdin"
+            "there is no capture to read\n  hint: give pcap, pcapng or snoop files (plain, .gz, .zst), a folder of them, or '-' for stdin"
                 .to_owned(),
         ));
     }

@@ -33,7 +33,7 @@ fn not_found(analysis: &Value, subject: &str) -> String {
         .take(3)
         .collect();
     let hint = if near.is_empty() {
-        "give an id (A-…, F-…, V-…), a name, an IP or a MAC address; --format json lists them".to_owned()
+        "give an id (A-…, F-…, V-…, K-…), a name, an IP or a MAC address; --format json lists them".to_owned()
     } else {
         format!("did you mean {}?", near.join(", "))
     };

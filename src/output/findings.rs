@@ -9,7 +9,7 @@ use dissectors::{Protocol, REGISTRY};
 use super::convert::{Teller, VERSION, flow_id, objects, share, tenths};
 use super::view::{
     AttackView, CodeView, ConduitView, FindingConduitView, FindingEndView, FindingOperationView, FindingView,
-    OutcomeView, ReasonView, RequirementView, SCHEMA, SeverityView, SpanView, TermView, UseView, ZoneView,
+    OutcomeView, ReasonView, RequirementView, SCHEMA, SampleView, SeverityView, SpanView, TermView, UseView, ZoneView,
 };
 use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
@@ -21,7 +21,7 @@ use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::{
     Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict,
-    Who, class_attack,
+    Who, class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -207,10 +207,12 @@ impl Teller<'_> {
                     refused: tally.refused,
                     not_answered: tally.requests.saturating_sub(tally.answered + tally.refused),
                 },
+                user: None,
             }),
             conduit: judgement.statement.map(|statement| FindingConduitView {
                 id: policy.reference(statement),
                 stage: judgement.stage.map(|stage| stage.text()),
+                detail: policy.limit(&context),
             }),
             qualifiers: judgement.qualifiers.iter().map(|q| q.text().to_owned()).collect(),
             attack: attack(reason, Some(judgement.class)),
@@ -219,8 +221,9 @@ impl Teller<'_> {
             why: policy.why(&context),
             do_next,
             details: Vec::new(),
-            samples: fold.entry.samples.iter().map(|sample| self.evidence(*sample)).collect(),
+            samples: self.samples(&fold.entry.samples),
             policy_hash: Some(policy.sha256.clone()),
+            mapping_version: mapping_version(),
             tool_version: VERSION,
         }
     }
@@ -284,7 +287,7 @@ impl Teller<'_> {
                 .iter()
                 .map(|(host, view)| format!("{} {} {}", host.address, view.verdict, view.id))
                 .collect(),
-            samples: samples.into_iter().map(|sample| self.evidence(sample)).collect(),
+            samples: self.samples(&samples),
             ..worst
         };
         out.add(view, &flows);
@@ -351,11 +354,16 @@ impl Teller<'_> {
                 format!("{attribute} {}: {} times", earlier.value, earlier.count),
                 format!("{attribute} {}: {} times", later.value, later.count),
             ],
-            samples: [earlier.first, later.first].into_iter().map(|sample| self.evidence(sample)).collect(),
+            samples: self.samples(&[earlier.first, later.first]),
             policy_hash: policy.map(|policy| policy.sha256.clone()),
+            mapping_version: mapping_version(),
             tool_version: VERSION,
             site,
         }
+    }
+
+    fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {
+        samples.iter().map(|sample| SampleView { evidence: self.evidence(*sample), tap: None }).collect()
     }
 
     fn naming(&self, host: Host) -> Naming {
@@ -596,12 +604,17 @@ fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
     let mut seen = BTreeSet::new();
     own.chain(of_class)
         .filter(|id| seen.insert(id.as_str()))
-        .map(|id| AttackView { id: id.clone(), version: "19" })
+        .map(|id| AttackView { id: id.clone(), version: "19", name: technique_name(id) })
         .collect()
 }
 
 fn requirements(reason: Reason) -> Vec<RequirementView> {
-    let view = |id: &String| RequirementView { std: "IEC 62443-3-3", id: format!("SR {id}"), edition: "2013" };
+    let view = |id: &String| RequirementView {
+        std: "IEC 62443-3-3",
+        id: format!("SR {id}"),
+        edition: "2013",
+        evidence_class: evidence_class(id),
+    };
     reason.requirements().iter().map(view).collect()
 }
 

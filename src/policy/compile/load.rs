@@ -1,11 +1,11 @@
 //! Reading: from paths and texts to entries of all files as one.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::id;
 use crate::policy::diagnostic::{Diagnostic, Diagnostics, Source, Span};
 use crate::policy::file::{self};
 use crate::policy::model::Policy;
@@ -96,10 +96,7 @@ pub(super) fn hash(sources: &[Source]) -> String {
             hasher.update(part);
         }
     }
-    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    id::hex(&hasher.finalize())
 }
 
 /// All files as one. `[site]`, `[defaults]` and `[severity]` may stand in one file only.
