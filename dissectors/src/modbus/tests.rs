@@ -400,6 +400,18 @@ fn out_of_specification() {
             ],
         ),
         (
+            "an exception from the side that asks, and one byte too many: the bytes are right",
+            "81 06 00",
+            "",
+            &["anomaly@9 bytes after the end", "refuse:0x6 modbus/17 0x1 read"],
+        ),
+        (
+            "a scan of function codes comes to those of exceptions",
+            "81 0000",
+            "",
+            &["anomaly@7 function code of an exception in a request", "ask modbus/17 0x81 unknown"],
+        ),
+        (
             "reference type 7, file 0, record above 9999",
             "14 07 07 0000 2710 0001",
             "",
