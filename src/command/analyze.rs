@@ -1,6 +1,8 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,9 +27,10 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let workers = options.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let settings = Options { workers, policy, oui, home_nets: options.home_nets.clone(), ..Options::default() };
     let progress = Progress::new(!options.quiet);
+    let stop = stop_on_signals()?;
     let mut filter = filter;
     let fill = |captures: &mut Captures, batch: &mut Batch| {
-        let more = captures.fill(batch);
+        let more = !stop.load(Ordering::Relaxed) && captures.fill(batch);
         progress.show(captures);
         if let Some(filter) = &mut filter {
             filter.retain(batch);
@@ -47,7 +50,21 @@ pub(super) fn run(options: &Analyze) -> Outcome {
         }
     }
     show(&view, options.format)?;
+    if stop.load(Ordering::Relaxed) {
+        return Err(Failure("stopped by a signal: what is shown is only what was read before it".to_owned()));
+    }
     Ok(judged(&view, options.fail_on))
+}
+
+/// The first SIGINT or SIGTERM stops the reading, and what was read is shown; a second one ends the program at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 2, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
 }
 
 /// Opens captures; those that cannot be read are told. Nothing to read at all is a failure.

@@ -17,6 +17,9 @@ const HELD_BYTES: usize = 8 << 10;
 const HELD_SEGMENTS: usize = 64;
 /// Segment starts that may fail on all protocols before the connection counts as unknown.
 const TRIES: u8 = 6;
+/// Refused segment starts that say of a short connection that it is not the protocol of its port: one may be the rest of
+/// a PDU whose start was not captured.
+const REFUSALS: u8 = 2;
 /// Losses of the place, without a PDU between them, after which the protocol is taken back.
 const DESYNCS: u32 = 8;
 
@@ -172,6 +175,8 @@ impl Dialog {
             candidates(terms, false).find(|index| probing.whole_pdus(*index) >= 1 && hinted(terms, *index))
         {
             self.pin(index, terms, to);
+        } else if probing.waiting().next().is_none() && probing.tries >= REFUSALS {
+            self.refuted = candidates(terms, true).next();
         }
     }
 

@@ -281,9 +281,13 @@ fn service(flow: &FlowView) -> String {
     match (flow.protocol, flow.service, flow.server.port) {
         (Some(protocol), _, Some(port)) => format!("{protocol} {}/{port}", flow.transport),
         (Some(protocol), _, None) => protocol.to_owned(),
+        (None, _, Some(port)) if flow.not_protocol.is_some() => {
+            format!("{}/{port} (not {})", flow.transport, flow.not_protocol.unwrap_or_default())
+        }
         (None, Some(service), Some(port)) => format!("{}/{port} ({service})", flow.transport),
         (None, None, Some(port)) => format!("{}/{port}", flow.transport),
-        (None, _, None) => flow.transport.clone(),
+        (None, Some(service), None) => format!("{} ({service})", flow.transport),
+        (None, None, None) => flow.transport.clone(),
     }
 }
 

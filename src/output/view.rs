@@ -218,6 +218,8 @@ pub struct FlowView {
     pub transport: String,
     /// What the payload was found to be; `null` when no dissector knows it.
     pub protocol: Option<&'static str>,
+    /// The protocol whose port this is, when the payload is something else.
+    pub not_protocol: Option<&'static str>,
     /// The usual service of the port: a name, not a finding.
     pub service: Option<&'static str>,
     pub vlans: Vec<u16>,

@@ -161,7 +161,7 @@ impl Compiler<'_> {
         let length = end.since(begin).as_secs();
         let longest = u64::from(defaults.and_then(|table| table.exception_max_days).unwrap_or(180));
         if exception && length > longest * DAY {
-            let error = Diagnostic::error(at, format!("exception {name} lasts {} days", length / DAY));
+            let error = Diagnostic::error(at, format!("exception {name} lasts {} days", length.div_ceil(DAY)));
             self.reader.found.push(error.help(format!("the longest is {longest} days (defaults.exception_max_days)")));
         }
         if entry.ephemeral && length > DAY {
