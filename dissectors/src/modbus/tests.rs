@@ -592,6 +592,7 @@ fn probe_tcp() {
         ("device identification", "0001 0000 0005 01 2b 0e 01 00", CLIENT),
         ("unassigned function in a segment of its own", "0000 0000 0006 01 1d 00000000", YES),
         ("unassigned function, more to come", "0000 0000 0008 01 1d 00000000", Probe::NeedAtLeast(14)),
+        ("RTU: two registers from 0, whose quantity stands where the length would", "01 03 0000 0002 c40b", Probe::No),
         ("UMAS", "0000 0000 0004 00 5a 00 02", CLIENT),
         ("UMAS and the start of another PDU", "0000 0000 0004 00 5a 00 02 0001 0000", Probe::NeedAtLeast(16)),
         ("UMAS answer", "0000 0000 0004 00 5a 00 fe", SERVER),
