@@ -329,7 +329,8 @@ fn service(flow: &FlowView) -> String {
         }
         (None, Some(service), Some(port)) => format!("{}/{port} ({service})", flow.transport),
         (None, None, Some(port)) => format!("{}/{port}", flow.transport),
-        (None, _, None) => flow.transport.clone(),
+        (None, Some(service), None) => format!("{} ({service})", flow.transport),
+        (None, None, None) => flow.transport.clone(),
     }
 }
 
