@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::VERSION;
-use crate::policy::{Diagnostic, Diagnostics, Kind, Policy, Severity, Span};
+use crate::policy::{Diagnostic, Diagnostics, Kind, Policy, Span};
 
 /// The schema of SARIF, for validators.
 const SARIF_SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json";
@@ -129,11 +129,7 @@ fn plural(what: &str) -> String {
 #[must_use]
 pub fn summary(found: &Diagnostics) -> String {
     let (errors, warnings) = found.count();
-    let usable = if found.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-        "the declaration cannot be used"
-    } else {
-        "the declaration can be used"
-    };
+    let usable = if found.has_errors() { "the declaration cannot be used" } else { "the declaration can be used" };
     format!("{}, {}: {usable}", counted(errors, "error"), counted(warnings, "warning"))
 }
 

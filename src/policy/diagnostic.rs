@@ -29,6 +29,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether another stands within this one.
+    pub(super) fn contains(self, other: Self) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     pub(super) fn new(file: u16, range: &Range<usize>) -> Self {
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Self { file, start: offset(range.start), end: offset(range.end) }
@@ -93,6 +98,10 @@ impl Diagnostic {
         Self { kind, ..self }
     }
 
+    pub(super) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
@@ -122,7 +131,7 @@ impl Diagnostics {
     /// Whether the policy cannot be used.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.list.iter().any(Diagnostic::is_error)
     }
 
     /// Name of the file, line and column, both from 1, of a place.
@@ -140,7 +149,7 @@ impl Diagnostics {
     /// How many errors, and how many warnings.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
-        let errors = self.list.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+        let errors = self.list.iter().filter(|diagnostic| diagnostic.is_error()).count();
         (errors, self.list.len() - errors)
     }
 

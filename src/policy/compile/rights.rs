@@ -89,8 +89,12 @@ impl Compiler<'_> {
 
     pub(super) fn allow(&mut self, entry: &file::Allow) -> Option<Allow> {
         let Some(word) = &entry.protocol else {
-            let error = Diagnostic::error(entry.at, "this allow table has no protocol");
-            self.reader.found.push(error.kind(Kind::MissingKey));
+            // A misspelt key has been told already.
+            let told = self.reader.found.iter().any(|other| entry.at.contains(other.at));
+            if !told {
+                let error = Diagnostic::error(entry.at, "this allow table has no protocol");
+                self.reader.found.push(error.kind(Kind::MissingKey));
+            }
             return None;
         };
         let (carried, preset) = self.carried(word)?;
