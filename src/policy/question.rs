@@ -556,3 +556,13 @@ impl Policy {
         }
     }
 }
+
+/// The word of policies for a security mode.
+pub(super) fn mode_text(mode: Mode) -> &'static str {
+    MODES.iter().find(|(_, known)| *known == mode).map_or("", |(word, _)| word)
+}
+
+/// The word of policies for a user token.
+pub(super) fn token_text(token: Token) -> &'static str {
+    TOKENS.iter().find(|(_, known)| *known == token).map_or("", |(word, _)| word)
+}
