@@ -3,8 +3,10 @@
 mod convert;
 pub mod diagnostics;
 pub mod escape;
+pub mod expect;
 pub mod explain;
 mod findings;
+pub mod junit;
 pub mod sheet;
 pub mod text;
 pub mod view;

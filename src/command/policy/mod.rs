@@ -5,10 +5,12 @@ use crate::cli::PolicyCommand;
 
 mod check;
 mod explain;
+mod test;
 
 pub(super) fn run(command: &PolicyCommand) -> Outcome {
     match command {
         PolicyCommand::Check(options) => check::run(options),
         PolicyCommand::Explain(options) => explain::run(options),
+        PolicyCommand::Test(options) => test::run(options),
     }
 }
