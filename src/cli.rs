@@ -61,6 +61,12 @@ capture.expect.json:
     \"rest\": [\"allow\", \"ignore\"] }
 
 Exit codes: 0 all as expected; 1 something differs; 2 could not do it.";
+const SCHEMA_EXAMPLE: &str = "\
+Example:
+  zonewatch policy schema > plant.schema.json
+
+and as the first line of the declaration, for language servers such as taplo:
+  #:schema ./plant.schema.json";
 const CHECK_EXAMPLE: &str = "\
 Example:
   zonewatch policy check plant.toml
@@ -133,6 +139,11 @@ pub enum PolicyCommand {
     /// server and port with their verdict (and rule), and under "rest" the verdicts that all others may have.
     #[command(after_help = TEST_EXAMPLE)]
     Test(PolicyTest),
+    /// Print the JSON Schema of the declaration language, for editors
+    ///
+    /// With it an editor completes keys and words, explains them, and marks what does not belong there.
+    #[command(after_help = SCHEMA_EXAMPLE)]
+    Schema,
     /// Why a flow is allowed, or is not: every stage of the evaluation
     ///
     /// SRC and DST are addresses or declared assets. PROTOCOL is a name, or tcp/445 for what no protocol is known of.
