@@ -28,7 +28,7 @@ impl Policy {
             &self.zones,
             &new.zones,
             |zone| &zone.id,
-            "zone",
+            |_| "zone",
             |old, new| pair.zone(old, new),
             |_, _| Vec::new(),
         ));
@@ -37,7 +37,7 @@ impl Policy {
             &self.assets,
             &new.assets,
             |asset| &asset.id,
-            "asset",
+            |_| "asset",
             |old, new| pair.asset(old, new),
             |_, _| Vec::new(),
         ));
@@ -45,7 +45,7 @@ impl Policy {
             &self.rules,
             &new.rules,
             |rule| &rule.id,
-            "rule",
+            |rule| if rule.exception { "exception" } else { "conduit" },
             |old, new| pair.rule(old, new),
             |is_new, rule| pair.of(is_new).rule_lines(rule),
         ));
@@ -54,7 +54,7 @@ impl Policy {
             &self.denies,
             &new.denies,
             |deny| &deny.id,
-            "deny",
+            |_| "deny",
             |a, b| lines_differ(deny(false, a), deny(true, b)),
             deny,
         ));
@@ -63,7 +63,7 @@ impl Policy {
             &self.ignores,
             &new.ignores,
             |it| &it.id,
-            "ignore",
+            |_| "ignore",
             |a, b| lines_differ(ignore(false, a), ignore(true, b)),
             ignore,
         ));
@@ -71,8 +71,7 @@ impl Policy {
     }
 
     fn rule_lines(&self, rule: &Rule) -> Vec<String> {
-        let kind = if rule.exception { "exception" } else { "conduit" };
-        let mut lines = vec![format!("{kind} {} -> {}", self.ends_words(&rule.from), self.ends_words(&rule.to))];
+        let mut lines = vec![format!("{} -> {}", self.ends_words(&rule.from), self.ends_words(&rule.to))];
         lines.extend(rule.allow.iter().map(|allow| format!("allows {}", allow.described(&self.protocols))));
         lines
     }
@@ -355,7 +354,7 @@ fn each<T>(
     old: &[T],
     new: &[T],
     id: impl Fn(&T) -> &String,
-    kind: &str,
+    kind: impl Fn(&T) -> &'static str,
     compare: impl Fn(&T, &T) -> (&'static str, Vec<String>),
     lines: impl Fn(bool, &T) -> Vec<String>,
 ) -> Vec<Change> {
@@ -374,7 +373,7 @@ fn each<T>(
             (None, None) => return None,
         };
         let unchanged = before.is_some() && after.is_some() && says.is_empty();
-        (!unchanged).then(|| Change { subject: format!("{kind} {word}"), how, says })
+        (!unchanged).then(|| Change { subject: format!("{} {word}", after.or(before).map_or("", &kind)), how, says })
     };
     all.into_iter().filter_map(change).collect()
 }

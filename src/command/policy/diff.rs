@@ -30,9 +30,13 @@ pub(super) fn run(options: &PolicyDiff) -> Outcome {
         let (before, after) = (flows(&old, &options.captures)?, flows(&new, &options.captures)?);
         let mut turned = 0;
         for (name, was) in &before {
-            let Some(is) = after.get(name).filter(|is| *is != was) else { continue };
+            let Some(is) = after.get(name).filter(|is| is.0 != was.0) else { continue };
             turned += 1;
-            let _ = writeln!(text, "{}: {} -> {}", terminal(name), terminal(was), terminal(is));
+            let told = |(verdict, rule): &(&str, Option<String>)| match rule {
+                Some(rule) => format!("{verdict} ({})", terminal(rule)),
+                None => (*verdict).to_owned(),
+            };
+            let _ = writeln!(text, "{}: {} -> {}", terminal(name), told(was), told(is));
         }
         let _ = writeln!(text, "{} of {} judged otherwise", turned, counted(before.len(), "flow"));
     }
@@ -44,15 +48,15 @@ fn load(path: &Path) -> Result<Arc<Policy>, Failure> {
     Ok(analyze::load_policy(&[path.to_owned()], true)?.ok_or("diff needs two policies")?)
 }
 
-/// Each flow with its verdict and what decided it.
-fn flows(policy: &Arc<Policy>, captures: &[PathBuf]) -> Result<BTreeMap<String, String>, Failure> {
+/// Flows with their verdict and what decided it.
+type Judged = BTreeMap<String, (&'static str, Option<String>)>;
+
+fn flows(policy: &Arc<Policy>, captures: &[PathBuf]) -> Result<Judged, Failure> {
     let mut captures = analyze::open(captures)?;
     let settings = Options { policy: Some(Arc::clone(policy)), ..Options::default() };
     let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &settings);
     let view = analysis.view(&captures)?;
-    let judged = view.flows.iter().map(|flow| {
-        let rule = flow.rule.as_ref().map(|rule| format!(" ({rule})")).unwrap_or_default();
-        (flow_name(flow), format!("{}{rule}", flow.verdict.unwrap_or("not judged")))
-    });
+    let judged =
+        view.flows.iter().map(|flow| (flow_name(flow), (flow.verdict.unwrap_or("not judged"), flow.rule.clone())));
     Ok(judged.collect())
 }
