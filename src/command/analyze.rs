@@ -24,6 +24,9 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let mut captures = open(&options.captures)?;
     let workers = options.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let settings = Options { workers, policy, oui, home_nets: options.home_nets.clone(), ..Options::default() };
+    // What is kept names the bytes it was made from.
+    let is_kept = options.out.is_some() || format(options.format) == Format::Json;
+    let hashing = is_kept.then(|| captures.hash());
     let progress = Progress::new(!options.quiet);
     let mut filter = filter;
     let fill = |captures: &mut Captures, batch: &mut Batch| {
@@ -36,7 +39,8 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     };
     let analysis = analysis::run(&mut captures, fill, &settings);
     progress.finish();
-    let view = analysis.view(&captures)?;
+    let sha256s = hashing.map(|hashing| captures.sha256s(hashing)).transpose()?.unwrap_or_default();
+    let view = analysis.view(&captures, &sha256s);
     if !options.quiet {
         tell_damage(&view);
     }
@@ -85,9 +89,14 @@ fn load_oui(path: Option<&Path>) -> Result<crate::inventory::Oui, Failure> {
     crate::inventory::Oui::builtin().with_csv(file).map_err(|error| Failure(format!("{}: {error}", path.display())))
 }
 
+/// The wanted form: JSON for programs, unless something else is asked for.
+fn format(wanted: Option<Format>) -> Format {
+    wanted.unwrap_or(if for_people() { Format::Table } else { Format::Json })
+}
+
 /// Prints an analysis in the wanted form.
-pub(super) fn show(view: &AnalysisView, format: Option<Format>) -> Result<(), Failure> {
-    match format.unwrap_or(if for_people() { Format::Table } else { Format::Json }) {
+pub(super) fn show(view: &AnalysisView, wanted: Option<Format>) -> Result<(), Failure> {
+    match format(wanted) {
         Format::Table => print(&text::render(view, columns())),
         Format::Json => written(json(view, &mut io::stdout().lock())),
         Format::Ndjson => written(ndjson(view, &mut io::stdout().lock())),

@@ -124,6 +124,15 @@ impl Dialog {
         matches!(self.stage, Stage::Unknown)
     }
 
+    /// See [`super::connection::Connection::touch`].
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        match &self.stage {
+            Stage::Speaking(speaking) => speaking.framers.iter().map(|framer| u64::from(framer.desyncs())).sum(),
+            _ => 0,
+        }
+    }
+
     /// The next bytes of one side, in order, of a stream or a datagram.
     #[inline]
     pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
