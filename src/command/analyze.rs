@@ -51,7 +51,10 @@ pub(super) fn run(options: &Analyze) -> Outcome {
         }
     }
     show(&view, options.format)?;
-    Ok(judged(&view, options.fail_on))
+    let done = judged(&view, options.fail_on);
+    // The program ends here: to give back a million strings one by one would only delay that.
+    std::mem::forget((analysis, view));
+    Ok(done)
 }
 
 /// Opens captures; those that cannot be read are told. Nothing to read at all is a failure.

@@ -178,8 +178,9 @@ struct Recent {
     times: [u32; 4],
 }
 
-/// Copies of a frame by a mirror come within this many microseconds; a host's own retransmission carries another IP id.
-const COPY_WINDOW: i32 = 20_000;
+/// Copies of a frame by a mirror come within this many microseconds, before or after each other; a host's own
+/// retransmission carries another IP id.
+const COPY_WINDOW: u32 = 20_000;
 
 impl Recent {
     /// Whether such a packet came a moment ago; if not, it is remembered in place of the oldest.
@@ -189,7 +190,7 @@ impl Recent {
         let signature = (signature.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 | 1;
         let now = (at.nanos() / 1000) as u32; // The lower half is enough.
         for (known, time) in self.signatures.iter().zip(&self.times) {
-            if *known == signature && now.wrapping_sub(*time).cast_signed() <= COPY_WINDOW {
+            if *known == signature && now.wrapping_sub(*time).cast_signed().unsigned_abs() <= COPY_WINDOW {
                 return true;
             }
         }

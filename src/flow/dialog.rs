@@ -174,9 +174,7 @@ impl Dialog {
     pub fn finish(&mut self, terms: Terms, to: &mut dyn Listener) {
         let Stage::Probing(probing) = &self.stage else { return };
         // A whole datagram, or a segment that is one PDU from end to end, with a port that says so too.
-        if let Some(index) =
-            candidates(terms, false).find(|index| probing.whole_pdus(*index) >= 1 && hinted(terms, *index))
-        {
+        if let Some(index) = candidates(terms, true).find(|index| probing.whole_pdus(*index) >= 1) {
             self.pin(index, terms, to);
         }
     }
@@ -245,10 +243,6 @@ impl Dialog {
             self.bytes(terms, h.sender, &h.bytes, h.cut, h.at, to);
         }
     }
-}
-
-fn hinted(terms: Terms, index: usize) -> bool {
-    REGISTRY.get(index).is_some_and(|protocol| terms.hints(*protocol))
 }
 
 /// Protocols of this carrier, those whose port it is first; or those alone.

@@ -27,8 +27,8 @@ impl Analysis {
         let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
         let captures = summaries.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256));
         let findings = teller.fold_findings();
-        let mut flows: Vec<FlowView> = self.observed.flows.iter().map(|flow| teller.flow(flow, &findings)).collect();
-        flows.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut flows: Vec<(String, &Flow)> = self.observed.flows.iter().map(|flow| (flow_id(flow), flow)).collect();
+        flows.sort_by(|(a, _), (b, _)| a.cmp(b));
         AnalysisView {
             schema: SCHEMA,
             tool: ToolView { name: "zonewatch", version: VERSION },
@@ -36,7 +36,7 @@ impl Analysis {
             captures: captures.collect(),
             coverage: coverage(self),
             assets: self.inventory.assets.iter().map(|asset| teller.asset(asset)).collect(),
-            flows,
+            flows: flows.into_iter().map(|(id, flow)| teller.flow(id, flow, &findings)).collect(),
             findings: findings.list,
             zones: teller.zones(),
             conduits: teller.conduits(),
@@ -189,7 +189,7 @@ impl Teller<'_> {
         }
     }
 
-    fn flow(&self, flow: &Flow, findings: &Findings) -> FlowView {
+    fn flow(&self, id: String, flow: &Flow, findings: &Findings) -> FlowView {
         let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
         let mut vlans: Vec<u16> = [&flow.client, &flow.server]
             .into_iter()
@@ -202,7 +202,7 @@ impl Teller<'_> {
         let (client, server) = (&flow.client.traffic, &flow.server.traffic);
         let judged = self.judged(flow, findings);
         FlowView {
-            id: flow_id(flow),
+            id,
             client: self.end(flow.key.client, &flow.client),
             server: FlowServerView {
                 end: self.end(flow.key.server, &flow.server),
