@@ -174,3 +174,118 @@ fn gather(results: Vec<ShardResult>) -> Observed {
     });
     Observed { flows, ledger: table.into_ledger(), coverage }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tests::hex;
+    use crate::source::{FrameRef, LinkType};
+    use crate::time::Timestamp;
+
+    /// An IPv4 packet: `id protocol | source > destination | what it carries`, addresses by their last byte.
+    fn ip(id: &str, protocol: &str, ends: [u8; 2], body: &str) -> Vec<u8> {
+        let body = hex(body);
+        let [src, dst] = ends;
+        let total = body.len() + 20;
+        let head = format!("4500 {total:04x} {id} 4000 40 {protocol} 0000 0a0000{src:02x} 0a0000{dst:02x}");
+        [hex(&head), body].concat()
+    }
+
+    /// What is observed of raw-IP packets, each so many milliseconds after the first.
+    fn observe(packets: &[(i64, Vec<u8>)]) -> String {
+        let mut batch = Some(Batch::default());
+        let mut fill = |to: &mut Batch| {
+            let Some(batch) = batch.take() else { return false };
+            *to = batch;
+            for (number, (at, packet)) in (1..).zip(packets) {
+                let len = packet.len() as u32;
+                to.frames.push(FrameRef {
+                    at: Timestamp::from_nanos(at * 1_000_000),
+                    number,
+                    offset: to.bytes.len() as u32,
+                    len,
+                    // A packet may be cut; what it was is in its header.
+                    wire_len: u32::from(u16::from_be_bytes([packet[2], packet[3]])),
+                    link: LinkType::RAW,
+                    capture: 0,
+                });
+                to.bytes.extend_from_slice(packet);
+            }
+            true
+        };
+        let observed = run(&mut fill, 1, &Limits::default(), None);
+        let flows = observed.flows.iter().map(|flow| {
+            let (c, s) = (flow.client.traffic, flow.server.traffic);
+            let mut text = format!(
+                "{} > {} {} {}:",
+                flow.key.client.address, flow.key.server.address, flow.key.transport, flow.key.port
+            );
+            text += &format!(" {}/{} frames, {} copies", c.frames, s.frames, c.copies + s.copies);
+            for operation in &flow.book.operations {
+                let tally = operation.tally;
+                text += &format!(", {} {}/{}/{}", operation.key.code, tally.requests, tally.answered, tally.refused);
+            }
+            text
+        });
+        flows.collect::<Vec<_>>().join(" | ")
+    }
+
+    /// Read Holding Registers.
+    const READ: &str = "0001 0000 0006 01 03 0000 0002";
+
+    #[test]
+    fn flows_of_odd_packets() {
+        let udp = |payload: &str| {
+            format!("c000 08ae {:04x} 0000 {payload}", 8 + payload.split_whitespace().collect::<String>().len() / 2)
+        };
+        let tcp = |ports: &str, seq: u8, ack: u8, flags: &str, payload: &str| {
+            format!("{ports} 000000{seq:02x} 000000{ack:02x} 50{flags} 2000 0000 0000 {payload}")
+        };
+        // What a fuzzer makes of Read/Write Multiple Registers: its quantities are none, its length is right.
+        let nonsense = format!("000b 0000 00fe 01 17 0000 0000 df21 12bf {}", "cf".repeat(244));
+        for (case, packets, want) in [
+            (
+                "a mirror's copy",
+                vec![
+                    (0, ip("0007", "11", [1, 2], &udp("0102030405060708 09"))),
+                    (1, ip("0007", "11", [1, 2], &udp("0102030405060708 09"))),
+                ],
+                "10.0.0.1 > 10.0.0.2 udp 2222: 1/0 frames, 1 copies",
+            ),
+            (
+                "a stack whose id is always the same, and whose payloads start alike",
+                vec![
+                    (0, ip("0007", "11", [1, 2], &udp("0102030405060708 09"))),
+                    (1, ip("0007", "11", [1, 2], &udp("0102030405060708 0a"))),
+                ],
+                "10.0.0.1 > 10.0.0.2 udp 2222: 2/0 frames, 0 copies",
+            ),
+            (
+                "SYN with FIN opens nothing: the port tells who asks",
+                vec![
+                    (0, ip("0001", "06", [2, 1], &tcp("01f6 c000", 1, 0, "03", ""))),
+                    (1, ip("0001", "06", [1, 2], &tcp("c000 01f6", 9, 2, "10", ""))),
+                ],
+                "10.0.0.1 > 10.0.0.2 tcp 502: 1/1 frames, 0 copies",
+            ),
+            (
+                "of each read the snap length left the function code",
+                vec![
+                    (0, ip("0001", "06", [1, 2], &tcp("c000 01f6", 1, 1, "18", READ))[..48].to_vec()),
+                    (1, ip("0002", "06", [1, 2], &tcp("c000 01f6", 13, 1, "18", READ))[..48].to_vec()),
+                ],
+                "10.0.0.1 > 10.0.0.2 tcp 502: 2/0 frames, 0 copies, 3 2/0/0",
+            ),
+            (
+                "a request that no probe takes is read when its reply shows the protocol",
+                vec![
+                    (0, ip("0001", "06", [1, 2], &tcp("c000 01f6", 1, 1, "18", &nonsense))),
+                    (1, ip("0002", "06", [2, 1], &tcp("01f6 c000", 1, 200, "18", "000b 0000 0003 01 97 0a"))),
+                ],
+                "10.0.0.1 > 10.0.0.2 tcp 502: 1/1 frames, 0 copies, 23 1/0/1",
+            ),
+        ] {
+            assert_eq!(observe(&packets), want, "{case}");
+        }
+    }
+}

@@ -331,7 +331,7 @@ fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: 
     if let Some(flags) = connection.flags.get_mut(sender.index()) {
         *flags |= tcp.flags;
     }
-    if tcp.has(Tcp::SYN) {
+    if tcp.opens() {
         open(connection, sender, tcp, at, notes);
     }
     let bytes = packet.payload;

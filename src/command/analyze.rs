@@ -1,6 +1,8 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,9 +20,11 @@ use crate::source::filter::Filter;
 use crate::source::set::Captures;
 
 pub(super) fn run(options: &Analyze) -> Outcome {
-    let policy = load_policy(&options.policy)?;
+    let policy = load_policy(&options.policy, options.quiet)?;
     let oui = load_oui(options.oui_file.as_deref())?;
-    let filter = options.filter.as_deref().map(Filter::new).transpose()?;
+    let filter = options.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
+        format!("--filter: {error}\n  hint: it is in the language of pcap-filter(7), such as 'tcp port 502 or vlan'")
+    })?;
     let mut captures = open(&options.captures)?;
     let workers = options.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let settings = Options { workers, policy, oui, home_nets: options.home_nets.clone(), ..Options::default() };
@@ -28,9 +32,10 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let is_kept = options.out.is_some() || format(options.format) == Format::Json;
     let hashing = is_kept.then(|| captures.hash());
     let progress = Progress::new(!options.quiet);
+    let stop = stop_on_signals()?;
     let mut filter = filter;
     let fill = |captures: &mut Captures, batch: &mut Batch| {
-        let more = captures.fill(batch);
+        let more = !stop.load(Ordering::Relaxed) && captures.fill(batch);
         progress.show(captures);
         if let Some(filter) = &mut filter {
             filter.retain(batch);
@@ -54,7 +59,21 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let done = judged(&view, options.fail_on);
     // The program ends here: to give back a million strings one by one would only delay that.
     std::mem::forget((analysis, view));
+    if stop.load(Ordering::Relaxed) {
+        return Err(Failure("stopped by a signal: what is shown is only what was read before it".to_owned()));
+    }
     Ok(done)
+}
+
+/// The first SIGINT or SIGTERM stops the reading, and what was read is shown; a second one ends the program at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 2, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
 }
 
 /// Opens captures; those that cannot be read are told. Nothing to read at all is a failure.
@@ -67,21 +86,29 @@ pub(super) fn open(paths: &[std::path::PathBuf]) -> Result<Captures, Failure> {
     }
     if fatal {
         return Err(Failure(
-            "there is no capture to read\n  hint: give pcap or pcapng files (plain, .gz, .zst), a folder of them, or '-' for stdin"
+            "there is no capture to read\n  hint: give pcap, pcapng or snoop files (plain, .gz, .zst), a folder of them, or '-' for stdin"
                 .to_owned(),
         ));
     }
     Ok(captures)
 }
 
-/// Loads a policy; every error in it is told with file, line and column.
-pub(super) fn load_policy(paths: &[std::path::PathBuf]) -> Result<Option<std::sync::Arc<Policy>>, Failure> {
+/// Loads a policy; every error in it is told with file, line and column, and unless `quiet` what is odd about it.
+pub(super) fn load_policy(
+    paths: &[std::path::PathBuf],
+    quiet: bool,
+) -> Result<Option<std::sync::Arc<Policy>>, Failure> {
     if paths.is_empty() {
         return Ok(None);
     }
     let styled = io::stderr().is_terminal();
     match Policy::load(paths) {
-        Ok(policy) => Ok(Some(std::sync::Arc::new(policy))),
+        Ok(policy) => {
+            if !quiet && !policy.warnings.list.is_empty() {
+                let _ = write!(anstream::stderr().lock(), "{}", policy.warnings.render(styled));
+            }
+            Ok(Some(std::sync::Arc::new(policy)))
+        }
         Err(diagnostics) => Err(Failure(diagnostics.render(styled).trim_end().to_owned())),
     }
 }

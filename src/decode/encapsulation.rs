@@ -186,7 +186,7 @@ fn vxlan<'a>(outer: &Packet<'a>) -> Option<Packet<'a>> {
     const INSTANCE: u8 = 0x08;
     const GROUP_POLICY: u8 = 0x80;
     const NEXT_PROTOCOL: u8 = 0x04;
-    let ([flags, _, _, next, v0, v1, v2, reserved], bytes) = outer.payload.split_first_chunk::<8>()?;
+    let ([flags, spare @ .., next, v0, v1, v2, reserved], bytes) = outer.payload.split_first_chunk::<8>()?;
     if flags & INSTANCE == 0 {
         return None;
     }
@@ -196,7 +196,9 @@ fn vxlan<'a>(outer: &Packet<'a>) -> Option<Packet<'a>> {
         _ => ethernet(inner, bytes),
     };
     let inner = inner.ok()?;
-    let clean = flags & !(INSTANCE | GROUP_POLICY) == 0 && *reserved == 0;
+    // Both extensions give a meaning to the bytes between.
+    let reserved_between = flags & (GROUP_POLICY | NEXT_PROTOCOL) != 0 || (*spare, *next) == ([0; 2], 0);
+    let clean = flags & !(INSTANCE | GROUP_POLICY) == 0 && *reserved == 0 && reserved_between;
     (clean || inner.ip.is_some() || matches!(inner.upper, Upper::Arp(_))).then_some(inner)
 }
 

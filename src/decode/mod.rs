@@ -195,6 +195,14 @@ impl Tcp {
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0
     }
+
+    /// A SYN, or its answer. Together with FIN or RST it opens nothing: no stack sends that, only scanners and fuzzers do
+    /// (RFC 9293, section 3.10.7.2).
+    #[must_use]
+    #[inline]
+    pub fn opens(&self) -> bool {
+        self.flags & (Self::SYN | Self::FIN | Self::RST) == Self::SYN
+    }
 }
 
 /// An ARP packet for IPv4 over Ethernet (RFC 826).

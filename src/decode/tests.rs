@@ -217,6 +217,11 @@ fn tunnels() {
         ("VXLAN of Linux, group policy", udp4(8472, &format!("88000001 00002a00 {inner6}")), within6("vxlan 42")),
         ("VXLAN without its flag", udp4(4789, "00000000 00002a00"), outer("udp 49152 4789 | 0000000000002a00")),
         ("VXLAN-GPE of IP", udp4(4790, &format!("0c000001 00002a00 {UDP}")), within("vxlan 42")),
+        (
+            "VXLAN, reserved bytes set and nothing known inside",
+            udp4(4790, &format!("08000001 00002a00 {ETH} 1234")),
+            outer("udp 49152 4790 | 0800000100002a000200000000020200000000011234"),
+        ),
         ("VXLAN, reserved bits set", udp4(4789, &format!("ff01d1f2 00002a07 {inner}")), within("vxlan 42")),
         (
             "VXLAN, reserved bits set and nothing known inside",

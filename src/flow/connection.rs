@@ -299,7 +299,7 @@ impl Connection {
 
     /// A SYN without ACK, or the answer to it, decides who asks.
     pub fn note_syn(&mut self, sender: Side, tcp: &Tcp) {
-        if tcp.has(Tcp::SYN) {
+        if tcp.opens() {
             let client = if tcp.has(Tcp::ACK) { sender.other() } else { sender };
             self.orientation = Orientation { client, how: Initiator::Seen };
         }
@@ -356,14 +356,23 @@ impl Connection {
                     ^ (u64::from(ip.id) << 40 | u64::from(tcp.flags) << 32 | len << 16)
                     ^ u64::from(tcp.timestamp)
             }
+            // Some stacks give every packet the same id, so that all of the payload has to be the same as well.
             Upper::Udp { .. } | Upper::Icmp { .. } if ip.id != 0 && ip.fragment.is_none() => {
-                let head = packet.payload.first_chunk::<8>().map_or(0, |head| u64::from_le_bytes(*head));
-                head.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (u64::from(ip.id) << 32 | len)
+                mix(packet.payload) ^ (u64::from(ip.id) << 32 | len)
             }
             _ => return false,
         };
         self.recent.get_mut(sender.index()).is_some_and(|recent| recent.has(signature, at))
     }
+}
+
+/// A number that differs for different bytes nearly always.
+#[inline]
+fn mix(bytes: &[u8]) -> u64 {
+    let add = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let sum = words.iter().fold(0, |sum, word| add(sum, u64::from_le_bytes(*word)));
+    rest.iter().fold(sum, |sum, byte| add(sum, u64::from(*byte)))
 }
 
 /// What is written down of a connection while its payload is read.

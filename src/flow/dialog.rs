@@ -17,6 +17,9 @@ const HELD_BYTES: usize = 8 << 10;
 const HELD_SEGMENTS: usize = 64;
 /// Segment starts that may fail on all protocols before the connection counts as unknown.
 const TRIES: u8 = 6;
+/// Refused segment starts that say of a short connection that it is not the protocol of its port: one may be the rest of
+/// a PDU whose start was not captured.
+const REFUSALS: u8 = 2;
 /// Losses of the place, without a PDU between them, after which the protocol is taken back.
 const DESYNCS: u32 = 8;
 
@@ -65,6 +68,17 @@ struct Held {
     bytes: Vec<u8>,
     cut: u32,
     at: Evidence,
+    /// It starts no PDU by any probe. Read all the same when the protocol of the rest cuts it into whole PDUs: a probe is
+    /// stricter than a device that sends nonsense.
+    refused: bool,
+}
+
+impl Held {
+    /// A PDU whose end the snap length cut off, as far as the rest tells.
+    fn is_one_pdu(&self, protocol: &dyn Protocol) -> bool {
+        let on_the_wire = self.bytes.len() + self.cut as usize;
+        protocol.frame(&self.bytes) == Framing::Pdu(on_the_wire) && protocol.probe(&self.bytes) != Probe::No
+    }
 }
 
 struct Speaking {
@@ -176,6 +190,8 @@ impl Dialog {
         // A whole datagram, or a segment that is one PDU from end to end, with a port that says so too.
         if let Some(index) = candidates(terms, true).find(|index| probing.whole_pdus(*index) >= 1) {
             self.pin(index, terms, to);
+        } else if probing.waiting().next().is_none() && probing.tries >= REFUSALS {
+            self.refuted = candidates(terms, true).next();
         }
     }
 
@@ -214,7 +230,7 @@ impl Dialog {
         let stage = std::mem::take(&mut self.stage);
         let mut probing = if let Stage::Probing(probing) = stage { probing } else { Box::default() };
         probing.bytes += bytes.len();
-        probing.held.push(Held { sender, bytes: bytes.to_vec(), cut, at });
+        probing.held.push(Held { sender, bytes: bytes.to_vec(), cut, at, refused: false });
         let verdict = probing.verdict(terms, sender);
         self.stage = Stage::Probing(probing);
         match verdict {
@@ -230,7 +246,7 @@ impl Dialog {
     fn pin(&mut self, index: usize, terms: Terms, to: &mut dyn Listener) {
         let (Some(protocol), Stage::Probing(probing)) = (REGISTRY.get(index).copied(), &mut self.stage) else { return };
         let held = std::mem::take(&mut probing.held);
-        let speaker = held.iter().find_map(|h| match protocol.probe(&h.bytes) {
+        let speaker = held.iter().filter(|h| !h.refused).find_map(|h| match protocol.probe(&h.bytes) {
             Probe::Yes { sender: Some(role) } => Some((h.sender, role)),
             _ => None,
         });
@@ -240,6 +256,10 @@ impl Dialog {
         let session = protocol.session(&Limits::default());
         self.stage = Stage::Speaking(Box::new(Speaking { index, protocol, session, framers: Default::default() }));
         for h in held {
+            if h.refused && !is_whole(protocol, &h.bytes) {
+                to.skipped(index, h.bytes.len() as u64);
+                continue;
+            }
             self.bytes(terms, h.sender, &h.bytes, h.cut, h.at, to);
         }
     }
@@ -274,20 +294,42 @@ impl Probing {
                 Probe::No => {}
             }
         }
-        let full = self.bytes > HELD_BYTES || self.held.len() >= HELD_SEGMENTS;
+        if let Some(last) = self.held.last().filter(|last| last.cut > 0) {
+            // The bytes that a probe still needs will not come. On its own port a PDU that is as long as the segment was on
+            // the wire is enough; else the next segment is a new start.
+            let fits = |index: &usize| REGISTRY.get(*index).is_some_and(|protocol| last.is_one_pdu(*protocol));
+            if let Some(index) = candidates(terms, true).find(fits) {
+                return Verdict::Is(index);
+            }
+            wait = false;
+        }
+        let full = self.bytes > HELD_BYTES || self.waiting().count() >= HELD_SEGMENTS;
         if wait && !full {
             return Verdict::Wait;
         }
         // What this side sent so far starts no PDU of any protocol: the next segment is a new start.
-        self.held.retain(|held| held.sender != sender);
-        self.bytes = self.held.iter().map(|held| held.bytes.len()).sum();
+        self.held.iter_mut().filter(|held| held.sender == sender).for_each(|held| held.refused = true);
+        self.bytes = self.waiting().map(|held| held.bytes.len()).sum();
+        let mut room = HELD_BYTES;
+        self.held.retain(|held| {
+            let fits = !held.refused || held.bytes.len() <= room;
+            if held.refused && fits {
+                room -= held.bytes.len();
+            }
+            fits
+        });
         self.tries += 1;
         if full || self.tries >= TRIES { Verdict::Unknown } else { Verdict::Wait }
     }
 
+    /// What is held and not refused yet.
+    fn waiting(&self) -> impl DoubleEndedIterator<Item = &Held> {
+        self.held.iter().filter(|held| !held.refused)
+    }
+
     /// The bytes of one side so far: for a stream all of them, for datagrams the last.
     fn head(&self, terms: Terms, sender: Side) -> Vec<u8> {
-        let mut mine = self.held.iter().filter(|held| held.sender == sender);
+        let mut mine = self.waiting().filter(|held| held.sender == sender);
         match terms.carrier {
             Carrier::Tcp => mine.flat_map(|held| held.bytes.iter().copied()).collect(),
             Carrier::Udp => mine.next_back().map_or(Vec::new(), |held| held.bytes.clone()),
@@ -298,7 +340,7 @@ impl Probing {
     fn whole_pdus(&self, index: usize) -> usize {
         let Some(protocol) = REGISTRY.get(index).copied() else { return 0 };
         let streams = [Side::A, Side::B].map(|side| -> Vec<u8> {
-            self.held.iter().filter(|held| held.sender == side).flat_map(|held| held.bytes.iter().copied()).collect()
+            self.waiting().filter(|held| held.sender == side).flat_map(|held| held.bytes.iter().copied()).collect()
         });
         let mut count = 0;
         for stream in streams.iter().filter(|stream| !stream.is_empty()) {
@@ -328,6 +370,20 @@ fn whole_pdus(protocol: &dyn Protocol, mut stream: &[u8]) -> Option<usize> {
         }
     }
     Some(count)
+}
+
+/// Whether bytes are whole PDUs from end to end, by their lengths alone.
+fn is_whole(protocol: &dyn Protocol, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match protocol.frame(bytes) {
+            Framing::Pdu(len) => match bytes.get(len..) {
+                Some(rest) => bytes = rest,
+                None => return false,
+            },
+            Framing::NeedAtLeast(_) | Framing::Desync => return false,
+        }
+    }
+    true
 }
 
 #[derive(PartialEq, Eq)]

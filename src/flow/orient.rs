@@ -11,7 +11,7 @@ const DYNAMIC: u16 = 49152;
 #[must_use]
 pub(super) fn first(key: &ConnectionKey, sender: Side, packet: &Packet<'_>) -> Orientation {
     if let Upper::Tcp(tcp) = packet.upper
-        && tcp.has(Tcp::SYN)
+        && tcp.opens()
     {
         let client = if tcp.has(Tcp::ACK) { sender.other() } else { sender };
         return Orientation { client, how: Initiator::Seen };

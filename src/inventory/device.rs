@@ -44,10 +44,10 @@ impl Devices {
     }
 }
 
-/// Whether an address can be a device's: not a group, not unspecified, not a loopback.
+/// Whether an address can be a device's: not a group, not unspecified. A loopback address is the host that was captured
+/// on, and what its programs say of themselves is worth as much as on a network.
 pub(super) fn is_device(host: Host) -> bool {
-    let address = host.address;
-    !address.is_group() && !address.is_unspecified() && !address.ip().is_some_and(|ip| ip.is_loopback())
+    !host.address.is_group() && !host.address.is_unspecified()
 }
 
 /// The facts about hosts as a whole.

@@ -210,6 +210,7 @@ impl Teller<'_> {
             },
             transport: flow.key.transport.to_string(),
             protocol: protocol_name(flow),
+            not_protocol: flow.refuted.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name),
             service: service_name(flow.key.transport, flow.key.port),
             vlans,
             initiator: flow.initiator.text(),

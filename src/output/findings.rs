@@ -9,7 +9,7 @@ use dissectors::{Protocol, REGISTRY};
 use super::convert::{Teller, VERSION, objects, share, tenths};
 use super::view::{
     AttackView, CodeView, ConduitView, FindingConduitView, FindingEndView, FindingOperationView, FindingView,
-    OutcomeView, ReasonView, RequirementView, SCHEMA, SeverityView, SpanView, TermView, UseView, ZoneView,
+    OutcomeView, ReasonView, RequirementView, SCHEMA, SampleView, SeverityView, SpanView, TermView, UseView, ZoneView,
 };
 use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
@@ -22,7 +22,7 @@ use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::{
     Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict,
-    Who, class_attack,
+    Who, class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -94,7 +94,7 @@ impl Teller<'_> {
             service: &service(flow),
             class: entry.judgement.class.text(),
             bucket: &entry.bucket,
-            reference: &entry.judgement.statement.map(|s| policy.reference(s)).unwrap_or_default(),
+            reference: &entry.judgement.statement.map(|s| rule_reference(policy, s)).unwrap_or_default(),
         }
         .id();
         let fold = folds.entry(id).or_insert_with(|| Fold {
@@ -179,9 +179,7 @@ impl Teller<'_> {
             frames: &frames,
         };
         let mut do_next = policy.do_next(&context).to_vec();
-        do_next.extend(
-            policy.harmless(&context).map(|text| format!("If it is harmless, declare it: {}", one_line(&text))),
-        );
+        do_next.extend(policy.harmless(&context).map(|text| format!("{HARMLESS}{}", one_line(&text))));
         FindingView {
             id: id.to_owned(),
             schema: SCHEMA,
@@ -208,10 +206,12 @@ impl Teller<'_> {
                     refused: tally.refused,
                     not_answered: tally.requests.saturating_sub(tally.answered + tally.refused),
                 },
+                user: None,
             }),
             conduit: judgement.statement.map(|statement| FindingConduitView {
                 id: policy.reference(statement),
                 stage: judgement.stage.map(|stage| stage.text()),
+                detail: policy.limit(&context),
             }),
             qualifiers: judgement.qualifiers.iter().map(|q| q.text().to_owned()).collect(),
             attack: attack(reason, Some(judgement.class)),
@@ -220,8 +220,9 @@ impl Teller<'_> {
             why: policy.why(&context),
             do_next,
             details: Vec::new(),
-            samples: fold.entry.samples.iter().map(|sample| self.evidence(*sample)).collect(),
+            samples: self.samples(&fold.entry.samples),
             policy_hash: Some(policy.sha256.clone()),
+            mapping_version: mapping_version(),
             tool_version: VERSION,
         }
     }
@@ -254,7 +255,11 @@ impl Teller<'_> {
         samples.truncate(SAMPLES);
         let first_seen = children.iter().map(|(_, fold)| fold.entry.tally.first.at).min().unwrap_or_default();
         let last_seen = children.iter().map(|(_, fold)| fold.entry.tally.last.at).max().unwrap_or_default();
-        let answered = views.iter().filter(|view| view.verdict != "attempt").count();
+        let answered = match views.iter().filter(|view| view.verdict != "attempt").count() {
+            0 => "none".to_owned(),
+            count if count == views.len() => "all".to_owned(),
+            count => count.to_string(),
+        };
         let what = format!(
             "{} ({}) tried {} destinations in {} over {}; {answered} of them answered.",
             source.name,
@@ -266,7 +271,9 @@ impl Teller<'_> {
         let flows: BTreeSet<FlowKey> = children.iter().flat_map(|(_, fold)| fold.flows.clone()).collect();
         let mut destinations: Vec<(Host, &FindingView)> =
             children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
-        destinations.sort_by(|a, b| a.0.cmp(&b.0));
+        destinations.sort_by_key(|(host, _)| *host);
+        // What would allow one destination allows no campaign.
+        let do_next = first_steps(&worst);
         let view = FindingView {
             id: format!("K-{}", key.id().trim_start_matches("V-")),
             kind: "campaign",
@@ -281,11 +288,12 @@ impl Teller<'_> {
                 ..worst.dst.clone()
             },
             what,
+            do_next,
             details: destinations
                 .iter()
                 .map(|(host, view)| format!("{} {} {}", host.address, view.verdict, view.id))
                 .collect(),
-            samples: samples.into_iter().map(|sample| self.evidence(sample)).collect(),
+            samples: self.samples(&samples),
             ..worst
         };
         out.add(view, &flows);
@@ -353,11 +361,16 @@ impl Teller<'_> {
                 format!("{attribute} {}: {} times", earlier.value, earlier.count),
                 format!("{attribute} {}: {} times", later.value, later.count),
             ],
-            samples: [earlier.first, later.first].into_iter().map(|sample| self.evidence(sample)).collect(),
+            samples: self.samples(&[earlier.first, later.first]),
             policy_hash: policy.map(|policy| policy.sha256.clone()),
+            mapping_version: mapping_version(),
             tool_version: VERSION,
             site,
         }
+    }
+
+    fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {
+        samples.iter().map(|sample| SampleView { evidence: self.evidence(*sample), tap: None }).collect()
     }
 
     fn naming(&self, host: Host) -> Naming {
@@ -521,6 +534,14 @@ fn member(host: Host, asset: Option<&Asset>) -> Member<'_> {
     }
 }
 
+/// What a finding's identity names as its rule: a zone's own list is no rule, the zones are in the identity anyway.
+fn rule_reference(policy: &Policy, statement: Statement) -> String {
+    match statement {
+        Statement::Inside(_) => String::new(),
+        rule => policy.reference(rule),
+    }
+}
+
 /// The protocol, or `tcp/445`.
 fn service(flow: &Flow) -> String {
     match protocol_name(flow) {
@@ -540,7 +561,7 @@ fn codes(protocol: &dyn Protocol, counts: &BTreeMap<u64, u64>) -> Vec<CodeView> 
 
 /// Findings of one source, reason and service with many destinations in a short time, by id.
 fn campaigns(folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
-    let mut groups: BTreeMap<(Host, Option<Reason>, String), Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
     for (id, fold) in folds {
         let key = (fold.flow.key.client, fold.judgement.reason, service(fold.flow));
         groups.entry(key).or_default().push((fold.entry.tally.first.at, fold.flow.key.server, id));
@@ -590,13 +611,26 @@ fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
     let mut seen = BTreeSet::new();
     own.chain(of_class)
         .filter(|id| seen.insert(id.as_str()))
-        .map(|id| AttackView { id: id.clone(), version: "19" })
+        .map(|id| AttackView { id: id.clone(), version: "19", name: technique_name(id) })
         .collect()
 }
 
 fn requirements(reason: Reason) -> Vec<RequirementView> {
-    let view = |id: &String| RequirementView { std: "IEC 62443-3-3", id: format!("SR {id}"), edition: "2013" };
+    let view = |id: &String| RequirementView {
+        std: "IEC 62443-3-3",
+        id: format!("SR {id}"),
+        edition: "2013",
+        evidence_class: evidence_class(id),
+    };
     reason.requirements().iter().map(view).collect()
+}
+
+/// How the step begins that would declare what was seen.
+const HARMLESS: &str = "If it is harmless, declare it: ";
+
+/// The steps that do not declare anything.
+fn first_steps(view: &FindingView) -> Vec<String> {
+    view.do_next.iter().filter(|step| !step.starts_with(HARMLESS)).cloned().collect()
 }
 
 /// A declaration in one line, for a list of steps.

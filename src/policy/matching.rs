@@ -120,25 +120,21 @@ impl ObjectPattern {
     }
 
     pub(super) fn new(entry: &file::Object, reader: &mut Reader) -> Option<Self> {
-        fn all<'a>(entry: &'a file::Object) -> [(&'static str, bool); 12] {
-            let file::Object { table, from, to, class, instance, tag, node, method, db, kind, property, name, .. }: &'a _ =
-                entry;
-            [
-                ("table", table.is_some()),
-                ("from", from.is_some()),
-                ("to", to.is_some()),
-                ("class", class.is_some()),
-                ("instance", instance.is_some()),
-                ("tag", tag.is_some()),
-                ("node", node.is_some()),
-                ("method", method.is_some()),
-                ("db", db.is_some()),
-                ("type", kind.is_some()),
-                ("property", property.is_some()),
-                ("name", name.is_some()),
-            ]
-        }
-        let given: Vec<&str> = all(entry).into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect();
+        let keys = [
+            ("table", entry.table.is_some()),
+            ("from", entry.from.is_some()),
+            ("to", entry.to.is_some()),
+            ("class", entry.class.is_some()),
+            ("instance", entry.instance.is_some()),
+            ("tag", entry.tag.is_some()),
+            ("node", entry.node.is_some()),
+            ("method", entry.method.is_some()),
+            ("db", entry.db.is_some()),
+            ("type", entry.kind.is_some()),
+            ("property", entry.property.is_some()),
+            ("name", entry.name.is_some()),
+        ];
+        let given: Vec<&str> = keys.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect();
         let (from, to) =
             (entry.from.as_ref().map_or(0, |at| at.value), entry.to.as_ref().map_or(u64::MAX, |at| at.value));
         if from > to {

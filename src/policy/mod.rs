@@ -69,6 +69,7 @@
 //! [`Policy::why`], [`Policy::do_next`] and [`Policy::harmless`] say it in sentences.
 
 mod compile;
+mod conversation;
 mod diagnostic;
 mod file;
 mod finding;
@@ -84,20 +85,21 @@ mod reason;
 mod severity;
 mod side;
 mod text;
+mod verdict;
 mod window;
 mod word;
 
+pub use conversation::{Cast, Conversation, Ends};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source, Span};
 pub use file::{Consequence, Criticality, ZoneKind};
 pub use finding::{Identity, bucket};
-pub use judge::{
-    Cast, Conversation, Ends, Judgement, Protection, Qualifier, Qualifiers, Request, Stage, Statement, Verdict,
-};
+pub use judge::{Judgement, Protection, Request, Statement};
 pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};
 pub use protocol::service_name;
-pub use reason::{Attack, Reason, class_attack};
+pub use reason::{Attack, Reason, class_attack, evidence_class, mapping_version, technique_name};
 pub use severity::{Band, Outcome, Score, Weights};
 pub use side::Side;
 pub use text::{Context, Touched, Who};
+pub use verdict::{Qualifier, Qualifiers, Stage, Verdict};
 pub use word::{Classes, Rate, SecurityLevels};

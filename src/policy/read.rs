@@ -177,6 +177,10 @@ impl Table {
         self.fields.remove(key).map(|(_, node)| node).filter(|node| !matches!(node.value, Value::Null))
     }
 
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.fields.contains_key(key)
+    }
+
     /// Keys that were not asked for are mistakes: a typo must never become a silent allow.
     pub(super) fn finish(self, reader: &mut Reader) {
         for (key, (at, _)) in &self.fields {
@@ -391,9 +395,12 @@ macro_rules! schema {
     ($($(#[$meta:meta])* struct $name:ident as $what:literal { $($(#[$doc:meta])* $field:ident $(= $key:literal)? : $ty:ty),* $(,)? })*) => { $(
         $(#[$meta])*
         #[derive(Clone, Debug)]
+        #[allow(dead_code)] // Some keys are documentation, or are evaluated elsewhere: they are checked and kept.
         pub(super) struct $name {
             /// Where the whole entry stands.
             pub(super) at: $crate::policy::diagnostic::Span,
+            /// An id was written, good or bad.
+            pub(super) had_id: bool,
             $($(#[$doc])* pub(super) $field: $ty),*
         }
 
@@ -402,6 +409,7 @@ macro_rules! schema {
                 let mut table = reader.table(node, $what)?;
                 let entry = Self {
                     at: table.at,
+                    had_id: table.has("id"),
                     $($field: $crate::policy::read::Field::take(
                         &mut table,
                         $crate::policy::read::key!($field $($key)?),

@@ -2,11 +2,13 @@
 
 use dissectors::Class;
 
+use super::conversation::Conversation;
 use super::file::{self, Criticality};
-use super::judge::{Conversation, Judgement, Qualifier, Verdict};
+use super::judge::Judgement;
 use super::model::Policy;
 use super::read::{Mistake, Reader};
 use super::reason::{Reason, class_row};
+use super::verdict::{Qualifier, Verdict};
 use super::word::Classes;
 
 /// How bad, from 0 to 100, and why.

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 
 use dissectors::Class;
 
-use super::judge::{Stage, Statement, Verdict};
+use super::judge::Statement;
 use super::model::{Policy, Rule, ZoneId};
 use super::reason::{Reason, class_row};
+use super::verdict::{Stage, Verdict};
 use super::word::Classes;
 use crate::time::Timestamp;
 
@@ -93,11 +94,13 @@ impl Policy {
         let _ = write!(text, "; {}.", self.limit(finding));
         text.push_str(outcome(finding));
         if finding.count > 1 {
-            let _ = write!(text, " {} times until {}.", finding.count, self.clock(finding.last));
+            let _ = write!(text, " {} times{}.", finding.count, self.until(finding.first, finding.last));
         }
         if let [first, rest @ ..] = finding.frames {
             let _ = write!(text, " {} {first}", if rest.is_empty() { "Frame" } else { "Frames" });
-            rest.iter().for_each(|frame| drop(write!(text, ", {frame}")));
+            for frame in rest {
+                let _ = write!(text, ", {frame}");
+            }
             text.push('.');
         }
         text
@@ -123,7 +126,7 @@ impl Policy {
             let _ = write!(text, " The policy says: {reason}.");
         }
         if finding.verdict == Verdict::Attempt {
-            text.push_str(" It got no answer: a boundary held, and somebody tried.");
+            text.push_str(" It was not let in: somebody tried, and a boundary or the device itself held.");
         }
         text
     }
@@ -251,20 +254,27 @@ impl Policy {
 
     /// `wrote holding 200–201 of plc-b1 unit 1 (plc, Utilities cell B) by modbus`.
     fn deed(&self, finding: &Context<'_>) -> String {
-        let verb = &class_row(finding.class).verb;
+        let unread = finding.class == Class::Unknown && finding.protocol.is_none();
+        let verb = if unread { "talked to" } else { &class_row(finding.class).verb };
         let spaced = |list: Vec<String>| list.join(", ");
         let what = if !finding.ranges.is_empty() {
-            spaced(finding.ranges.iter().map(|touched| range_text(touched.space, touched.range)).collect()) + " of "
-        } else if !finding.names.is_empty() {
+            spaced(ranges_text(finding.ranges))
+        } else {
             let more = finding.names.len().saturating_sub(3);
             let some = spaced(finding.names.iter().take(3).map(|name| (*name).to_owned()).collect());
-            if more > 0 { format!("{some} and {more} more of ") } else { some + " of " }
-        } else {
-            String::new()
+            if more > 0 { format!("{some} and {more} more") } else { some }
         };
-        // "read diagnostics of holding 0 of x" would say "of" twice.
-        let verb = if what.is_empty() { verb.as_str() } else { verb.trim_end_matches(" of").trim_end_matches(" to") };
-        let to = if what.is_empty() && matches!(finding.class, Class::Read | Class::Write) { "values of " } else { "" };
+        // "wrote holding 0 of x", but "changed the mode of x (holding 0)".
+        let takes_object =
+            matches!(finding.class, Class::Read | Class::Write | Class::Subscribe | Class::Browse | Class::Control);
+        let (before, after) = match (what.is_empty(), takes_object) {
+            (false, true) => (format!("{what} of "), String::new()),
+            (false, false) => (String::new(), format!(", {what},")),
+            (true, _) if matches!(finding.class, Class::Read | Class::Write | Class::Subscribe) => {
+                ("values of ".to_owned(), String::new())
+            }
+            (true, _) => (String::new(), String::new()),
+        };
         let unit = finding.unit.map(|unit| format!(" unit {unit}")).unwrap_or_default();
         let how = if finding.operation.is_empty() {
             format!("over {}", finding.service)
@@ -274,11 +284,12 @@ impl Policy {
         let Who { name, .. } = finding.destination;
         let described = self.described(&finding.destination);
         let tried = if finding.verdict == Verdict::Attempt { "tried: " } else { "" };
-        format!("{tried}{verb} {what}{to}{name}{unit} ({described}) {how}")
+        format!("{tried}{verb} {before}{name}{unit} ({described}){after} {how}")
     }
 
-    /// What the policy says instead.
-    fn limit(&self, finding: &Context<'_>) -> String {
+    /// What the policy says instead, as half a sentence.
+    #[must_use]
+    pub fn limit(&self, finding: &Context<'_>) -> String {
         let id = finding.statement.map(|statement| self.reference(statement)).unwrap_or_default();
         match (finding.reason, finding.statement.and_then(|statement| self.rule_of(statement))) {
             (Reason::NotValid, Some(rule)) => match (rule.schedule.until, rule.schedule.from) {
@@ -316,9 +327,20 @@ impl Policy {
         rule.allow.iter().map(|allow| allow.described(&self.protocols)).collect::<Vec<_>>().join("; ")
     }
 
-    /// Date and time of the site.
+    /// Date and time of the site, and the name of its time.
     fn clock(&self, at: Timestamp) -> String {
-        self.time_zone.to_datetime(at.instant()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        at.instant().to_zoned(self.time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
+    /// ` until 11:03:04`, no more than is needed beside the first time; nothing within the same second.
+    fn until(&self, first: Timestamp, last: Timestamp) -> String {
+        let [from, to] = [first, last].map(|at| self.time_zone.to_datetime(at.instant()));
+        let second = |of: jiff::civil::DateTime| of.strftime("%F %T").to_string();
+        match () {
+            () if second(from) == second(to) => String::new(),
+            () if from.date() == to.date() => format!(" until {}", to.strftime("%T")),
+            () => format!(" until {}", self.clock(last)),
+        }
     }
 }
 
@@ -330,6 +352,19 @@ fn outcome(finding: &Context<'_>) -> &'static str {
         (_, _, 0) => " Answered.",
         _ => " Answered in part, refused in part.",
     }
+}
+
+/// Ranges with each space named once: `holding 104`, `110–112`.
+fn ranges_text(ranges: &[Touched<'_>]) -> Vec<String> {
+    let before = std::iter::once(None).chain(ranges.iter().map(|touched| Some(touched.space)));
+    let text = |(touched, before): (&Touched<'_>, Option<&str>)| {
+        let text = range_text(touched.space, touched.range);
+        match text.strip_prefix(touched.space).map(str::trim_start) {
+            Some(bare) if before == Some(touched.space) && !bare.is_empty() => bare.to_owned(),
+            _ => text,
+        }
+    };
+    ranges.iter().zip(before).map(text).collect()
 }
 
 pub(super) fn range_text(space: &str, (from, to): (u64, u64)) -> String {

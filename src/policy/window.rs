@@ -22,15 +22,24 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Whether it holds on this day (0 is Monday) at this minute, local time.
+    /// Whether it begins on this day; 0 is Monday.
+    fn on(self, day: u8) -> bool {
+        self.days >> (day % 7) & 1 == 1
+    }
+
+    /// Whether it holds on this day at this minute, local time.
     fn contains(self, day: u8, minute: u16) -> bool {
-        let on = |day: u8| self.days >> (day % 7) & 1 == 1;
         if self.from < self.to {
-            on(day) && (self.from..self.to).contains(&minute)
+            self.on(day) && (self.from..self.to).contains(&minute)
         } else {
             // 22:00-06:00: the evening of a listed day, or the morning after one.
-            (on(day) && minute >= self.from) || (on(day + 6) && minute < self.to)
+            (self.on(day) && minute >= self.from) || (self.on(day + 6) && minute < self.to)
         }
+    }
+
+    /// Its beginning and end in minutes after the midnight of the day it begins on.
+    fn edges(self) -> [u16; 2] {
+        [self.from, if self.from < self.to { self.to } else { self.to + 1440 }]
     }
 }
 
@@ -53,7 +62,7 @@ impl Word for Window {
         let minute = |clock: &str| {
             let parsed = clock.trim().split_once(':').and_then(|(hour, minute)| {
                 let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-                (hour < 24 && minute < 60 || (hour, minute) == (24, 0)).then_some(hour * 60 + minute)
+                (hour < 24 && minute < 60 || (hour, minute) == (24, 0)).then(|| hour * 60 + minute)
             });
             parsed.ok_or_else(|| bad(format!("\"{clock}\" is not a time of day")))
         };
@@ -108,18 +117,19 @@ impl Schedule {
             edge = edge.min(from_jiff(change.timestamp()));
         }
         let today = zone.to_datetime(at.instant()).date();
-        for days in 0..=8 {
+        // From yesterday, whose window may end today, to the same day next week.
+        for days in -1..=7 {
             let Ok(day) = today.checked_add(days.days()) else { break };
-            let midnight = day.at(0, 0, 0, 0);
-            let minutes = self.windows.iter().flat_map(|window| [window.from, window.to]);
-            let next = minutes
-                .filter_map(|minute| midnight.checked_add(SignedDuration::from_mins(minute.into())).ok())
+            let next = self
+                .windows
+                .iter()
+                .filter(|window| window.on(day.weekday().to_monday_zero_offset().unsigned_abs()))
+                .flat_map(|window| window.edges())
+                .filter_map(|minute| day.at(0, 0, 0, 0).checked_add(SignedDuration::from_mins(minute.into())).ok())
                 .filter_map(|local| zone.to_timestamp(local).ok().map(from_jiff))
                 .filter(|instant| *instant > at)
                 .min();
-            if let Some(next) = next {
-                return edge.min(next);
-            }
+            edge = next.map_or(edge, |next| edge.min(next));
         }
         edge
     }
@@ -170,7 +180,15 @@ mod tests {
             let schedule = Schedule { windows: vec![Window::parse(window).unwrap()], ..Schedule::default() };
             assert_eq!(schedule.open(at(local), &stockholm()), want, "{window} at {local}");
         }
-        for wrong in ["mon", "mon 6-18", "mon 06:00-06:00", "moon 06:00-18:00", "mon 25:00-26:00", "mon 24:00-06:00"] {
+        for wrong in [
+            "mon",
+            "mon 6-18",
+            "mon 06:00-06:00",
+            "moon 06:00-18:00",
+            "mon 25:00-26:00",
+            "mon 60000:00-60001:00",
+            "mon 24:00-06:00",
+        ] {
             assert!(Window::parse(wrong).is_err(), "{wrong}");
         }
     }

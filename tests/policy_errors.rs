@@ -1,0 +1,210 @@
+//! What is wrong with a policy is told in one run, each thing at its place and with a way out.
+
+use zonewatch::policy::Policy;
+
+/// A small plant that is right.
+const PLANT: &str = r#"
+[site]
+id = "mill"
+timezone = "Europe/Stockholm"
+[[zone]]
+id = "sup"
+level = 2
+sl_t = { all = 2 }
+members = [ { cidr = "10.60.0.0/24" } ]
+[[zone]]
+id = "cell-b"
+level = 1
+sl_t = 2
+members = [ { cidr = "10.20.2.0/24" } ]
+[[zone]]
+id = "sis"
+safety = true
+members = [ { cidr = "10.30.0.0/28" } ]
+"#;
+
+/// The errors of the plant with something added, one a line and without the file's name.
+fn errors(added: &str) -> Vec<String> {
+    let text = format!("{PLANT}{added}");
+    let found = match Policy::parse("p", &text) {
+        Ok(policy) => policy.warnings,
+        Err(diagnostics) => diagnostics,
+    };
+    found.to_string().lines().map(str::to_owned).collect()
+}
+
+/// Each added piece with a text that some line must hold.
+#[test]
+fn mistakes() {
+    let mut missing = Vec::new();
+    for (case, added, want) in [
+        ("unknown key", "[[conduit]]\nid = \"C\"\nform = [\"sup\"]", "has no key \"form\" (did you mean \"from\"?)"),
+        ("unknown table", "[[conduits]]\nid = \"C\"", "has no key \"conduits\" (did you mean \"conduit\"?)"),
+        (
+            "dangling name",
+            "[[conduit]]\nid = \"C\"\nfrom = [\"sup\"]\nto = [\"cel-b\"]",
+            "p:22:7: error: no zone, asset or group is called \"cel-b\"",
+        ),
+        (
+            "same members",
+            "[[zone]]\nid = \"x\"\nmembers = [ { cidr = \"10.60.0.0/24\" } ]",
+            "p:21:13: error: two zones claim the same members; and here at p:9:13",
+        ),
+        ("same id", "[[asset]]\nid = \"sup\"", "the id \"sup\" is used twice; first here at p:6:6"),
+        ("bad id", "[[zone]]\nid = \"a b\"", "\"a b\" is not an id"),
+        ("reserved id", "[[zone]]\nid = \"any\"", "\"any\" is a reserved word"),
+        (
+            "exception without end",
+            "[[exception]]\nid = \"X\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\nallow = [{ protocol = \"http\" }]",
+            "exception X has no end",
+        ),
+        (
+            "exception too long",
+            "[[exception]]\nid = \"X\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\nvalid_from = 2026-01-01\nvalid_until = 2026-12-31",
+            "exception X lasts 365 days",
+        ),
+        (
+            "decoded protocol without operations",
+            "[[conduit]]\nid = \"C\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\nallow = [{ protocol = \"modbus\" }]",
+            "modbus without operations would allow writing and programming",
+        ),
+        (
+            "operations in two ways",
+            "[[conduit]]\nid = \"C\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\nallow = [{ protocol = \"modbus\", ops = [\"read\"], functions = [6] }]",
+            "says its operations in two ways",
+        ),
+        (
+            "tcp without ports",
+            "[[conduit]]\nid = \"C\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\nallow = [{ protocol = \"tcp\" }]",
+            "tcp without ports would allow everything",
+        ),
+        (
+            "unknown protocol",
+            "[[conduit]]\nid = \"C\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\nallow = [{ protocol = \"modbsu\", ops = [\"read\"] }]",
+            "there is no protocol called \"modbsu\"",
+        ),
+        (
+            "unknown class",
+            "[[conduit]]\nid = \"C\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\nallow = [{ protocol = \"modbus\", ops = [\"raed\"] }]",
+            "(did you mean \"read\"?)",
+        ),
+        (
+            "ignore that hides writes",
+            "[[ignore]]\nid = \"I\"\nfrom = [\"sup\"]\nto = [\"sup\"]\nprotocols = [\"modbus\"]",
+            "ignoring modbus would hide writes and programming",
+        ),
+        (
+            "ignore of everything",
+            "[[ignore]]\nid = \"I\"\nfrom = [\"sup\"]\nto = [\"sup\"]",
+            "I would hide every protocol",
+        ),
+        (
+            "one-way TCP",
+            "[[conduit]]\nid = \"C\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\none_way = true\nallow = [{ protocol = \"https\" }]",
+            "a one-way conduit cannot carry TCP",
+        ),
+        (
+            "any to safety",
+            "[[conduit]]\nid = \"C\"\nfrom = [\"any\"]\nto = [\"sis\"]\nallow = [{ protocol = \"ntp\" }]",
+            "C opens a safety zone to anybody",
+        ),
+        ("bad window", "[[conduit]]\nid = \"C\"\nwindows = [\"mon-fry 06:00-18:00\"]", "\"fry\" is not a day"),
+        (
+            "bits behind the prefix",
+            "[[zone]]\nid = \"x\"\nmembers = [ { cidr = \"10.9.1.5/24\" } ]",
+            "write 10.9.1.0/24 for the network",
+        ),
+        ("bad MAC", "[[asset]]\nid = \"a\"\nmac = [\"00:1b:21:aa:00\"]", "is not a MAC address"),
+        ("empty range", "[[zone]]\nid = \"x\"\nmembers = [ { range = \"10.9.1.9-10.9.1.1\" } ]", "is empty"),
+        (
+            "ports upside down",
+            "[[conduit]]\nid = \"C\"\nallow = [{ protocol = \"udp\", ports = [\"20-10\"] }]",
+            "is not a port or a range",
+        ),
+        (
+            "port too large",
+            "[[conduit]]\nid = \"C\"\nallow = [{ protocol = \"udp\", ports = [70000] }]",
+            "70000 is out of range: 0 to 65535",
+        ),
+        (
+            "two selectors in one",
+            "[[zone]]\nid = \"x\"\nmembers = [ { ip = \"10.1.1.1\", mac = \"00:1b:21:aa:00:02\" } ]",
+            "this is not one selector",
+        ),
+        ("zone in itself", "[[zone]]\nid = \"x\"\nparent = \"x\"", "zone \"x\" lies in itself"),
+        ("level", "[[zone]]\nid = \"x\"\nlevel = 2.5", "a level is 0, 1, 2, 3, 3.5, 4 or 5"),
+        ("security level", "[[zone]]\nid = \"x\"\nsl_t = { all = 5 }", "a security level is 0, 1, 2, 3 or 4"),
+        ("wrong type", "[[zone]]\nid = 7", "expected text, found an integer"),
+        ("two sites", "[site]\nid = \"b\"", "duplicate key"),
+        ("conduit with a risk owner", "[[conduit]]\nid = \"C\"\nrisk_owner = \"x\"", "belongs to an exception"),
+        (
+            "override of nothing",
+            "[[exception]]\nid = \"X\"\nvalid_until = 2026-12-31\noverrides = [\"D-1\"]",
+            "no deny is called \"D-1\"",
+        ),
+        ("weight of nothing", "[severity]\nweights = { wirte = 3 }", "(did you mean \"write\"?)"),
+        ("not TOML", "[[zone]]\nid = ", "not TOML"),
+        ("nobody", "[[deny]]\nid = \"D\"\nfrom = []\nto = [\"sis\"]", "\"from\" names nobody"),
+        (
+            "translation of two sizes",
+            "[[nat]]\noutside = \"10.1.0.0/24\"\ninside = \"10.2.0.0/25\"",
+            "are not of one size",
+        ),
+    ] {
+        let found = errors(added);
+        if !found.iter().any(|line| line.contains(want)) {
+            missing.push(format!("{case}: no \"{want}\" in\n{}", found.join("\n")));
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n\n"));
+}
+
+#[test]
+fn a_good_policy_has_nothing_wrong() {
+    assert_eq!(errors(""), Vec::<String>::new());
+}
+
+/// A file full of mistakes, and the whole answer.
+#[test]
+fn all_in_one_run() {
+    let added = "\
+[[asset]]
+id = \"plc 1\"
+ip = [\"10.20.2.300\"]
+[[conduit]]
+id = \"C-1\"
+form = [\"sup\"]
+to = [\"cel-b\"]
+windows = [\"moon 06:00-18:00\"]
+allow = [{ protocol = \"modbus\" }]
+";
+    let want = [
+        "p:20:6: error: \"plc 1\" is not an id",
+        "p:21:7: error: \"10.20.2.300\" is not an IPv4 or IPv6 address",
+        "p:22:1: error: \"from\" names nobody",
+        "p:24:1: error: a conduit or exception has no key \"form\"",
+        "p:25:7: error: no zone, asset or group is called \"cel-b\"",
+        "p:26:12: error: \"moon\" is not a day",
+        "p:27:23: error: modbus without operations",
+    ];
+    let found = errors(added);
+    for want in want {
+        assert!(found.iter().any(|line| line.starts_with(want)), "no {want} in\n{}", found.join("\n"));
+    }
+}
+
+#[test]
+fn errors_show_the_line() {
+    let text = format!(
+        "{PLANT}[[conduit]]\nid = \"C\"\nowner = \"x\"\nfrom = [\"sup\"]\nto = [\"cel-b\"]\nallow = [{{ protocol = \"http\" }}]\n"
+    );
+    let shown = Policy::parse("plant.toml", &text).unwrap_err().render(false);
+    let want = "\
+error: no zone, asset or group is called \"cel-b\"
+  --> plant.toml:23:7
+   |
+23 | to = [\"cel-b\"]
+   |       ^^^^^^^ did you mean \"cell-b\"?
+";
+    assert_eq!(shown.trim_end(), want.trim_end(), "\n{shown}");
+}
