@@ -252,3 +252,41 @@ fn formats_carry_the_same() {
         assert_eq!(operations(case), want, "{case}: requests and answers");
     }
 }
+
+/// The table of `fixtures/policy/reasons` is what is found: client, server, verdict, reason and reference.
+#[test]
+fn each_verdict_has_its_reason() {
+    /// Rows of which not all is so, and why.
+    const OTHERWISE: &[(&str, &str)] = &[
+        ("10.60.0.33", "rates are declared and not measured"),
+        ("10.60.0.21", "SSH is no protocol that is read: unidentified, which this policy reviews"),
+        ("10.1.9.1", "the flow is that of the addresses inside the tunnel, 10.1.9.9"),
+    ];
+    let folder = root().join("fixtures/policy/reasons");
+    let analysis = analyze(&folder, "capture.pcap").json();
+    let list = |value: &Value, key: &str| value[key].as_array().unwrap().clone();
+    let (flows, findings) = (list(&analysis, "flows"), list(&analysis, "findings"));
+    let code = |id: &Value| {
+        let finding = findings.iter().find(|finding| finding["id"] == *id).unwrap();
+        finding["reason"]["code"].as_str().unwrap().to_owned()
+    };
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut rows = 0;
+    for line in readme.lines().filter(|line| line.starts_with("| ") && line.contains('.')) {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [client, server, what, verdict, reasons, reference] = cells[..] else { panic!("six columns: {line}") };
+        let server = server.split(' ').next_back().unwrap();
+        let fits = flows.iter().any(|flow| {
+            let codes: Vec<_> = flow["findings"].as_array().unwrap().iter().map(code).collect();
+            flow["client"]["ip"] == client
+                && flow["server"]["ip"] == server
+                && flow["verdict"] == verdict
+                && (reasons.is_empty() || reasons.split(" or ").any(|reason| codes.iter().any(|code| code == reason)))
+                && (reference.is_empty() || flow["rule"] == reference)
+        });
+        let otherwise = OTHERWISE.iter().any(|(known, _)| *known == client);
+        assert_eq!(fits, !otherwise, "{client} to {server}: {what}");
+        rows += 1;
+    }
+    assert!(rows > 30, "the table is read");
+}
