@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::{Run, root, run, run_in};
+use support::{Run, for_each, root, run, run_in};
 
 /// Every case: its folder and the name of its capture, in order.
 fn cases() -> Vec<(PathBuf, String)> {
@@ -66,29 +66,27 @@ fn pretty(run: &Run) -> String {
 #[test]
 fn each_case_is_as_expected() {
     let bless = std::env::var_os("BLESS").is_some();
-    let mut complaints = Vec::new();
-    for (folder, capture) in cases() {
+    let complaints = for_each(&cases(), |(folder, capture)| {
         let name = folder.strip_prefix(root()).unwrap().display().to_string();
-        let run = analyze(&folder, &capture);
+        let run = analyze(folder, capture);
         let expected = folder.join("expected.json");
         if run.code != Some(0) {
             // What cannot be read has no output; `files_say_what_they_are` knows which those are.
-            if run.code != Some(2) || expected.exists() {
-                complaints.push(format!("{name}: exit code {:?}: {}", run.code, run.stderr));
-            }
-            continue;
+            let is_wrong = run.code != Some(2) || expected.exists();
+            return is_wrong.then(|| format!("{name}: exit code {:?}: {}", run.code, run.stderr));
         }
         let is = pretty(&run);
         if bless {
             fs::write(&expected, is).unwrap();
-            continue;
+            return None;
         }
         match fs::read_to_string(&expected) {
-            Ok(was) if was == is => {}
-            Ok(was) => complaints.push(format!("{name}:\n{}", difference(&was, &is))),
-            Err(_) => complaints.push(format!("{name}: no expected.json; BLESS=1 writes it")),
+            Ok(was) if was == is => None,
+            Ok(was) => Some(format!("{name}:\n{}", difference(&was, &is))),
+            Err(_) => Some(format!("{name}: no expected.json; BLESS=1 writes it")),
         }
-    }
+    });
+    let complaints: Vec<_> = complaints.into_iter().flatten().collect();
     assert!(complaints.is_empty(), "{} cases differ\n{}", complaints.len(), complaints.join("\n"));
 }
 

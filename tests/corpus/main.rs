@@ -19,8 +19,9 @@ mod truth;
 
 use std::path::Path;
 
-use analysis::{analyses, for_each, outcomes};
+use analysis::{analyses, outcomes};
 use differences::Differences;
+use support::for_each;
 use truth::{Truth, captures, corpus};
 
 #[test]
