@@ -178,9 +178,7 @@ impl Teller<'_> {
             frames: &frames,
         };
         let mut do_next = policy.do_next(&context).to_vec();
-        do_next.extend(
-            policy.harmless(&context).map(|text| format!("If it is harmless, declare it: {}", one_line(&text))),
-        );
+        do_next.extend(policy.harmless(&context).map(|text| format!("{HARMLESS}{}", one_line(&text))));
         FindingView {
             id: id.to_owned(),
             schema: SCHEMA,
@@ -256,7 +254,11 @@ impl Teller<'_> {
         samples.truncate(SAMPLES);
         let first_seen = children.iter().map(|(_, fold)| fold.entry.tally.first.at).min().unwrap_or_default();
         let last_seen = children.iter().map(|(_, fold)| fold.entry.tally.last.at).max().unwrap_or_default();
-        let answered = views.iter().filter(|view| view.verdict != "attempt").count();
+        let answered = match views.iter().filter(|view| view.verdict != "attempt").count() {
+            0 => "none".to_owned(),
+            count if count == views.len() => "all".to_owned(),
+            count => count.to_string(),
+        };
         let what = format!(
             "{} ({}) tried {} destinations in {} over {}; {answered} of them answered.",
             source.name,
@@ -269,6 +271,8 @@ impl Teller<'_> {
         let mut destinations: Vec<(Host, &FindingView)> =
             children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
         destinations.sort_by_key(|(host, _)| *host);
+        // What would allow one destination allows no campaign.
+        let do_next = first_steps(&worst);
         let view = FindingView {
             id: format!("K-{}", key.id().trim_start_matches("V-")),
             kind: "campaign",
@@ -283,6 +287,7 @@ impl Teller<'_> {
                 ..worst.dst.clone()
             },
             what,
+            do_next,
             details: destinations
                 .iter()
                 .map(|(host, view)| format!("{} {} {}", host.address, view.verdict, view.id))
@@ -616,6 +621,14 @@ fn requirements(reason: Reason) -> Vec<RequirementView> {
         evidence_class: evidence_class(id),
     };
     reason.requirements().iter().map(view).collect()
+}
+
+/// How the step begins that would declare what was seen.
+const HARMLESS: &str = "If it is harmless, declare it: ";
+
+/// The steps that do not declare anything.
+fn first_steps(view: &FindingView) -> Vec<String> {
+    view.do_next.iter().filter(|step| !step.starts_with(HARMLESS)).cloned().collect()
 }
 
 /// A declaration in one line, for a list of steps.

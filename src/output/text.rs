@@ -406,6 +406,21 @@ pub(super) fn thousands(number: u64) -> String {
     text
 }
 
+/// Every line that is longer than the terminal broken at blanks, its rest indented below it.
+#[must_use]
+pub fn fit(text: &str, columns: u16) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let width = usize::from(columns).saturating_sub(indent + 4).max(20);
+        for (place, part) in wrap(line, width).iter().enumerate() {
+            let indent = if place == 0 { indent } else { indent + 4 };
+            let _ = writeln!(out, "{:indent$}{part}", "");
+        }
+    }
+    out
+}
+
 /// `1 frame`, `2,000 frames`, `2 mirror copies`.
 fn counted(number: u64, what: &str) -> String {
     let count = thousands(number);

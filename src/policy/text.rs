@@ -258,7 +258,7 @@ impl Policy {
         let verb = if unread { "talked to" } else { &class_row(finding.class).verb };
         let spaced = |list: Vec<String>| list.join(", ");
         let what = if !finding.ranges.is_empty() {
-            spaced(finding.ranges.iter().map(|touched| range_text(touched.space, touched.range)).collect())
+            spaced(ranges_text(finding.ranges))
         } else {
             let more = finding.names.len().saturating_sub(3);
             let some = spaced(finding.names.iter().take(3).map(|name| (*name).to_owned()).collect());
@@ -352,6 +352,19 @@ fn outcome(finding: &Context<'_>) -> &'static str {
         (_, _, 0) => " Answered.",
         _ => " Answered in part, refused in part.",
     }
+}
+
+/// Ranges with each space named once: `holding 104`, `110–112`.
+fn ranges_text(ranges: &[Touched<'_>]) -> Vec<String> {
+    let before = std::iter::once(None).chain(ranges.iter().map(|touched| Some(touched.space)));
+    let text = |(touched, before): (&Touched<'_>, Option<&str>)| {
+        let text = range_text(touched.space, touched.range);
+        match text.strip_prefix(touched.space).map(str::trim_start) {
+            Some(bare) if before == Some(touched.space) && !bare.is_empty() => bare.to_owned(),
+            _ => text,
+        }
+    };
+    ranges.iter().zip(before).map(text).collect()
 }
 
 pub(super) fn range_text(space: &str, (from, to): (u64, u64)) -> String {

@@ -71,6 +71,10 @@ fn compile(sources: Arc<[Source]>) -> Result<Policy, Diagnostics> {
     // Half a file leaves names dangling that are only unreadable; its syntax comes first.
     let policy = if reader.syntax_error { None } else { Some(Compiler::new(&mut reader).run(all, sources.clone())) };
     let mut list = reader.found;
+    // What is odd about a policy that does not hold yet may follow from what is wrong with it.
+    if list.iter().any(Diagnostic::is_error) {
+        list.retain(Diagnostic::is_error);
+    }
     list.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.at));
     let diagnostics = Diagnostics { sources, list };
     match policy {
