@@ -42,6 +42,16 @@ pub enum Command {
     Demo(Demo),
 }
 
+const EXPLAIN_EXAMPLE: &str = "\
+Example:
+  zonewatch policy explain scada-1 plc-b1 modbus 16 holding 100-119 unit 1 --policy plant.toml
+  zonewatch policy explain 10.10.0.77 10.20.2.10 tcp/445 --at '2026-11-16 10:15' --policy plant.toml";
+const CHECK_EXAMPLE: &str = "\
+Example:
+  zonewatch policy check plant.toml
+  zonewatch policy check policy.d --format sarif > policy.sarif
+
+Exit codes: 0 it can be used, perhaps with warnings; 2 it has errors.";
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 done, and findings at or above --fail-on; 2 could not do it.";
 
 /// Options of `analyze`.
@@ -95,8 +105,19 @@ pub struct Explain {
 /// The commands on policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Load a declaration and tell every error in it
+    /// Load a declaration and tell every error and warning in it
+    ///
+    /// Everything that is wrong is told in one run, with file, line, column and a way out. Warnings are what a good
+    /// declaration should not have; it can be used with them.
+    #[command(after_help = CHECK_EXAMPLE)]
     Check(PolicyCheck),
+    /// Why a flow is allowed, or is not: every stage of the evaluation
+    ///
+    /// SRC and DST are addresses or declared assets. PROTOCOL is a name, or tcp/445 for what no protocol is known of.
+    /// OP is an operation class (read, write, program), or a function by code or name (16, 0x4c, Read); behind it may
+    /// stand what it touches (holding 100-119, tag Line1.Speed) and on which unit (unit 1).
+    #[command(after_help = EXPLAIN_EXAMPLE)]
+    Explain(PolicyExplain),
 }
 
 /// Options of `policy check`.
@@ -105,6 +126,49 @@ pub struct PolicyCheck {
     /// Files, or folders of *.toml
     #[arg(value_name = "POLICY", required = true)]
     pub policy: Vec<PathBuf>,
+    /// What to print; sarif shows each error on its line of a pull request
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+}
+
+/// Options of `policy explain`.
+#[derive(Debug, Args)]
+pub struct PolicyExplain {
+    /// Who opens the session
+    #[arg(value_name = "SRC")]
+    pub source: String,
+    /// Who answers
+    #[arg(value_name = "DST")]
+    pub destination: String,
+    /// What they speak
+    #[arg(value_name = "PROTOCOL")]
+    pub protocol: String,
+    /// What is done, on what
+    #[arg(value_name = "OP")]
+    pub operation: Vec<String>,
+    /// The server's port [default: the protocol's own]
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// When, with an offset or in the time of the site [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// How it is protected: sign-and-encrypt/Basic256Sha256/certificate
+    #[arg(long, value_name = "MODE[/POLICY[/TOKEN]]")]
+    pub security: Option<String>,
+    /// Zone and conduit declaration (repeatable)
+    #[arg(long, value_name = "FILE", required = true)]
+    pub policy: Vec<PathBuf>,
+}
+
+/// Output formats of `policy check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people
+    Text,
+    /// One object
+    Json,
+    /// SARIF 2.1.0, for code review and CI
+    Sarif,
 }
 
 /// Options of `protocols`.

@@ -1,6 +1,7 @@
 //! What leaves the program: the contract ([`view`]), and its forms for people, machines and spreadsheets.
 
 mod convert;
+pub mod diagnostics;
 pub mod escape;
 pub mod explain;
 mod findings;

@@ -38,6 +38,12 @@ impl CodePattern {
     }
 }
 
+/// Whether a code as people and policies write it means this one.
+#[must_use]
+pub fn code_matches(written: &str, code: &str) -> bool {
+    CodePattern::new(written).matches(code)
+}
+
 fn split(code: &str) -> (&str, Option<&str>) {
     match code.split_once([':', '/']) {
         Some((head, tail)) => (head.trim(), Some(tail.trim())),

@@ -68,6 +68,8 @@
 //! [`Policy::score`] says how bad, with every term. [`Identity::id`] says which finding it is. [`Policy::what`],
 //! [`Policy::why`], [`Policy::do_next`] and [`Policy::harmless`] say it in sentences.
 
+mod breadth;
+mod cases;
 mod compile;
 mod conversation;
 mod diagnostic;
@@ -75,31 +77,39 @@ mod file;
 mod finding;
 mod index;
 mod judge;
+mod kind;
 mod lint;
 mod matching;
 mod membership;
 mod model;
 mod protocol;
+mod question;
 mod read;
 mod reason;
 mod severity;
 mod side;
 mod text;
+mod trace;
 mod verdict;
 mod window;
 mod word;
 
+pub use cases::{Case, Difference};
 pub use conversation::{Cast, Conversation, Ends};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source, Span};
 pub use file::{Consequence, Criticality, ZoneKind};
 pub use finding::{Identity, bucket};
 pub use judge::{Judgement, Protection, Request, Statement};
+pub use kind::Kind;
+pub use matching::code_matches;
 pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};
 pub use protocol::service_name;
+pub use question::{Answer, Asked, Question, Touch};
 pub use reason::{Attack, Reason, class_attack, evidence_class, mapping_version, technique_name};
 pub use severity::{Band, Outcome, Score, Weights};
 pub use side::Side;
 pub use text::{Context, Touched, Who};
+pub use trace::Step;
 pub use verdict::{Qualifier, Qualifiers, Stage, Verdict};
 pub use word::{Classes, Rate, SecurityLevels};

@@ -103,6 +103,21 @@ impl Policy {
         place(&self.sources, at)
     }
 
+    /// What it declares: kind of statement, and how many.
+    #[must_use]
+    pub fn declares(&self) -> [(&'static str, usize); 7] {
+        let exceptions = self.rules.iter().filter(|rule| rule.exception).count();
+        [
+            ("zone", self.zones.len().saturating_sub(2)), // External and unknown are not declared.
+            ("asset", self.assets.len()),
+            ("conduit", self.rules.len() - exceptions),
+            ("deny", self.denies.len()),
+            ("exception", exceptions),
+            ("ignore", self.ignores.len()),
+            ("tap", self.taps.len()),
+        ]
+    }
+
     /// Names of the files, in the order of reading.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().map(|source| &*source.name)
@@ -263,6 +278,10 @@ pub struct Rule {
     pub sl_t: Option<SecurityLevels>,
     /// Its capability.
     pub sl_c: Option<SecurityLevels>,
+    /// Who approved an exception.
+    pub approved_by: Vec<String>,
+    /// What makes up for what it lacks.
+    pub compensating: Vec<String>,
     /// Where it stands.
     pub at: Span,
     pub(super) from: Vec<End>,
@@ -305,7 +324,7 @@ pub(super) enum End {
 }
 
 /// One allow table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Allow {
     pub(super) protocol: Carried,
     /// None: the protocol's own ports.
@@ -373,7 +392,7 @@ pub(super) enum Carried {
 }
 
 /// The least security.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Minimum {
     pub(super) mode: Option<Mode>,
     pub(super) policies: Option<Vec<String>>,

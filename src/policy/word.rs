@@ -177,6 +177,12 @@ pub struct SecurityLevels(
 );
 
 impl SecurityLevels {
+    /// Data confidentiality (FR 4).
+    #[must_use]
+    pub fn dc(self) -> u8 {
+        self.0[3]
+    }
+
     /// Restricted data flow (FR 5): what segmentation is measured by.
     #[must_use]
     pub fn rdf(self) -> u8 {
