@@ -97,6 +97,12 @@ pub struct Explain {
 pub enum PolicyCommand {
     /// Load a declaration and tell every error in it
     Check(PolicyCheck),
+    /// Draft a least-privilege declaration from traffic
+    ///
+    /// Each line stands below its evidence. What must not be approved unseen (programming, the outside, clear-text
+    /// passwords, office to process) is a comment, never a rule. The draft loads, and allows nothing until a person
+    /// has read it and written approved = true.
+    Suggest(PolicySuggest),
 }
 
 /// Options of `policy check`.
@@ -105,6 +111,27 @@ pub struct PolicyCheck {
     /// Files, or folders of *.toml
     #[arg(value_name = "POLICY", required = true)]
     pub policy: Vec<PathBuf>,
+}
+
+/// Options of `policy suggest`.
+#[derive(Debug, Args)]
+pub struct PolicySuggest {
+    /// Capture files, or folders of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// Write the draft there instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Id of the site in the draft
+    #[arg(long, value_name = "ID", default_value = "draft")]
+    pub site: String,
+    /// Draft from the time before, and report how often the draft would have fired on the rest: the last PERCENT of the
+    /// time, or all from a time on (2026-11-16T12:00:00Z)
+    #[arg(long, value_name = "PERCENT|TIME")]
+    pub hold_out: Option<String>,
+    /// Public networks that are ours, comma separated: their hosts are not external
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub home_nets: Vec<ipnet::IpNet>,
 }
 
 /// Options of `protocols`.

@@ -18,6 +18,16 @@ pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
         security_level(policy, rule, found);
     }
     zones_without_members(policy, found);
+    draft(policy, found);
+}
+
+/// Whoever loads a draft should know why nothing is allowed.
+fn draft(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    if policy.draft {
+        let at = policy.rules.first().map(|rule| rule.at).or_else(|| policy.zones.iter().find_map(|zone| zone.at));
+        let warning = Diagnostic::warning(at.unwrap_or_default(), "this is a draft: what it would allow is reviewed");
+        found.push(warning.help("read every line, then write approved = true, approved_by and approved_on in [site]"));
+    }
 }
 
 fn owner(rule: &Rule, found: &mut Vec<Diagnostic>) {

@@ -59,6 +59,7 @@
 //!    object, validity, window, security, rate, boundary. The candidate that got furthest names the reason.
 //! 6. No candidate: external side, unknown side, reverse conduit, conduit for other assets, `defaults.inter_zone`.
 //! 7. Allowed, but nobody approved the asset or knows the payload: review.
+//! 8. Allowed by a draft (`[site] approved = false`): review, without a reason to object.
 //!
 //! The order of blocks in the files never matters, and only packet time is used.
 //!
@@ -84,6 +85,7 @@ mod read;
 mod reason;
 mod severity;
 mod side;
+pub mod suggest;
 mod text;
 mod verdict;
 mod window;
@@ -102,4 +104,4 @@ pub use severity::{Band, Outcome, Score, Weights};
 pub use side::Side;
 pub use text::{Context, Touched, Who};
 pub use verdict::{Qualifier, Qualifiers, Stage, Verdict};
-pub use word::{Classes, Rate, SecurityLevels};
+pub use word::{Classes, Rate, SecurityLevels, is_id};

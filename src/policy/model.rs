@@ -35,6 +35,8 @@ pub struct Policy {
     pub site: String,
     /// Name of the site for people.
     pub site_name: String,
+    /// `[site] approved = false`: nobody has approved it yet, so what it would allow is to be reviewed.
+    pub draft: bool,
     /// Declared zones, then `external` and `unknown`.
     pub zones: Vec<Zone>,
     /// Declared assets.

@@ -138,6 +138,7 @@ impl<'r> Compiler<'r> {
             sha256: hash(&sources),
             site,
             site_name,
+            draft: whole.site.as_ref().is_some_and(|site| site.approved == Some(false)),
             zones: self.zones,
             assets: self.assets,
             rules: Vec::new(),

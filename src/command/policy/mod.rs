@@ -1,9 +1,14 @@
+//! The commands on policies: one file each.
+
+mod suggest;
+
 use super::{Done, Outcome, analyze, print};
 use crate::cli::{PolicyCheck, PolicyCommand};
 
 pub(super) fn run(command: &PolicyCommand) -> Outcome {
     match command {
         PolicyCommand::Check(options) => check(options),
+        PolicyCommand::Suggest(options) => suggest::run(options),
     }
 }
 
