@@ -191,6 +191,7 @@ impl<'a> Plan<'a> {
         let places = zones::Places::new(seen);
         let with_units = grants::protocols_with_units(seen);
         let mut withheld = Vec::new();
+        let mut attempts: BTreeMap<(Address, String), Vec<&Talk>> = BTreeMap::new();
         let mut inside: BTreeMap<usize, Vec<Table>> = BTreeMap::new();
         // Rights of each pair of ends, by zones and service: what conduits are made of.
         let mut pairs: BTreeMap<PairKey, Rights> = BTreeMap::new();
@@ -203,6 +204,10 @@ impl<'a> Plan<'a> {
                     Some(caution) => bad.entry(caution).or_default().push(act),
                     None => good.push(act),
                 }
+            }
+            if cautions.whole() == Some(Caution::Attempt) {
+                attempts.entry((talk.client, talk.service())).or_default().push(talk);
+                continue;
             }
             if let Some(caution) = cautions.whole() {
                 withheld
@@ -235,6 +240,9 @@ impl<'a> Plan<'a> {
             }
         }
         let inside = inside.into_iter().map(|(zone, tables)| (zone, grants::merged(tables))).collect();
+        withheld.extend(
+            attempts.into_values().map(|talks| Withheld { caution: Caution::Attempt, text: text::tried(seen, &talks) }),
+        );
         withheld.sort_by(|a, b| (a.caution, &a.text).cmp(&(b.caution, &b.text)));
         Self { seen, zones: places.zones, inside, conduits: conduits(pairs), withheld }
     }
@@ -281,3 +289,6 @@ fn conduits(pairs: BTreeMap<PairKey, Rights>) -> Vec<DraftConduit> {
     }
     conduits
 }
+
+#[cfg(test)]
+mod tests;

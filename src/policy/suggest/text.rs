@@ -197,6 +197,26 @@ pub(super) fn told(seen: &Seen, talk: &Talk, acts: &[&Act]) -> String {
     format!("{} -> {} {}{what}; {count} {unit}, {}", talk.client, talk.server, talk.service(), span(seen, first, last))
 }
 
+/// What one client tried to no avail, in one line.
+pub(super) fn tried(seen: &Seen, talks: &[&Talk]) -> String {
+    let Some(one) = talks.first() else { return String::new() };
+    let servers: Vec<String> = talks.iter().take(4).map(|talk| talk.server.to_string()).collect();
+    let more = match talks.len().saturating_sub(servers.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first = talks.iter().map(|talk| talk.first).min().unwrap_or(one.first);
+    let last = talks.iter().map(|talk| talk.last).max().unwrap_or(one.last);
+    let frames: u64 = talks.iter().map(|talk| talk.frames).sum();
+    format!(
+        "{} -> {}{more} {}; {frames} frames, {}",
+        one.client,
+        servers.join(", "),
+        one.service(),
+        span(seen, first, last)
+    )
+}
+
 /// What a reader should know of a conversation besides its rights.
 pub(super) fn notes(talk: &Talk) -> Vec<String> {
     let mut notes = Vec::new();

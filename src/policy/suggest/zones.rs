@@ -68,6 +68,13 @@ impl Places {
             }
         }
         hosts.retain(|address, _| !address.is_group() && !address.is_unspecified());
+        // A MAC address decides before an IP address does, so it is claimed only where nothing else says who it is.
+        let by_mac: BTreeSet<Address> =
+            seen.talks.iter().filter(|talk| !talk.blocked).flat_map(|talk| [talk.client, talk.server]).collect();
+        let anchored = |number: &Option<usize>| {
+            number.and_then(|number| seen.nodes.get(number)).is_some_and(|node| node.anchor.is_some())
+        };
+        hosts.retain(|address, number| address.as_mac().is_none() || by_mac.contains(address) || !anchored(number));
         let node = |number: &Option<usize>| number.and_then(|number| seen.nodes.get(number));
         let external: BTreeSet<Address> = hosts
             .iter()
