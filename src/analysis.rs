@@ -106,7 +106,8 @@ fn traffic(flow: &Flow) -> Traffic {
     let sum = |part: fn(&crate::flow::ops::Tally) -> u64| operations.iter().map(|o| part(&o.tally)).sum();
     Traffic {
         protocol: protocol_name(flow),
-        service: service_name(flow.key.transport, flow.key.port),
+        // The port's usual protocol is what the payload was found not to be.
+        service: flow.refuted.map_or_else(|| service_name(flow.key.transport, flow.key.port), |_| None),
         industrial: flow.protocol.is_some(),
         initiator: flow.initiator,
         asked: classes(&|o| o.tally.requests > 0),

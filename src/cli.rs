@@ -21,14 +21,14 @@ pub struct Cli {
 pub enum Command {
     /// Read capture files and print what is there
     ///
-    /// Reads pcap and pcapng, plain, gzip or zstd. Several captures are read in the order of their time, and overlapping
+    /// Reads pcap, pcapng and snoop, plain, gzip or zstd. Several captures are read in the order of their time, and overlapping
     /// ones are merged. The result does not depend on the number of workers or the order of the arguments.
     #[command(after_help = EXIT_CODES)]
     Analyze(Analyze),
     /// Why: an asset, an attribute of it, a flow or a finding, down to capture and frame
     ///
-    /// SUBJECT is an id (A-…, F-…, V-…), a declared name, an IP or MAC address, or an asset with an attribute or component:
-    /// 10.20.2.10/firmware, 10.20.2.10/modbus/17.
+    /// SUBJECT is an id (A-…, F-…, V-…, K-…), a declared name, an IP or MAC address, or an asset with an attribute or
+    /// component: 10.20.2.10/firmware, 10.20.2.10/role, 10.20.2.10/modbus/17.
     Explain(Explain),
     /// Check a zone and conduit declaration
     #[command(subcommand)]
@@ -164,7 +164,7 @@ pub enum Format {
     Json,
     /// One object a line: coverage, assets, flows, findings
     Ndjson,
-    /// The assets; with --out also flows
+    /// The assets, for a spreadsheet; --out also writes the flows
     Csv,
 }
 

@@ -16,11 +16,26 @@ pub fn base32(key: &str, digits: usize) -> String {
         .collect()
 }
 
+/// Bytes in lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // Writing to a String does not fail.
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn base32_of_sha256() {
         // SHA-256("abc") starts ba7816bf 8f01cfea.
         assert_eq!(super::base32("abc", 8), "xj4bnp4p");
+    }
+
+    #[test]
+    fn hex_is_two_digits_a_byte() {
+        assert_eq!(super::hex(&[0, 0x0F, 0xF0]), "000ff0");
     }
 }

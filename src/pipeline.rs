@@ -176,7 +176,8 @@ mod tests {
                     number,
                     offset: to.bytes.len() as u32,
                     len,
-                    wire_len: len,
+                    // A packet may be cut; what it was is in its header.
+                    wire_len: u32::from(u16::from_be_bytes([packet[2], packet[3]])),
                     link: LinkType::RAW,
                     capture: 0,
                 });
@@ -200,6 +201,9 @@ mod tests {
         });
         flows.collect::<Vec<_>>().join(" | ")
     }
+
+    /// Read Holding Registers.
+    const READ: &str = "0001 0000 0006 01 03 0000 0002";
 
     #[test]
     fn flows_of_odd_packets() {
@@ -235,6 +239,14 @@ mod tests {
                     (1, ip("0001", "06", [1, 2], &tcp("c000 01f6", 9, 2, "10", ""))),
                 ],
                 "10.0.0.1 > 10.0.0.2 tcp 502: 1/1 frames, 0 copies",
+            ),
+            (
+                "of each read the snap length left the function code",
+                vec![
+                    (0, ip("0001", "06", [1, 2], &tcp("c000 01f6", 1, 1, "18", READ))[..48].to_vec()),
+                    (1, ip("0002", "06", [1, 2], &tcp("c000 01f6", 13, 1, "18", READ))[..48].to_vec()),
+                ],
+                "10.0.0.1 > 10.0.0.2 tcp 502: 2/0 frames, 0 copies, 3 2/0/0",
             ),
             (
                 "a request that no probe takes is read when its reply shows the protocol",

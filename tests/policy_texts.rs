@@ -96,23 +96,22 @@ fn sentences() {
         (
             Case { client: "10.60.0.10", class: Class::Write, code: "16", range: (200, 201) },
             "SCADA server 1 (scada-server, supervision) wrote holding 200–201 of Boiler controller unit 1 (plc, Utilities \
-             cell B) with Write Multiple Registers (modbus) at 2026-11-16 10:15:00; C-031 allows modbus functions 3 on \
-             unit 1; modbus functions 6, 16 on unit 1, holding 100–119 only. Answered. 14 times until 2026-11-16 \
-             10:16:00. Frames 1204, 1377.",
+             cell B) with Write Multiple Registers (modbus) at 2026-11-16 10:15:00 CET; C-031 allows modbus functions 3 on \
+             unit 1; modbus functions 6, 16 on unit 1, holding 100–119 only. Answered. 14 times until 10:16:00. Frames 1204, 1377.",
             "exception",
         ),
         (
             Case { client: "10.60.0.20", class: Class::Read, code: "3", range: (0, 9) },
             "10.60.0.20 (supervision) read holding 0–9 of Boiler controller unit 1 (plc, Utilities cell B) with Write \
-             Multiple Registers (modbus) at 2026-11-16 10:15:00; C-031 joins these zones for scada-1 to plc-b1 only. \
-             Answered. 14 times until 2026-11-16 10:16:00. Frames 1204, 1377.",
+             Multiple Registers (modbus) at 2026-11-16 10:15:00 CET; C-031 joins these zones for scada-1 to plc-b1 only. \
+             Answered. 14 times until 10:16:00. Frames 1204, 1377.",
             "conduit",
         ),
         (
             Case { client: "10.60.0.10", class: Class::Mode, code: "90", range: (0, 0) },
             "SCADA server 1 (scada-server, supervision) changed the operating mode of Boiler controller unit 1 \
-             (plc, Utilities cell B), holding 0, with Write Multiple Registers (modbus) at 2026-11-16 10:15:00; D-01 forbids \
-             it. Answered. 14 times until 2026-11-16 10:16:00. Frames 1204, 1377.",
+             (plc, Utilities cell B), holding 0, with Write Multiple Registers (modbus) at 2026-11-16 10:15:00 CET; D-01 forbids \
+             it. Answered. 14 times until 10:16:00. Frames 1204, 1377.",
             "exception",
         ),
     ] {

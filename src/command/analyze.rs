@@ -20,9 +20,11 @@ use crate::source::filter::Filter;
 use crate::source::set::Captures;
 
 pub(super) fn run(options: &Analyze) -> Outcome {
-    let policy = load_policy(&options.policy)?;
+    let policy = load_policy(&options.policy, options.quiet)?;
     let oui = load_oui(options.oui_file.as_deref())?;
-    let filter = options.filter.as_deref().map(Filter::new).transpose()?;
+    let filter = options.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
+        format!("--filter: {error}\n  hint: it is in the language of pcap-filter(7), such as 'tcp port 502 or vlan'")
+    })?;
     let mut captures = open(&options.captures)?;
     let workers = options.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let settings = Options { workers, policy, oui, home_nets: options.home_nets.clone(), ..Options::default() };
@@ -77,21 +79,29 @@ pub(super) fn open(paths: &[std::path::PathBuf]) -> Result<Captures, Failure> {
     }
     if fatal {
         return Err(Failure(
-            "there is no capture to read\n  hint: give pcap or pcapng files (plain, .gz, .zst), a folder of them, or '-' for stdin"
+            "there is no capture to read\n  hint: give pcap, pcapng or snoop files (plain, .gz, .zst), a folder of them, or '-' for stdin"
                 .to_owned(),
         ));
     }
     Ok(captures)
 }
 
-/// Loads a policy; every error in it is told with file, line and column.
-pub(super) fn load_policy(paths: &[std::path::PathBuf]) -> Result<Option<std::sync::Arc<Policy>>, Failure> {
+/// Loads a policy; every error in it is told with file, line and column, and unless `quiet` what is odd about it.
+pub(super) fn load_policy(
+    paths: &[std::path::PathBuf],
+    quiet: bool,
+) -> Result<Option<std::sync::Arc<Policy>>, Failure> {
     if paths.is_empty() {
         return Ok(None);
     }
     let styled = io::stderr().is_terminal();
     match Policy::load(paths) {
-        Ok(policy) => Ok(Some(std::sync::Arc::new(policy))),
+        Ok(policy) => {
+            if !quiet && !policy.warnings.list.is_empty() {
+                let _ = write!(anstream::stderr().lock(), "{}", policy.warnings.render(styled));
+            }
+            Ok(Some(std::sync::Arc::new(policy)))
+        }
         Err(diagnostics) => Err(Failure(diagnostics.render(styled).trim_end().to_owned())),
     }
 }

@@ -3,22 +3,28 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Done, Failure, Outcome, analyze, print};
+use super::{Done, Failure, Outcome, analyze, columns, for_people, print};
 use crate::analysis::{self, Options};
 use crate::cli::Explain;
 use crate::output::explain::explain;
+use crate::output::text::fit;
 
 pub(super) fn run(options: &Explain) -> Outcome {
     let analysis = match options.inputs.as_slice() {
         [saved] if saved.extension().is_some_and(|extension| extension == "json") => load(saved)?,
         captures => {
-            let policy = analyze::load_policy(&options.policy)?;
+            let policy = analyze::load_policy(&options.policy, false)?;
             let mut captures = analyze::open(captures)?;
             let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &Options { policy, ..Options::default() });
             serde_json::to_value(analysis.view(&captures)?)?
         }
     };
-    print(&explain(&analysis, &options.subject)?)?;
+    let told = explain(&analysis, &options.subject)?;
+    if for_people() {
+        print(&fit(&told, columns()))?
+    } else {
+        print(&told)?
+    }
     Ok(Done::Clean)
 }
 

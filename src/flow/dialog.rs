@@ -73,6 +73,14 @@ struct Held {
     refused: bool,
 }
 
+impl Held {
+    /// A PDU whose end the snap length cut off, as far as the rest tells.
+    fn is_one_pdu(&self, protocol: &dyn Protocol) -> bool {
+        let on_the_wire = self.bytes.len() + self.cut as usize;
+        protocol.frame(&self.bytes) == Framing::Pdu(on_the_wire) && protocol.probe(&self.bytes) != Probe::No
+    }
+}
+
 struct Speaking {
     index: usize,
     protocol: &'static dyn Protocol,
@@ -282,6 +290,15 @@ impl Probing {
                 Probe::Yes { .. } | Probe::NeedAtLeast(_) => wait = true,
                 Probe::No => {}
             }
+        }
+        if let Some(last) = self.held.last().filter(|last| last.cut > 0) {
+            // The bytes that a probe still needs will not come. On its own port a PDU that is as long as the segment was on
+            // the wire is enough; else the next segment is a new start.
+            let fits = |index: &usize| REGISTRY.get(*index).is_some_and(|protocol| last.is_one_pdu(*protocol));
+            if let Some(index) = candidates(terms, true).find(fits) {
+                return Verdict::Is(index);
+            }
+            wait = false;
         }
         let full = self.bytes > HELD_BYTES || self.waiting().count() >= HELD_SEGMENTS;
         if wait && !full {

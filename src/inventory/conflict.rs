@@ -193,7 +193,8 @@ fn firmware(earlier: &str, later: &str) -> ConflictKind {
 /// Addresses with several MACs, each of which is a device's own.
 fn of_addresses(ledger: &Ledger, devices: &Devices, id: &impl Fn(usize) -> Box<str>, found: &mut Vec<Conflict>) {
     for (at, (host, macs)) in devices.hosts.iter().zip(&devices.macs).enumerate() {
-        if host.address.as_mac().is_some() {
+        // Every host has the loopback addresses.
+        if host.address.ip().is_none_or(|ip| ip.is_loopback()) {
             continue;
         }
         let keys = identifying(macs);

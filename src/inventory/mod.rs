@@ -15,6 +15,7 @@ use ipnet::IpNet;
 
 use crate::address::{Address, Host, Mac, Realm};
 use crate::flow::key::{Initiator, Transport};
+use crate::id;
 use crate::ledger::{Evidence, Ledger, Support};
 
 mod asset;
@@ -312,10 +313,5 @@ pub struct AssetFact {
 /// so an id made from the IP is the same over sensors and runs.
 #[must_use]
 pub fn asset_id(anchor: Host) -> Box<str> {
-    use sha2::{Digest, Sha256};
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let hash = Sha256::digest(format!("{}:{}", anchor.realm.0, anchor.address));
-    let bits = hash.iter().take(8).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-    let digits = (0..12).map(|digit| char::from(ALPHABET[(bits >> (59 - 5 * digit) & 31) as usize]));
-    "A-".chars().chain(digits).collect::<String>().into()
+    format!("A-{}", id::base32(&format!("{}:{}", anchor.realm.0, anchor.address), 12)).into()
 }

@@ -33,7 +33,7 @@ fn not_found(analysis: &Value, subject: &str) -> String {
         .take(3)
         .collect();
     let hint = if near.is_empty() {
-        "give an id (A-…, F-…, V-…), a name, an IP or a MAC address; --format json lists them".to_owned()
+        "give an id (A-…, F-…, V-…, K-…), a name, an IP or a MAC address; --format json lists them".to_owned()
     } else {
         format!("did you mean {}?", near.join(", "))
     };
@@ -141,15 +141,29 @@ fn facts_text(out: &mut String, facts: &[&Value]) {
         let component = fact.get("component").and_then(Value::as_str).map_or(String::new(), |c| format!("{c} "));
         let _ = writeln!(
             out,
-            "  {component}{}: {}\n      {} by {}, {} times, first {}, last {}",
+            "  {component}{}: {}\n      {} by {}, {}",
             text(fact, "attribute"),
             line(fact, "value"),
             text(fact, "method"),
             text(fact, "protocol"),
-            fact["count"],
-            evidence(&fact["first"]),
-            evidence(&fact["last"]),
+            seen(&fact["count"], evidence(&fact["first"]), evidence(&fact["last"])),
         );
+    }
+}
+
+/// `once, frame 12 at ...`, `3 times, first ..., last ...`.
+fn seen(count: &Value, first: String, last: String) -> String {
+    if first == last {
+        format!("{}, {first}", times(count))
+    } else {
+        format!("{}, first {first}, last {last}", times(count))
+    }
+}
+
+fn times(count: &Value) -> String {
+    match count.as_u64() {
+        Some(1) => "once".to_owned(),
+        _ => format!("{count} times"),
     }
 }
 
@@ -192,10 +206,11 @@ fn flow_text(flow: &Value) -> String {
         let component = operation["component"].as_str().map_or(String::new(), |c| format!(" {}", terminal(c)));
         let _ = writeln!(
             out,
-            "  {} {} ({}){component} {}\n      asked {}, answered {}, refused {}, first {}, last {}",
+            "  {} {} ({}){component}{}{}\n      asked {}, answered {}, refused {}, first {}, last {}",
             line(operation, "code"),
             line(operation, "name"),
             text(operation, "class"),
+            if objects.is_empty() { "" } else { " " },
             objects.join(", "),
             operation["requests"],
             operation["answered"],
@@ -213,7 +228,8 @@ fn flow_text(flow: &Value) -> String {
 fn object_text(object: &Value) -> String {
     match object["name"].as_str() {
         Some(name) => format!("{} {}", line(object, "space"), terminal(name)),
-        None => format!("{} {}-{}", line(object, "space"), object["from"], object["to"]),
+        None if object["from"] == object["to"] => format!("{} {}", line(object, "space"), object["from"]),
+        None => format!("{} {}–{}", line(object, "space"), object["from"], object["to"]),
     }
 }
 
@@ -228,7 +244,7 @@ fn finding_text(analysis: &Value, finding: &Value) -> String {
     let severity = &finding["severity"];
     let _ = writeln!(out, "  severity {} {}:", severity["score"], text(severity, "band"));
     for term in list(severity, "terms") {
-        let _ = writeln!(out, "    {:>4}  {}", term["points"], line(term, "term"));
+        let _ = writeln!(out, "    {:>4}  {}", term["points"].as_i64().unwrap_or_default(), line(term, "term"));
     }
     for (label, key) in [("What to do:", "do_next"), ("Details:", "details")] {
         let lines: Vec<_> = strings(finding, key).collect();
@@ -241,8 +257,8 @@ fn finding_text(analysis: &Value, finding: &Value) -> String {
     }
     let _ = writeln!(
         out,
-        "  seen {} times, {} to {}",
-        finding["count"],
+        "  seen {}, {} to {}",
+        times(&finding["count"]),
         text(&finding["time"], "first"),
         text(&finding["time"], "last")
     );

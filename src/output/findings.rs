@@ -9,7 +9,7 @@ use dissectors::{Protocol, REGISTRY};
 use super::convert::{Teller, VERSION, flow_id, objects, share, tenths};
 use super::view::{
     AttackView, CodeView, ConduitView, FindingConduitView, FindingEndView, FindingOperationView, FindingView,
-    OutcomeView, ReasonView, RequirementView, SCHEMA, SeverityView, SpanView, TermView, UseView, ZoneView,
+    OutcomeView, ReasonView, RequirementView, SCHEMA, SampleView, SeverityView, SpanView, TermView, UseView, ZoneView,
 };
 use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
@@ -21,7 +21,7 @@ use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::{
     Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict,
-    Who, class_attack,
+    Who, class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -178,9 +178,7 @@ impl Teller<'_> {
             frames: &frames,
         };
         let mut do_next = policy.do_next(&context).to_vec();
-        do_next.extend(
-            policy.harmless(&context).map(|text| format!("If it is harmless, declare it: {}", one_line(&text))),
-        );
+        do_next.extend(policy.harmless(&context).map(|text| format!("{HARMLESS}{}", one_line(&text))));
         FindingView {
             id: id.to_owned(),
             schema: SCHEMA,
@@ -207,10 +205,12 @@ impl Teller<'_> {
                     refused: tally.refused,
                     not_answered: tally.requests.saturating_sub(tally.answered + tally.refused),
                 },
+                user: None,
             }),
             conduit: judgement.statement.map(|statement| FindingConduitView {
                 id: policy.reference(statement),
                 stage: judgement.stage.map(|stage| stage.text()),
+                detail: policy.limit(&context),
             }),
             qualifiers: judgement.qualifiers.iter().map(|q| q.text().to_owned()).collect(),
             attack: attack(reason, Some(judgement.class)),
@@ -219,8 +219,9 @@ impl Teller<'_> {
             why: policy.why(&context),
             do_next,
             details: Vec::new(),
-            samples: fold.entry.samples.iter().map(|sample| self.evidence(*sample)).collect(),
+            samples: self.samples(&fold.entry.samples),
             policy_hash: Some(policy.sha256.clone()),
+            mapping_version: mapping_version(),
             tool_version: VERSION,
         }
     }
@@ -253,7 +254,11 @@ impl Teller<'_> {
         samples.truncate(SAMPLES);
         let first_seen = children.iter().map(|(_, fold)| fold.entry.tally.first.at).min().unwrap_or_default();
         let last_seen = children.iter().map(|(_, fold)| fold.entry.tally.last.at).max().unwrap_or_default();
-        let answered = views.iter().filter(|view| view.verdict != "attempt").count();
+        let answered = match views.iter().filter(|view| view.verdict != "attempt").count() {
+            0 => "none".to_owned(),
+            count if count == views.len() => "all".to_owned(),
+            count => count.to_string(),
+        };
         let what = format!(
             "{} ({}) tried {} destinations in {} over {}; {answered} of them answered.",
             source.name,
@@ -266,6 +271,8 @@ impl Teller<'_> {
         let mut destinations: Vec<(Host, &FindingView)> =
             children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
         destinations.sort_by_key(|(host, _)| *host);
+        // What would allow one destination allows no campaign.
+        let do_next = first_steps(&worst);
         let view = FindingView {
             id: format!("K-{}", key.id().trim_start_matches("V-")),
             kind: "campaign",
@@ -280,11 +287,12 @@ impl Teller<'_> {
                 ..worst.dst.clone()
             },
             what,
+            do_next,
             details: destinations
                 .iter()
                 .map(|(host, view)| format!("{} {} {}", host.address, view.verdict, view.id))
                 .collect(),
-            samples: samples.into_iter().map(|sample| self.evidence(sample)).collect(),
+            samples: self.samples(&samples),
             ..worst
         };
         out.add(view, &flows);
@@ -351,11 +359,16 @@ impl Teller<'_> {
                 format!("{attribute} {}: {} times", earlier.value, earlier.count),
                 format!("{attribute} {}: {} times", later.value, later.count),
             ],
-            samples: [earlier.first, later.first].into_iter().map(|sample| self.evidence(sample)).collect(),
+            samples: self.samples(&[earlier.first, later.first]),
             policy_hash: policy.map(|policy| policy.sha256.clone()),
+            mapping_version: mapping_version(),
             tool_version: VERSION,
             site,
         }
+    }
+
+    fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {
+        samples.iter().map(|sample| SampleView { evidence: self.evidence(*sample), tap: None }).collect()
     }
 
     fn naming(&self, host: Host) -> Naming {
@@ -596,13 +609,26 @@ fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
     let mut seen = BTreeSet::new();
     own.chain(of_class)
         .filter(|id| seen.insert(id.as_str()))
-        .map(|id| AttackView { id: id.clone(), version: "19" })
+        .map(|id| AttackView { id: id.clone(), version: "19", name: technique_name(id) })
         .collect()
 }
 
 fn requirements(reason: Reason) -> Vec<RequirementView> {
-    let view = |id: &String| RequirementView { std: "IEC 62443-3-3", id: format!("SR {id}"), edition: "2013" };
+    let view = |id: &String| RequirementView {
+        std: "IEC 62443-3-3",
+        id: format!("SR {id}"),
+        edition: "2013",
+        evidence_class: evidence_class(id),
+    };
     reason.requirements().iter().map(view).collect()
+}
+
+/// How the step begins that would declare what was seen.
+const HARMLESS: &str = "If it is harmless, declare it: ";
+
+/// The steps that do not declare anything.
+fn first_steps(view: &FindingView) -> Vec<String> {
+    view.do_next.iter().filter(|step| !step.starts_with(HARMLESS)).cloned().collect()
 }
 
 /// A declaration in one line, for a list of steps.

@@ -15,7 +15,7 @@ const ROWS: usize = 60;
 #[must_use]
 pub fn render(analysis: &AnalysisView, columns: u16) -> String {
     let mut out = String::new();
-    summary(&mut out, analysis);
+    summary(&mut out, analysis, columns);
     findings(&mut out, analysis, columns);
     assets(&mut out, analysis, columns);
     flows(&mut out, analysis, columns);
@@ -30,46 +30,46 @@ fn heading(out: &mut String, text: &str) {
     let _ = writeln!(out, "\n{BOLD}{text}{BOLD:#}");
 }
 
-fn summary(out: &mut String, analysis: &AnalysisView) {
+fn summary(out: &mut String, analysis: &AnalysisView, columns: u16) {
     let coverage = &analysis.coverage;
     for capture in &analysis.captures {
         let span = match (&capture.first, &capture.last) {
-            (Some(first), Some(last)) => format!(", {} to {}", short_time(first), short_time(last)),
+            (Some(first), Some(last)) => format!(", {} to {} UTC", short_time(first), short_time(last)),
             _ => String::new(),
         };
-        let _ = writeln!(out, "{}: {} frames{span}", safe(&capture.name), thousands(capture.frames));
+        paragraph(out, &format!("{}: {}{span}", safe(&capture.name), counted(capture.frames, "frame")), columns);
         if let Some(damage) = &capture.damage {
-            let _ = writeln!(out, "  damaged: {}", safe(damage));
+            paragraph(out, &format!("damaged: {}; what stands before was read", safe(damage)), columns);
         }
     }
-    let not_decoded: u64 = coverage.not_decoded.values().sum();
-    let mut notes = vec![format!("{} of {} frames decoded", thousands(coverage.decoded), thousands(coverage.frames))];
-    for (count, what) in [(coverage.duplicates, "mirror copies"), (coverage.truncated, "cut by the snap length")] {
-        if count > 0 {
-            notes.push(format!("{} {what}", thousands(count)));
-        }
+    let all = counted(coverage.frames, "frame");
+    let mut notes = vec![format!("{} of {all} decoded", thousands(coverage.decoded))];
+    if coverage.duplicates > 0 {
+        notes.push(counted(coverage.duplicates, "mirror copy"));
     }
-    if not_decoded > 0 {
-        let why: Vec<_> = coverage.not_decoded.iter().map(|(why, n)| format!("{why} {n}")).collect();
+    if coverage.truncated > 0 {
+        notes.push(format!("{} cut by the snap length", thousands(coverage.truncated)));
+    }
+    if !coverage.not_decoded.is_empty() {
+        let why: Vec<_> = coverage.not_decoded.iter().map(|(why, n)| format!("{why} ({})", thousands(*n))).collect();
         notes.push(format!("not decoded: {}", why.join(", ")));
     }
-    let _ = writeln!(out, "{}.", notes.join(", "));
+    paragraph(out, &format!("{}.", notes.join(", ")), columns);
     for (name, protocol) in &coverage.protocols {
-        let mut notes = vec![format!("{} PDUs", thousands(protocol.pdus))];
-        for (count, what) in [
-            (protocol.anomalies, "out of specification"),
-            (protocol.opaque, "opaque"),
-            (protocol.skipped_bytes, "bytes skipped"),
-        ] {
+        let mut notes = vec![counted(protocol.pdus, "PDU")];
+        for (count, what) in [(protocol.anomalies, "out of specification"), (protocol.opaque, "opaque")] {
             if count > 0 {
                 notes.push(format!("{} {what}", thousands(count)));
             }
         }
+        if protocol.skipped_bytes > 0 {
+            notes.push(format!("{} skipped", counted(protocol.skipped_bytes, "byte")));
+        }
         let _ = writeln!(out, "  {name}: {}", notes.join(", "));
     }
     if !coverage.limits_hit.is_empty() {
-        let hit: Vec<_> = coverage.limits_hit.iter().map(|(limit, n)| format!("{limit} {n}")).collect();
-        let _ = writeln!(out, "{BOLD}Limits reached:{BOLD:#} {}. Not everything was kept.", hit.join(", "));
+        let hit: Vec<_> = coverage.limits_hit.iter().map(|(limit, n)| format!("{limit} ({})", thousands(*n))).collect();
+        paragraph(out, &format!("Limits reached: {}. Not everything was kept.", hit.join(", ")), columns);
     }
 }
 
@@ -105,12 +105,14 @@ fn assets(out: &mut String, analysis: &AnalysisView, columns: u16) {
     // As a network plan would list them: by zone, then by address.
     let place = |asset: &AssetView| (asset.zone.clone(), asset.ips.is_empty(), address_order(asset));
     sorted.sort_by_cached_key(|asset| place(asset));
-    for asset in sorted.iter().take(ROWS) {
+    let shown = || sorted.iter().take(ROWS);
+    let roles = width(shown().map(|asset| role(asset)));
+    let zones = width(shown().map(|asset| asset.zone.clone().unwrap_or_default()));
+    for asset in shown() {
         let (first, more) = addresses(asset);
-        let zone = asset.zone.as_deref().unwrap_or("");
-        let name = own_name(asset).unwrap_or_default();
-        let line = format!("{first:<17} {:<16} {zone:<14} {}", role(asset), safe(&name));
-        let _ = writeln!(out, "{}", line.trim_end());
+        let zone = asset.zone.clone().unwrap_or_default();
+        let name = own_name(asset).map_or(String::new(), |name| safe(&name).into_owned());
+        row(out, &[(first, ADDRESS), (role(asset), roles), (zone, zones), (name, 0)], columns);
         for text in [more, identity(asset), speaks(asset)].into_iter().filter(|text| !text.is_empty()) {
             indented(out, &text, columns);
         }
@@ -146,15 +148,16 @@ fn flows(out: &mut String, analysis: &AnalysisView, columns: u16) {
         };
         let rule = flow.rule.as_ref().map_or(String::new(), |rule| format!(" {}", safe(rule)));
         let verdict = flow.verdict.map_or(String::new(), |verdict| format!("{verdict}{rule}"));
-        let line = format!("{:<17} {server:<17} {:<22} {verdict}", end(&flow.client), service(flow));
-        let _ = writeln!(out, "{}", line.trim_end());
-        let asked = if row.servers == 1 { operations(flow) } else { format!("{} frames", thousands(row.frames)) };
+        let asked = if row.servers == 1 { operations(flow) } else { counted(row.frames, "frame") };
+        let client = end(&flow.client);
+        self::row(out, &[(client, ADDRESS), (server, ADDRESS), (service(flow), SERVICE), (verdict, 0)], columns);
         indented(out, &asked, columns);
     }
     more(out, rows.len());
     if !resolution.is_empty() {
         let frames = resolution.iter().map(|flow| flow.frames_to_server + flow.frames_to_client).sum();
-        let _ = writeln!(out, "{DIM}and ARP: {} flows, {} frames{DIM:#}", resolution.len(), thousands(frames));
+        let flows = counted(resolution.len() as u64, "flow");
+        let _ = writeln!(out, "{DIM}and ARP: {flows}, {}{DIM:#}", counted(frames, "frame"));
     }
 }
 
@@ -197,6 +200,45 @@ fn folded<'a>(flows: &[&'a FlowView]) -> Vec<Row<'a>> {
 
 fn end(end: &FlowEndView) -> String {
     end.ip.clone().or_else(|| end.mac.clone()).unwrap_or_default()
+}
+
+/// Columns of an IPv4 or MAC address, and of a service.
+const ADDRESS: usize = 17;
+const SERVICE: usize = 22;
+
+/// The width of a column: that of its longest text, 0 when there is none.
+fn width(texts: impl Iterator<Item = String>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
+}
+
+/// A line of cells in columns of those widths. A last cell that has no room stands below; where even that does not help,
+/// as with long IPv6 addresses, the cells follow each other.
+fn row(out: &mut String, cells: &[(String, usize)], columns: u16) {
+    let columns = usize::from(columns);
+    let padded = |cells: &[(String, usize)]| {
+        let cells = cells.iter().filter(|(text, width)| !text.is_empty() || *width > 0);
+        let line: Vec<_> = cells.map(|(text, width)| format!("{text:<width$}")).collect();
+        line.join(" ").trim_end().to_owned()
+    };
+    let fits = |line: &String| line.chars().count() <= columns;
+    let line = padded(cells);
+    if fits(&line) {
+        let _ = writeln!(out, "{line}");
+        return;
+    }
+    let texts = || cells.iter().map(|(text, _)| text.as_str()).filter(|text| !text.is_empty());
+    match cells.split_last().map(|(last, rest)| (last, padded(rest))) {
+        Some(((last, _), rest)) if !last.is_empty() && fits(&rest) => {
+            let _ = writeln!(out, "{rest}\n    {last}");
+        }
+        _ => paragraph(out, &texts().collect::<Vec<_>>().join("  "), columns.try_into().unwrap_or(u16::MAX)),
+    }
+}
+
+/// Text from the first column on, continued with an indent.
+fn paragraph(out: &mut String, text: &str, columns: u16) {
+    let lines = wrap(text, usize::from(columns).saturating_sub(4));
+    let _ = writeln!(out, "{}", lines.join("\n    "));
 }
 
 fn indented(out: &mut String, text: &str, columns: u16) {
@@ -268,8 +310,9 @@ fn role(asset: &AssetView) -> String {
 
 fn speaks(asset: &AssetView) -> String {
     let side = |side: &str, label: &str| {
-        // Everybody resolves addresses: that tells nothing.
-        let own = asset.protocols.iter().filter(|p| p.side == side && p.name != "arp");
+        // Everybody resolves addresses and answers a ping: that tells nothing.
+        let plumbing = |name| matches!(name, "arp" | "icmp" | "igmp");
+        let own = asset.protocols.iter().filter(|p| p.side == side && !plumbing(p.name));
         let mut names: Vec<_> = own.map(|p| p.name).collect();
         names.dedup();
         (!names.is_empty()).then(|| format!("{label} {}", names.join(" ")))
@@ -286,13 +329,14 @@ fn service(flow: &FlowView) -> String {
         }
         (None, Some(service), Some(port)) => format!("{}/{port} ({service})", flow.transport),
         (None, None, Some(port)) => format!("{}/{port}", flow.transport),
-        (None, _, None) => flow.transport.clone(),
+        (None, Some(service), None) => format!("{} ({service})", flow.transport),
+        (None, None, None) => flow.transport.clone(),
     }
 }
 
 /// Classes with their number of requests, or the number of frames where nothing was decoded.
 fn operations(flow: &FlowView) -> String {
-    let frames = format!("{} frames", thousands(flow.frames_to_server + flow.frames_to_client));
+    let frames = counted(flow.frames_to_server + flow.frames_to_client, "frame");
     if flow.operations.is_empty() {
         return match &flow.security {
             Some(security) => {
@@ -360,6 +404,31 @@ pub(super) fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Every line that is longer than the terminal broken at blanks, its rest indented below it.
+#[must_use]
+pub fn fit(text: &str, columns: u16) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let width = usize::from(columns).saturating_sub(indent + 4).max(20);
+        for (place, part) in wrap(line, width).iter().enumerate() {
+            let indent = if place == 0 { indent } else { indent + 4 };
+            let _ = writeln!(out, "{:indent$}{part}", "");
+        }
+    }
+    out
+}
+
+/// `1 frame`, `2,000 frames`, `2 mirror copies`.
+fn counted(number: u64, what: &str) -> String {
+    let count = thousands(number);
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("{count} {what}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {what}s"),
+    }
 }
 
 /// Lines of at most `width` characters, broken at blanks.

@@ -345,9 +345,20 @@ pub struct FindingView {
     pub do_next: Vec<String>,
     /// Destinations of a campaign, or contradicting values of a conflict.
     pub details: Vec<String>,
-    pub samples: Vec<EvidenceView>,
+    pub samples: Vec<SampleView>,
     pub policy_hash: Option<String>,
+    /// Of the tables behind `attack` and `requirements`.
+    pub mapping_version: &'static str,
     pub tool_version: &'static str,
+}
+
+/// A frame that shows a finding, and the declared tap that saw it.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct SampleView {
+    #[serde(flatten)]
+    pub evidence: EvidenceView,
+    pub tap: Option<String>,
 }
 
 /// Why.
@@ -405,6 +416,8 @@ pub struct FindingOperationView {
     pub codes: Vec<CodeView>,
     pub objects: Vec<ObjectView>,
     pub outcome: OutcomeView,
+    /// Who was logged in, where that is told in clear.
+    pub user: Option<String>,
 }
 
 /// An operation code with its number of requests.
@@ -431,6 +444,8 @@ pub struct OutcomeView {
 pub struct FindingConduitView {
     pub id: String,
     pub stage: Option<&'static str>,
+    /// What it allows, or why it does not hold, in half a sentence.
+    pub detail: String,
 }
 
 /// An ATT&CK for ICS technique.
@@ -439,6 +454,7 @@ pub struct FindingConduitView {
 pub struct AttackView {
     pub id: String,
     pub version: &'static str,
+    pub name: Option<&'static str>,
 }
 
 /// A requirement of a standard that this is evidence on.
@@ -448,6 +464,8 @@ pub struct RequirementView {
     pub std: &'static str,
     pub id: String,
     pub edition: &'static str,
+    /// What passive evidence can say of it, by [`crate::policy::evidence_class`].
+    pub evidence_class: Option<&'static str>,
 }
 
 /// A declared zone.

@@ -27,6 +27,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether another stands within this one.
+    pub(super) fn contains(self, other: Self) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     pub(super) fn new(file: u16, range: &Range<usize>) -> Self {
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Self { file, start: offset(range.start), end: offset(range.end) }
@@ -74,6 +79,10 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(at, message) }
     }
 
+    pub(super) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
@@ -103,7 +112,7 @@ impl Diagnostics {
     /// Whether the policy cannot be used.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.list.iter().any(Diagnostic::is_error)
     }
 
     /// Name of the file, line and column, both from 1, of a place.

@@ -99,7 +99,7 @@ pub use judge::{Judgement, Protection, Request, Statement};
 pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};
 pub use protocol::service_name;
-pub use reason::{Attack, Reason, class_attack};
+pub use reason::{Attack, Reason, class_attack, evidence_class, mapping_version, technique_name};
 pub use severity::{Band, Outcome, Score, Weights};
 pub use side::Side;
 pub use text::{Context, Touched, Who};

@@ -4,6 +4,13 @@ use std::sync::LazyLock;
 
 use dissectors::{Class, table};
 
+use crate::id;
+
+const REASONS: &str = include_str!("reasons.csv");
+const CLASS_ROWS: &str = include_str!("classes.csv");
+const TECHNIQUES: &str = include_str!("techniques.csv");
+const REQUIREMENTS: &str = include_str!("requirements.csv");
+
 /// Declares the codes in their order; everything else about them stands in `reasons.csv`.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -89,7 +96,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    table::records(include_str!("reasons.csv"))
+    table::records(REASONS)
         .filter_map(|fields| <[String; 6]>::try_from(fields).ok())
         .map(|[code, name, requirements, v18, v19, says]| Row {
             code,
@@ -159,7 +166,7 @@ pub(super) struct ClassRow {
 }
 
 static CLASSES: LazyLock<Vec<(Class, ClassRow)>> = LazyLock::new(|| {
-    table::records(include_str!("classes.csv"))
+    table::records(CLASS_ROWS)
         .filter_map(|fields| <[String; 5]>::try_from(fields).ok())
         .filter_map(|[class, weight, v18, v19, verb]| {
             let attack = Attack { v18: words(&v18), v19: words(&v19) };
@@ -179,6 +186,33 @@ pub fn class_attack(class: Class) -> &'static Attack {
     &class_row(class).attack
 }
 
+/// The name of a technique of ATT&CK for ICS, by its id in either numbering.
+#[must_use]
+pub fn technique_name(id: &str) -> Option<&'static str> {
+    static NAMES: LazyLock<Vec<[String; 3]>> =
+        LazyLock::new(|| table::records(TECHNIQUES).filter_map(|fields| fields.try_into().ok()).collect());
+    NAMES.iter().find(|[v18, v19, _]| v18 == id || v19 == id).map(|[.., name]| name.as_str())
+}
+
+/// What passive evidence can say of a system requirement: `E1` shows the fact itself, `E2` can only refute, `E3` only
+/// support, `E0` nothing. An enhancement, as `5.2(1)`, has the class of its requirement.
+#[must_use]
+pub fn evidence_class(requirement: &str) -> Option<&'static str> {
+    static CLASSES: LazyLock<Vec<[String; 2]>> =
+        LazyLock::new(|| table::records(REQUIREMENTS).filter_map(|fields| fields.try_into().ok()).collect());
+    let requirement = requirement.split('(').next().unwrap_or_default();
+    CLASSES.iter().find(|[id, _]| id == requirement).map(|[_, class]| class.as_str())
+}
+
+/// The version of the tables that lead from reasons and operations to techniques and requirements: a hash of them, so
+/// that a corrected table is another version.
+#[must_use]
+pub fn mapping_version() -> &'static str {
+    static VERSION: LazyLock<String> =
+        LazyLock::new(|| id::base32(&[REASONS, CLASS_ROWS, TECHNIQUES, REQUIREMENTS].concat(), 8));
+    &VERSION
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,5 +230,14 @@ mod tests {
             assert!(class_row(class).weight > 0 && !class_row(class).verb.is_empty(), "{}", class.text());
         }
         assert_eq!(Reason::parse("ZC005"), Some(Reason::ObjectNotListed));
+        let of_reasons = Reason::ALL.iter().map(|reason| reason.attack());
+        for attack in of_reasons.chain(Class::ALL.iter().map(|class| class_attack(*class))) {
+            for id in attack.v18.iter().chain(&attack.v19) {
+                assert!(technique_name(id).is_some(), "{id}");
+            }
+        }
+        for requirement in Reason::ALL.iter().flat_map(|reason| reason.requirements()) {
+            assert!(evidence_class(requirement).is_some(), "{requirement}");
+        }
     }
 }

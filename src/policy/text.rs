@@ -94,7 +94,7 @@ impl Policy {
         let _ = write!(text, "; {}.", self.limit(finding));
         text.push_str(outcome(finding));
         if finding.count > 1 {
-            let _ = write!(text, " {} times until {}.", finding.count, self.clock(finding.last));
+            let _ = write!(text, " {} times{}.", finding.count, self.until(finding.first, finding.last));
         }
         if let [first, rest @ ..] = finding.frames {
             let _ = write!(text, " {} {first}", if rest.is_empty() { "Frame" } else { "Frames" });
@@ -126,7 +126,7 @@ impl Policy {
             let _ = write!(text, " The policy says: {reason}.");
         }
         if finding.verdict == Verdict::Attempt {
-            text.push_str(" It got no answer: a boundary held, and somebody tried.");
+            text.push_str(" It was not let in: somebody tried, and a boundary or the device itself held.");
         }
         text
     }
@@ -254,10 +254,11 @@ impl Policy {
 
     /// `wrote holding 200–201 of plc-b1 unit 1 (plc, Utilities cell B) by modbus`.
     fn deed(&self, finding: &Context<'_>) -> String {
-        let verb = &class_row(finding.class).verb;
+        let unread = finding.class == Class::Unknown && finding.protocol.is_none();
+        let verb = if unread { "talked to" } else { &class_row(finding.class).verb };
         let spaced = |list: Vec<String>| list.join(", ");
         let what = if !finding.ranges.is_empty() {
-            spaced(finding.ranges.iter().map(|touched| range_text(touched.space, touched.range)).collect())
+            spaced(ranges_text(finding.ranges))
         } else {
             let more = finding.names.len().saturating_sub(3);
             let some = spaced(finding.names.iter().take(3).map(|name| (*name).to_owned()).collect());
@@ -286,8 +287,9 @@ impl Policy {
         format!("{tried}{verb} {before}{name}{unit} ({described}){after} {how}")
     }
 
-    /// What the policy says instead.
-    fn limit(&self, finding: &Context<'_>) -> String {
+    /// What the policy says instead, as half a sentence.
+    #[must_use]
+    pub fn limit(&self, finding: &Context<'_>) -> String {
         let id = finding.statement.map(|statement| self.reference(statement)).unwrap_or_default();
         match (finding.reason, finding.statement.and_then(|statement| self.rule_of(statement))) {
             (Reason::NotValid, Some(rule)) => match (rule.schedule.until, rule.schedule.from) {
@@ -325,9 +327,20 @@ impl Policy {
         rule.allow.iter().map(|allow| allow.described(&self.protocols)).collect::<Vec<_>>().join("; ")
     }
 
-    /// Date and time of the site.
+    /// Date and time of the site, and the name of its time.
     fn clock(&self, at: Timestamp) -> String {
-        self.time_zone.to_datetime(at.instant()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        at.instant().to_zoned(self.time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
+    /// ` until 11:03:04`, no more than is needed beside the first time; nothing within the same second.
+    fn until(&self, first: Timestamp, last: Timestamp) -> String {
+        let [from, to] = [first, last].map(|at| self.time_zone.to_datetime(at.instant()));
+        let second = |of: jiff::civil::DateTime| of.strftime("%F %T").to_string();
+        match () {
+            () if second(from) == second(to) => String::new(),
+            () if from.date() == to.date() => format!(" until {}", to.strftime("%T")),
+            () => format!(" until {}", self.clock(last)),
+        }
     }
 }
 
@@ -339,6 +352,19 @@ fn outcome(finding: &Context<'_>) -> &'static str {
         (_, _, 0) => " Answered.",
         _ => " Answered in part, refused in part.",
     }
+}
+
+/// Ranges with each space named once: `holding 104`, `110–112`.
+fn ranges_text(ranges: &[Touched<'_>]) -> Vec<String> {
+    let before = std::iter::once(None).chain(ranges.iter().map(|touched| Some(touched.space)));
+    let text = |(touched, before): (&Touched<'_>, Option<&str>)| {
+        let text = range_text(touched.space, touched.range);
+        match text.strip_prefix(touched.space).map(str::trim_start) {
+            Some(bare) if before == Some(touched.space) && !bare.is_empty() => bare.to_owned(),
+            _ => text,
+        }
+    };
+    ranges.iter().zip(before).map(text).collect()
 }
 
 pub(super) fn range_text(space: &str, (from, to): (u64, u64)) -> String {

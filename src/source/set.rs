@@ -422,7 +422,7 @@ mod tests {
             [
                 ("empty", "the file is empty", false),
                 ("gone", "No such file or directory (os error 2)", false),
-                ("notes", "not a pcap or pcapng capture: it looks like text", true),
+                ("notes", "not a pcap, pcapng or snoop capture: it looks like text", true),
             ]
         );
     }

@@ -19,7 +19,7 @@ impl Loss {
     fn is_lost(self, index: usize, len: usize) -> bool {
         match self {
             Self::FirstHalf => index < len / 2,
-            Self::OneInAHundred => mix(index as u64 ^ (len as u64) << 32) % 100 == 0,
+            Self::OneInAHundred => mix(index as u64 ^ (len as u64) << 32).is_multiple_of(100),
         }
     }
 }
@@ -32,8 +32,11 @@ fn mix(n: u64) -> u64 {
     n ^ n >> 31
 }
 
+/// The length of the PDU at the start of some bytes.
+type Length = fn(&[u8]) -> Option<usize>;
+
 /// The protocols whose PDUs a test can count on its own: how long the one at the start of some bytes is.
-const PROTOCOLS: &[(&str, fn(&[u8]) -> Option<usize>)] = &[
+const PROTOCOLS: &[(&str, Length)] = &[
     ("modbus", |b| Some(6 + usize::from(u16::from_be_bytes([*b.get(4)?, *b.get(5)?])))),
     ("enip", |b| Some(24 + usize::from(u16::from_le_bytes([*b.get(2)?, *b.get(3)?])))),
     ("opcua", |b| usize::try_from(u32::from_le_bytes(*b.get(4..)?.first_chunk()?)).ok()),
@@ -98,7 +101,7 @@ fn flows_of(analysis: &Analysis, protocol: &str) -> u64 {
 
 /// PDUs that a frame carries a part of. What is not TCP or UDP on IPv4 or IPv6 on a common link carries none; a payload
 /// that starts in the middle of a PDU is the rest of that one.
-fn pdus(frame: &[u8], length: fn(&[u8]) -> Option<usize>) -> u64 {
+fn pdus(frame: &[u8], length: Length) -> u64 {
     let Some(mut payload) = payload(frame).filter(|payload| !payload.is_empty()) else { return 0 };
     let mut count = 0;
     while !payload.is_empty() {

@@ -3,6 +3,8 @@
 //! The corpus does not belong to the repository: without it these tests skip, and say so. One test a question, and each
 //! capture is analysed once. Differences with a reason stand in `tests/differences/corpus.tsv`.
 
+#![allow(clippy::print_stderr)] // A test that skips says so.
+
 #[path = "../support/mod.rs"]
 mod support;
 

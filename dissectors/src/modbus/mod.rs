@@ -53,6 +53,10 @@ impl Protocol for Modbus {
             Framing::NeedAtLeast(need) => return Probe::NeedAtLeast(need),
             Framing::Desync => return Probe::No,
         };
+        // A request for two registers from 0 has its quantity where the MBAP header has a length; its CRC tells.
+        if rtu::is_frame(head) {
+            return Probe::No;
+        }
         let &[t0, t1, _, _, _, _, unit, function, ref data @ ..] = head else { return Probe::NeedAtLeast(DATA_START) };
         let (function, data_len) = (FunctionCode(function), len.saturating_sub(DATA_START));
         let lengths = [wire::request_len(function, data), wire::response_len(function, data)];

@@ -105,6 +105,11 @@ impl Protocol for ModbusRtu {
     }
 }
 
+/// One frame from end to end, its CRC included.
+pub(super) fn is_frame(bytes: &[u8]) -> bool {
+    matches!(ModbusRtu.frame(bytes), Framing::Pdu(len) if len == bytes.len())
+}
+
 const CRC_START: u16 = 0xffff;
 
 /// One byte of the CRC-16 with the reflected polynomial 0xA001. Section 6.2.2, "CRC Generation".

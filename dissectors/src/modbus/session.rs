@@ -115,6 +115,11 @@ fn refused(adu: &Adu<'_>, notes: &mut Notes<'_>) -> Outcome {
     Outcome::Refused(code.into())
 }
 
+/// A function code with bit 7, and behind it an exception code that exists.
+fn is_exception(adu: &Adu<'_>) -> bool {
+    adu.function.is_exception() && adu.data.rest().first().is_some_and(|code| is_exception_code(*code))
+}
+
 /// Which way PDUs really go. The direction that comes with a PDU is a guess when the start of the connection was not
 /// seen; then the shapes of requests and replies tell. One odd PDU of a fuzzer does not outvote those before it, and
 /// when enough agree the matter is settled for the connection.
@@ -129,7 +134,11 @@ impl Lean {
     fn direction(&mut self, adu: &Adu<'_>, given: Direction) -> Direction {
         // An exception is a reply whatever the votes, so its shape always counts.
         if self.0.unsigned_abs() < Self::SETTLED.unsigned_abs() || adu.function.is_exception() {
-            return self.vote(adu.function, adu.shape(), given);
+            return match adu.shape() {
+                // Also one that is longer than it should be, when it starts with a code that exists. It has no vote.
+                Shape::Odd if is_exception(adu) => Direction::ToClient,
+                shape => self.vote(adu.function, shape, given),
+            };
         }
         self.apply(given)
     }

@@ -400,6 +400,18 @@ fn out_of_specification() {
             ],
         ),
         (
+            "an exception from the side that asks, and one byte too many: the bytes are right",
+            "81 06 00",
+            "",
+            &["anomaly@9 bytes after the end", "refuse:0x6 modbus/17 0x1 read"],
+        ),
+        (
+            "a scan of function codes comes to those of exceptions",
+            "81 0000",
+            "",
+            &["anomaly@7 function code of an exception in a request", "ask modbus/17 0x81 unknown"],
+        ),
+        (
             "reference type 7, file 0, record above 9999",
             "14 07 07 0000 2710 0001",
             "",
@@ -580,6 +592,7 @@ fn probe_tcp() {
         ("device identification", "0001 0000 0005 01 2b 0e 01 00", CLIENT),
         ("unassigned function in a segment of its own", "0000 0000 0006 01 1d 00000000", YES),
         ("unassigned function, more to come", "0000 0000 0008 01 1d 00000000", Probe::NeedAtLeast(14)),
+        ("RTU: two registers from 0, whose quantity stands where the length would", "01 03 0000 0002 c40b", Probe::No),
         ("UMAS", "0000 0000 0004 00 5a 00 02", CLIENT),
         ("UMAS and the start of another PDU", "0000 0000 0004 00 5a 00 02 0001 0000", Probe::NeedAtLeast(16)),
         ("UMAS answer", "0000 0000 0004 00 5a 00 fe", SERVER),

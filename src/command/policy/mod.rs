@@ -13,7 +13,7 @@ pub(super) fn run(command: &PolicyCommand) -> Outcome {
 }
 
 fn check(options: &PolicyCheck) -> Outcome {
-    if let Some(policy) = analyze::load_policy(&options.policy)? {
+    if let Some(policy) = analyze::load_policy(&options.policy, false)? {
         print(&format!(
             "{}: {} zones, {} assets, {} conduits and exceptions, sha256 {}\n",
             policy.site,

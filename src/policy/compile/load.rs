@@ -1,11 +1,11 @@
 //! Reading: from paths and texts to entries of all files as one.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::id;
 use crate::policy::diagnostic::{Diagnostic, Diagnostics, Source, Span};
 use crate::policy::file::{self};
 use crate::policy::model::Policy;
@@ -71,6 +71,10 @@ fn compile(sources: Arc<[Source]>) -> Result<Policy, Diagnostics> {
     // Half a file leaves names dangling that are only unreadable; its syntax comes first.
     let policy = if reader.syntax_error { None } else { Some(Compiler::new(&mut reader).run(all, sources.clone())) };
     let mut list = reader.found;
+    // What is odd about a policy that does not hold yet may follow from what is wrong with it.
+    if list.iter().any(Diagnostic::is_error) {
+        list.retain(Diagnostic::is_error);
+    }
     list.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.at));
     let diagnostics = Diagnostics { sources, list };
     match policy {
@@ -96,10 +100,7 @@ pub(super) fn hash(sources: &[Source]) -> String {
             hasher.update(part);
         }
     }
-    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    id::hex(&hasher.finalize())
 }
 
 /// All files as one. `[site]`, `[defaults]` and `[severity]` may stand in one file only.

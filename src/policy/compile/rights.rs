@@ -87,7 +87,11 @@ impl Compiler<'_> {
 
     pub(super) fn allow(&mut self, entry: &file::Allow) -> Option<Allow> {
         let Some(word) = &entry.protocol else {
-            self.error(entry.at, "this allow table has no protocol");
+            // A misspelt key has been told already.
+            let told = self.reader.found.iter().any(|other| entry.at.contains(other.at));
+            if !told {
+                self.error(entry.at, "this allow table has no protocol");
+            }
             return None;
         };
         let (carried, preset) = self.carried(word)?;

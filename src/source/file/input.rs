@@ -9,6 +9,8 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use sha2::{Digest, Sha256};
 
+use crate::id::hex;
+
 /// Compressed bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -193,14 +195,6 @@ pub fn sha256(path: &Path) -> io::Result<String> {
             count => hash.update(buffer.get(..count).unwrap_or(&[])),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // Writing to a String does not fail.
-        text
-    })
 }
 
 /// Reads Zstandard frames one after the other, and over the skippable ones (RFC 8878, section 3.1).

@@ -1,4 +1,4 @@
-//! Capture files: pcap and pcapng, plain or compressed, from a path or stdin.
+//! Capture files: pcap, pcapng and snoop, plain or compressed, from a path or stdin.
 //!
 //! Ours, because the capture path is the core: a block of the file is read straight into the batch and its records are
 //! listed where they are. What libpcap refuses is read as well: interfaces of different link types, sections of
@@ -7,6 +7,7 @@
 mod input;
 mod pcap;
 mod pcapng;
+mod snoop;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use self::input::Input;
 pub use self::input::{Compression, sha256};
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
+use self::snoop::Snoop;
 use super::{Batch, FrameRef, LinkType};
 use crate::time::Timestamp;
 
@@ -33,6 +35,8 @@ pub enum Format {
     Pcap,
     /// Blocks in sections.
     Pcapng,
+    /// That of Solaris (RFC 1761).
+    Snoop,
 }
 
 impl Format {
@@ -42,6 +46,7 @@ impl Format {
         match self {
             Self::Pcap => "pcap",
             Self::Pcapng => "pcapng",
+            Self::Snoop => "snoop",
         }
     }
 }
@@ -100,7 +105,7 @@ pub enum OpenError {
     #[error("the {compression} data is damaged at its start: {error}", compression = .0.text(), error = .1)]
     Compressed(Compression, io::Error),
     /// Something else.
-    #[error("not a pcap or pcapng capture{}", looks_like(.0))]
+    #[error("not a pcap, pcapng or snoop capture{}", looks_like(.0))]
     NotACapture(Option<&'static str>),
 }
 
@@ -131,6 +136,7 @@ pub struct CaptureFile {
 enum Parser {
     Pcap(Pcap),
     Pcapng(Pcapng),
+    Snoop(Snoop),
 }
 
 /// Why a walk over records stopped.
@@ -207,12 +213,22 @@ impl CaptureFile {
                 Parser::Pcap(head.first_chunk().and_then(Pcap::read).ok_or(OpenError::Cut)?)
             }
             Some(&pcapng::SECTION) => Parser::Pcapng(Pcapng::default()),
+            _ if Snoop::is_magic(&head) => {
+                let header = head.first_chunk().ok_or(OpenError::Cut)?;
+                Parser::Snoop(
+                    Snoop::read(header).ok_or(OpenError::NotACapture(Some("a snoop capture of another version")))?,
+                )
+            }
             _ => return Err(OpenError::NotACapture(guess(&head))),
         };
         let (format, offset) = match &parser {
             Parser::Pcap(_) => {
                 head.clear();
                 (Format::Pcap, pcap::HEADER as u64)
+            }
+            Parser::Snoop(_) => {
+                head.drain(..snoop::HEADER);
+                (Format::Snoop, snoop::HEADER as u64)
             }
             Parser::Pcapng(_) if head.len() < 12 => return Err(OpenError::Cut),
             Parser::Pcapng(_) => (Format::Pcapng, 0),
@@ -356,6 +372,7 @@ impl CaptureFile {
         let stop = match &mut self.parser {
             Parser::Pcap(pcap) => pcap.walk(bytes, at, &mut out),
             Parser::Pcapng(pcapng) => pcapng.walk(bytes, at, &mut out),
+            Parser::Snoop(snoop) => snoop.walk(bytes, at, &mut out),
         };
         if out.number > 0 {
             (summary.first, summary.last) = (Some(out.first), Some(out.last));
@@ -385,6 +402,7 @@ impl CaptureFile {
         let link_types = match &self.parser {
             Parser::Pcap(pcap) => vec![pcap.link()],
             Parser::Pcapng(pcapng) => pcapng.links().to_vec(),
+            Parser::Snoop(snoop) => vec![snoop.link()],
         };
         CaptureSummary { link_types, ..self.summary.clone() }
     }
@@ -423,7 +441,6 @@ fn grow(bytes: &mut Vec<u8>, len: usize) {
 /// What a file that is no capture may be, by its first bytes.
 fn guess(head: &[u8]) -> Option<&'static str> {
     Some(match head {
-        [b's', b'n', b'o', b'o', b'p', 0, 0, 0, ..] => "a Solaris snoop capture (editcap -F pcapng converts it)",
         [b'X', b'C', b'P', 0, ..] => "a NetXRay or Sniffer capture (editcap -F pcapng converts it)",
         [b'R', b'T', b'S', b'S', ..] | [b'G', b'M', b'B', b'U', ..] => {
             "a Network Monitor capture (editcap -F pcapng converts it)"

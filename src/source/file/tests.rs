@@ -67,6 +67,11 @@ const PCAPNG: &str = "
     00000001 00000014 0071 0000 00000002 00000014
     00000003 00000014 00000003 77880000 00000014";
 
+/// RFC 1761: a record with padding, and one that was cut; 3 frames were dropped before it.
+const SNOOP: &str = "736e6f6f70000000 00000002 00000004
+    00000003 00000003 0000001c 00000000 00000001 00000002 aabbcc 00
+    00000009 00000001 00000019 00000003 00000002 00000004 dd";
+
 #[test]
 fn formats() {
     let two = "1 1000002000 1 aabbcc | 2 2000004000 1 dd+";
@@ -95,6 +100,9 @@ fn formats() {
             two,
         ),
         ("pcapng", hex(PCAPNG), sections),
+        ("snoop", hex(SNOOP), two),
+        ("snoop, gzip", gzip(&hex(SNOOP)), two),
+        ("snoop of FDDI, empty", hex("736e6f6f70000000 00000002 00000008"), ""),
         ("a frame as long as a block", long(MAX_FRAME), "1 1000002000 1 abababababababab"),
     ] {
         let (frames, summary) = read(&bytes).expect(case);
@@ -111,11 +119,16 @@ fn no_captures() {
     for (bytes, want) in [
         (hex(""), "the file is empty"),
         (hex("d4c3b2a1 0200 0400 0000"), "the capture ends inside its file header"),
+        (hex("736e6f6f70000000 000000"), "the capture ends inside its file header"),
+        (
+            hex("736e6f6f70000000 00000001 00000004"),
+            "not a pcap, pcapng or snoop capture: it looks like a snoop capture of another version",
+        ),
         (hex("0a0d0d0a 1c00"), "the capture ends inside its file header"),
-        (b"%PDF-1.7".to_vec(), "not a pcap or pcapng capture: it looks like a PDF document"),
-        (b"zone, conduit\n".to_vec(), "not a pcap or pcapng capture: it looks like text"),
-        (hex("00010203"), "not a pcap or pcapng capture"),
-        (gzip(b"hello"), "not a pcap or pcapng capture: it looks like text"),
+        (b"%PDF-1.7".to_vec(), "not a pcap, pcapng or snoop capture: it looks like a PDF document"),
+        (b"zone, conduit\n".to_vec(), "not a pcap, pcapng or snoop capture: it looks like text"),
+        (hex("00010203"), "not a pcap, pcapng or snoop capture"),
+        (gzip(b"hello"), "not a pcap, pcapng or snoop capture: it looks like text"),
         (hex("1f8b 0800 00000000 0000 ffff"), "the gzip data is damaged at its start: corrupt deflate stream"),
     ] {
         assert_eq!(read(&bytes).map(|_| ()), Err(want.to_owned()), "{bytes:02x?}");
@@ -154,6 +167,12 @@ fn damage() {
             0,
             "a section header without its byte-order magic at byte 28",
         ),
+        (
+            "snoop record shorter than its frame",
+            hex("736e6f6f70000000 00000002 00000004 00000003 00000003 0000001a 00000000 00000001 00000002 aabbcc"),
+            0,
+            "a packet record is shorter than the packet in it at byte 16",
+        ),
         ("cut in a block that is skipped", pcapng(skipped), 0, "the capture ends inside a record at byte 28"),
         (
             "frame longer than its block",
@@ -183,7 +202,7 @@ fn a_long_unknown_block_is_skipped_and_not_held() {
 /// Wherever a capture is cut, the frames before the cut are read, and unless the cut is between records it is named.
 #[test]
 fn every_cut_keeps_the_frames_before_it() {
-    for whole in [hex(PCAP), hex(PCAPNG)] {
+    for whole in [hex(PCAP), hex(PCAPNG), hex(SNOOP)] {
         let (all, _) = read(&whole).unwrap();
         for cut in 0..whole.len() {
             let Ok((frames, summary)) = read(&whole[..cut]) else {
