@@ -1,6 +1,7 @@
 //! One analysis from end to end: captures through the pipeline, facts to an inventory, judgements to findings.
 
 mod seen;
+mod uses;
 
 use std::sync::Arc;
 

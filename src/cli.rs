@@ -97,6 +97,11 @@ pub struct Explain {
 pub enum PolicyCommand {
     /// Load a declaration and tell every error in it
     Check(PolicyCheck),
+    /// What became of each conduit: used clean, with violations, unused, never seen, not observable, expired
+    ///
+    /// With who used it, which of its rights nobody used, and the narrower text that would have been enough. Days are
+    /// those of the captures: the last packet is today.
+    Review(PolicyReview),
     /// Draft a least-privilege declaration from traffic
     ///
     /// Each line stands below its evidence. What must not be approved unseen (programming, the outside, clear-text
@@ -111,6 +116,20 @@ pub struct PolicyCheck {
     /// Files, or folders of *.toml
     #[arg(value_name = "POLICY", required = true)]
     pub policy: Vec<PathBuf>,
+}
+
+/// Options of `policy review`.
+#[derive(Debug, Args)]
+pub struct PolicyReview {
+    /// A file, or a folder of *.toml
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Capture files, or folders of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<TableOrJson>,
 }
 
 /// Options of `policy suggest`.

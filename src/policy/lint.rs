@@ -44,7 +44,7 @@ fn owner(rule: &Rule, found: &mut Vec<Diagnostic>) {
 }
 
 /// The zones in which one end of a rule lies.
-fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
+pub(super) fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
     let named = ends.iter().filter_map(|end| match end {
         End::Zone(zone) => Some(*zone),
         _ => None,
@@ -52,7 +52,7 @@ fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
     named.chain(homes.iter().copied()).filter(|zone| policy.zone(*zone).at.is_some()).collect()
 }
 
-fn pairs<'a>(policy: &'a Policy, rule: &Rule) -> Vec<(&'a Zone, &'a Zone)> {
+pub(super) fn pairs<'a>(policy: &'a Policy, rule: &Rule) -> Vec<(&'a Zone, &'a Zone)> {
     let (from, to) = (zones(policy, &rule.from, &rule.from_homes), zones(policy, &rule.to, &rule.to_homes));
     from.iter().flat_map(|from| to.iter().map(move |to| (policy.zone(*from), policy.zone(*to)))).collect()
 }

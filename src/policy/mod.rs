@@ -71,6 +71,7 @@
 
 mod compile;
 mod conversation;
+pub mod declaration;
 mod diagnostic;
 mod file;
 mod finding;
@@ -83,6 +84,7 @@ mod model;
 mod protocol;
 mod read;
 mod reason;
+pub mod review;
 mod severity;
 mod side;
 pub mod suggest;

@@ -1,5 +1,6 @@
 //! The commands on policies: one file each.
 
+mod review;
 mod suggest;
 
 use super::{Done, Outcome, analyze, print};
@@ -8,6 +9,7 @@ use crate::cli::{PolicyCheck, PolicyCommand};
 pub(super) fn run(command: &PolicyCommand) -> Outcome {
     match command {
         PolicyCommand::Check(options) => check(options),
+        PolicyCommand::Review(options) => review::run(options),
         PolicyCommand::Suggest(options) => suggest::run(options),
     }
 }

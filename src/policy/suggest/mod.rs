@@ -159,6 +159,13 @@ fn carrier_word(transport: Transport) -> String {
     }
 }
 
+/// The allow tables that are just enough for these conversations, as TOML.
+pub(super) fn narrowest(talks: &[&Talk]) -> Vec<String> {
+    let units = talks.iter().any(|talk| talk.acts.iter().any(|act| act.unit.is_some()));
+    let all = talks.iter().flat_map(|talk| tables(talk, &talk.acts.iter().collect::<Vec<_>>(), units)).collect();
+    grants::merged(all).iter().map(Table::text).collect()
+}
+
 /// A line of the draft that is to be read before it is approved, and its evidence.
 #[derive(Clone, Debug)]
 struct Withheld {
