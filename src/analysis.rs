@@ -1,5 +1,8 @@
 //! One analysis from end to end: captures through the pipeline, facts to an inventory, judgements to findings.
 
+mod seen;
+mod uses;
+
 use std::sync::Arc;
 
 use dissectors::{Class, REGISTRY};

@@ -118,6 +118,17 @@ pub enum PolicyCommand {
     /// stand what it touches (holding 100-119, tag Line1.Speed) and on which unit (unit 1).
     #[command(after_help = EXPLAIN_EXAMPLE)]
     Explain(PolicyExplain),
+    /// What became of each conduit: used clean, with violations, unused, never seen, not observable, expired
+    ///
+    /// With who used it, which of its rights nobody used, and the narrower text that would have been enough. Days are
+    /// those of the captures: the last packet is today.
+    Review(PolicyReview),
+    /// Draft a least-privilege declaration from traffic
+    ///
+    /// Each line stands below its evidence. What must not be approved unseen (programming, the outside, clear-text
+    /// passwords, office to process) is a comment, never a rule. The draft loads, and allows nothing until a person
+    /// has read it and written approved = true.
+    Suggest(PolicySuggest),
 }
 
 /// Options of `policy check`.
@@ -169,6 +180,41 @@ pub enum CheckFormat {
     Json,
     /// SARIF 2.1.0, for code review and CI
     Sarif,
+}
+
+/// Options of `policy review`.
+#[derive(Debug, Args)]
+pub struct PolicyReview {
+    /// A file, or a folder of *.toml
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Capture files, or folders of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<TableOrJson>,
+}
+
+/// Options of `policy suggest`.
+#[derive(Debug, Args)]
+pub struct PolicySuggest {
+    /// Capture files, or folders of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// Write the draft there instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Id of the site in the draft
+    #[arg(long, value_name = "ID", default_value = "draft")]
+    pub site: String,
+    /// Draft from the time before, and report how often the draft would have fired on the rest: the last PERCENT of the
+    /// time, or all from a time on (2026-11-16T12:00:00Z)
+    #[arg(long, value_name = "PERCENT|TIME")]
+    pub hold_out: Option<String>,
+    /// Public networks that are ours, comma separated: their hosts are not external
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub home_nets: Vec<ipnet::IpNet>,
 }
 
 /// Options of `protocols`.

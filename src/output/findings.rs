@@ -77,6 +77,7 @@ impl Teller<'_> {
         for conflict in &self.analysis.inventory.conflicts {
             findings.list.push(self.conflict(conflict));
         }
+        findings.list.extend(self.declarations());
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
         findings
     }
@@ -591,14 +592,14 @@ fn severity(score: Option<crate::policy::Score>) -> SeverityView {
 
 /// A contradiction in the inventory has to be looked at: the weight of what it may hide, kept to the ceiling of reviews.
 fn conflict_severity(policy: Option<&Policy>, conflict: &Conflict) -> SeverityView {
-    let points = conflict.kind.weight();
+    severity_of(policy, conflict.kind.text(), conflict.kind.weight())
+}
+
+/// A severity of one term.
+pub(super) fn severity_of(policy: Option<&Policy>, term: &str, points: i32) -> SeverityView {
     let defaults = crate::policy::Weights::default();
     let band = policy.map_or(&defaults, |policy| &policy.weights).band(points);
-    SeverityView {
-        score: points,
-        band: band.text(),
-        terms: vec![TermView { term: conflict.kind.text().to_owned(), points }],
-    }
+    SeverityView { score: points, band: band.text(), terms: vec![TermView { term: term.to_owned(), points }] }
 }
 
 fn span(first: Timestamp, last: Timestamp) -> SpanView {

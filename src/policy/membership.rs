@@ -484,7 +484,7 @@ impl Policy {
 }
 
 /// Globally routable, or reserved for documentation: those stand for public addresses in examples and tests.
-fn is_public(address: Address) -> bool {
+pub(super) fn is_public(address: Address) -> bool {
     match address.ip() {
         Some(IpAddr::V4(v4)) => {
             let [a, b, c, _] = v4.octets();

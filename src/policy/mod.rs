@@ -59,6 +59,7 @@
 //!    object, validity, window, security, rate, boundary. The candidate that got furthest names the reason.
 //! 6. No candidate: external side, unknown side, reverse conduit, conduit for other assets, `defaults.inter_zone`.
 //! 7. Allowed, but nobody approved the asset or knows the payload: review.
+//! 8. Allowed by a draft (`[site] approved = false`): review, without a reason to object.
 //!
 //! The order of blocks in the files never matters, and only packet time is used.
 //!
@@ -72,6 +73,7 @@ mod breadth;
 mod cases;
 mod compile;
 mod conversation;
+pub mod declaration;
 mod diagnostic;
 mod file;
 mod finding;
@@ -86,8 +88,10 @@ mod protocol;
 mod question;
 mod read;
 mod reason;
+pub mod review;
 mod severity;
 mod side;
+pub mod suggest;
 mod text;
 mod trace;
 mod verdict;
@@ -112,4 +116,4 @@ pub use side::Side;
 pub use text::{Context, Touched, Who};
 pub use trace::Step;
 pub use verdict::{Qualifier, Qualifiers, Stage, Verdict};
-pub use word::{Classes, Rate, SecurityLevels};
+pub use word::{Classes, Rate, SecurityLevels, is_id};
