@@ -288,3 +288,11 @@ fn each_verdict_has_its_reason() {
     }
     assert!(rows > 30, "the table is read");
 }
+
+/// What is cached on the packet path depends on a random hash, and must not show.
+#[test]
+fn each_run_gives_the_same() {
+    let folder = root().join("fixtures/real/opcua-none");
+    let runs = for_each(&[(); 12], |()| analyze(&folder, "capture.pcap").stdout);
+    assert!(runs.iter().all(|run| *run == runs[0]), "runs differ");
+}

@@ -34,12 +34,13 @@ pub struct Docket {
 struct Known {
     fingerprint: u64,
     entry: u32,
+    code: u64,
     until: Timestamp,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { fingerprint: 0, entry: 0, until: Timestamp::MIN }
+        Self { fingerprint: 0, entry: 0, code: 0, until: Timestamp::MIN }
     }
 }
 
@@ -127,6 +128,7 @@ impl Docket {
         }
         let Some(entry) = self.entries.get_mut(known.entry as usize) else { return false };
         entry.tally.count(outcome, at);
+        count_code(&mut entry.codes, known.code, requests(outcome));
         if entry.samples.len() < SAMPLES && entry.judgement.verdict.is_finding() {
             entry.samples.push(at);
         }
@@ -156,7 +158,7 @@ impl Docket {
         let Some((place, until)) = entry else { return };
         let cache = self.cache.get_or_insert_with(Box::default);
         if let (Some(known), Ok(entry)) = (cache.get_mut((fingerprint >> 60) as usize & 15), u32::try_from(place)) {
-            *known = Known { fingerprint, entry, until };
+            *known = Known { fingerprint, entry, code: asked.code, until };
         }
     }
 
@@ -172,7 +174,7 @@ impl Docket {
             && let Ok(entry) = u32::try_from(place)
         {
             let cache = self.cache.get_or_insert_with(Box::default);
-            cache[(HIDDEN >> 60) as usize & 15] = Known { fingerprint: HIDDEN, entry, until };
+            cache[(HIDDEN >> 60) as usize & 15] = Known { fingerprint: HIDDEN, entry, code: 0, until };
         }
     }
 
@@ -250,7 +252,7 @@ impl Docket {
         }
         let entry = self.entries.get_mut(place)?;
         entry.tally.count(outcome, at);
-        count_code(&mut entry.codes, code, 1);
+        count_code(&mut entry.codes, code, requests(outcome));
         if judgement.verdict.is_finding() {
             objects.iter().for_each(|object| entry.objects.add(object));
             if entry.samples.len() < SAMPLES {
@@ -332,6 +334,11 @@ fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) ->
 fn segment(parties: &Parties, client: Side) -> Option<(Mac, Mac)> {
     let path = parties.paths.get(client.index()).copied().flatten().filter(Path::is_own_segment)?;
     Some((path.src_mac?, path.dst_mac?))
+}
+
+/// What a message adds to the requests of its code: a reply none.
+fn requests(outcome: Outcome) -> u64 {
+    u64::from(matches!(outcome, Outcome::Asked | Outcome::Told))
 }
 
 fn count_code(codes: &mut Vec<(u64, u64)>, code: u64, count: u64) {
