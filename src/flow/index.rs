@@ -4,7 +4,7 @@
 /// An open-addressing table of places with linear probing. The keys are not in it: who looks something up says which
 /// place has the key that is meant.
 #[derive(Debug, Default)]
-pub struct Index {
+pub(super) struct Index {
     /// A power of two of slots, at most three quarters of them taken: `hash << 32 | place + 1`, 0 when free.
     slots: Vec<u64>,
     len: usize,
@@ -18,7 +18,7 @@ fn tag(hash: u64) -> u64 {
 impl Index {
     /// The place of this hash that `is` says yes to.
     #[inline]
-    pub fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
         if self.slots.is_empty() {
             return None;
         }
@@ -37,7 +37,7 @@ impl Index {
     }
 
     /// Adds a place that is not in it. `u32::MAX` is no place.
-    pub fn insert(&mut self, hash: u64, place: u32) {
+    pub(super) fn insert(&mut self, hash: u64, place: u32) {
         if 4 * (self.len + 1) > 3 * self.slots.len() {
             let doubled = vec![0; (2 * self.slots.len()).max(16)];
             for slot in std::mem::replace(&mut self.slots, doubled) {
@@ -51,7 +51,7 @@ impl Index {
     }
 
     /// Takes a place out; what stands behind it moves up, so that no chain is cut.
-    pub fn remove(&mut self, hash: u64, gone: u32) {
+    pub(super) fn remove(&mut self, hash: u64, gone: u32) {
         let wanted = tag(hash) | (u64::from(gone) + 1);
         if self.slots.is_empty() {
             return;
