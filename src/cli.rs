@@ -42,6 +42,16 @@ pub enum Command {
     Demo(Demo),
 }
 
+const EXPLAIN_EXAMPLE: &str = "\
+Example:
+  zonewatch policy explain scada-1 plc-b1 modbus 16 holding 100-119 unit 1 --policy plant.toml
+  zonewatch policy explain 10.10.0.77 10.20.2.10 tcp/445 --at '2026-11-16 10:15' --policy plant.toml";
+const CHECK_EXAMPLE: &str = "\
+Example:
+  zonewatch policy check plant.toml
+  zonewatch policy check policy.d --format sarif > policy.sarif
+
+Exit codes: 0 it can be used, perhaps with warnings; 2 it has errors.";
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 done, and findings at or above --fail-on; 2 could not do it.";
 
 /// Options of `analyze`.
@@ -95,8 +105,30 @@ pub struct Explain {
 /// The commands on policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Load a declaration and tell every error in it
+    /// Load a declaration and tell every error and warning in it
+    ///
+    /// Everything that is wrong is told in one run, with file, line, column and a way out. Warnings are what a good
+    /// declaration should not have; it can be used with them.
+    #[command(after_help = CHECK_EXAMPLE)]
     Check(PolicyCheck),
+    /// Why a flow is allowed, or is not: every stage of the evaluation
+    ///
+    /// SRC and DST are addresses or declared assets. PROTOCOL is a name, or tcp/445 for what no protocol is known of.
+    /// OP is an operation class (read, write, program), or a function by code or name (16, 0x4c, Read); behind it may
+    /// stand what it touches (holding 100-119, tag Line1.Speed) and on which unit (unit 1).
+    #[command(after_help = EXPLAIN_EXAMPLE)]
+    Explain(PolicyExplain),
+    /// What became of each conduit: used clean, with violations, unused, never seen, not observable, expired
+    ///
+    /// With who used it, which of its rights nobody used, and the narrower text that would have been enough. Days are
+    /// those of the captures: the last packet is today.
+    Review(PolicyReview),
+    /// Draft a least-privilege declaration from traffic
+    ///
+    /// Each line stands below its evidence. What must not be approved unseen (programming, the outside, clear-text
+    /// passwords, office to process) is a comment, never a rule. The draft loads, and allows nothing until a person
+    /// has read it and written approved = true.
+    Suggest(PolicySuggest),
 }
 
 /// Options of `policy check`.
@@ -105,6 +137,84 @@ pub struct PolicyCheck {
     /// Files, or folders of *.toml
     #[arg(value_name = "POLICY", required = true)]
     pub policy: Vec<PathBuf>,
+    /// What to print; sarif shows each error on its line of a pull request
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+}
+
+/// Options of `policy explain`.
+#[derive(Debug, Args)]
+pub struct PolicyExplain {
+    /// Who opens the session
+    #[arg(value_name = "SRC")]
+    pub source: String,
+    /// Who answers
+    #[arg(value_name = "DST")]
+    pub destination: String,
+    /// What they speak
+    #[arg(value_name = "PROTOCOL")]
+    pub protocol: String,
+    /// What is done, on what
+    #[arg(value_name = "OP")]
+    pub operation: Vec<String>,
+    /// The server's port [default: the protocol's own]
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// When, with an offset or in the time of the site [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// How it is protected: sign-and-encrypt/Basic256Sha256/certificate
+    #[arg(long, value_name = "MODE[/POLICY[/TOKEN]]")]
+    pub security: Option<String>,
+    /// Zone and conduit declaration (repeatable)
+    #[arg(long, value_name = "FILE", required = true)]
+    pub policy: Vec<PathBuf>,
+}
+
+/// Output formats of `policy check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people
+    Text,
+    /// One object
+    Json,
+    /// SARIF 2.1.0, for code review and CI
+    Sarif,
+}
+
+/// Options of `policy review`.
+#[derive(Debug, Args)]
+pub struct PolicyReview {
+    /// A file, or a folder of *.toml
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Capture files, or folders of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<TableOrJson>,
+}
+
+/// Options of `policy suggest`.
+#[derive(Debug, Args)]
+pub struct PolicySuggest {
+    /// Capture files, or folders of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// Write the draft there instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Id of the site in the draft
+    #[arg(long, value_name = "ID", default_value = "draft")]
+    pub site: String,
+    /// Draft from the time before, and report how often the draft would have fired on the rest: the last PERCENT of the
+    /// time, or all from a time on (2026-11-16T12:00:00Z)
+    #[arg(long, value_name = "PERCENT|TIME")]
+    pub hold_out: Option<String>,
+    /// Public networks that are ours, comma separated: their hosts are not external
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub home_nets: Vec<ipnet::IpNet>,
 }
 
 /// Options of `protocols`.

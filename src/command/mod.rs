@@ -18,6 +18,8 @@ pub enum Done {
     Clean,
     /// Exit code 1: done, and there is something to look at.
     Findings,
+    /// Exit code 2: what was looked at cannot be used, and the output says why.
+    Unusable,
 }
 
 /// Why a command could not do its work; exit code 2. The text names the thing, what is wrong, and a way out.
@@ -46,6 +48,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match outcome {
         Ok(Done::Clean) => ExitCode::SUCCESS,
         Ok(Done::Findings) => ExitCode::from(1),
+        Ok(Done::Unusable) => ExitCode::from(2),
         Err(Failure(text)) => {
             error(&text);
             ExitCode::from(2)
@@ -64,6 +67,11 @@ fn error(text: &str) {
 fn note(text: &str) {
     let style = anstyle::AnsiColor::Yellow.on_default().bold();
     let _ = writeln!(anstream::stderr().lock(), "{style}note{style:#}: {text}");
+}
+
+/// Writes text to stderr that brings its own headings.
+fn tell(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Writes text to stdout, without styles where they are not wanted.

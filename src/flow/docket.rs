@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dissectors::{Class, Object, Operation as Asked, Outcome, Protocol};
 
 use super::book::Protection;
-use super::connection::{Connection, Orientation, Path, Side};
+use super::connection::{Connection, Orientation, Side};
 use super::ops::{Objects, Tally};
+use super::path::Path;
 use crate::address::Mac;
 use crate::bounded;
 use crate::ledger::Evidence;
@@ -175,13 +176,20 @@ impl Docket {
         }
     }
 
-    /// Adds another connection's judgements.
-    pub fn merge(&mut self, other: &Self) {
-        self.cache = None; // Its places are those of one connection.
-        for entry in &other.entries {
-            let new = || Entry { tally: Tally::new(entry.tally.first), ..entry.clone() };
-            if let Some(mine) = bounded::entry(&mut self.entries, ENTRIES, |known| known.key() == entry.key(), new) {
-                mine.merge(entry);
+    /// The docket of a connection that has ended, without what only its next packets would need.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Self { cache: None, ..self }
+    }
+
+    /// Adds another connection's closed docket.
+    pub fn merge(&mut self, other: Self) {
+        for entry in other.entries {
+            let full = self.entries.len() >= ENTRIES;
+            match self.entries.iter_mut().find(|known| known.key() == entry.key()) {
+                Some(mine) => mine.merge(&entry),
+                None if full => {}
+                None => self.entries.push(entry),
             }
         }
     }

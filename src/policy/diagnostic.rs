@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::kind::Kind;
+
 /// One policy file as it was read.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -52,11 +54,24 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// The word of reports, which is also that of SARIF.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
+    /// What sort of thing.
+    pub kind: Kind,
     /// Where.
     pub at: Span,
     /// What is wrong, in one sentence.
@@ -71,12 +86,16 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(super) fn error(at: Span, message: impl Into<String>) -> Self {
-        let (message, label) = (message.into(), String::new());
-        Self { severity: Severity::Error, at, message, label, related: None, help: None }
+        let (message, label, kind) = (message.into(), String::new(), Kind::BadValue);
+        Self { severity: Severity::Error, kind, at, message, label, related: None, help: None }
     }
 
-    pub(super) fn warning(at: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(at, message) }
+    pub(super) fn warning(kind: Kind, at: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, kind, ..Self::error(at, message) }
+    }
+
+    pub(super) fn kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     pub(super) fn is_error(&self) -> bool {
@@ -119,6 +138,19 @@ impl Diagnostics {
     #[must_use]
     pub fn place(&self, at: Span) -> Place<'_> {
         place(&self.sources, at)
+    }
+
+    /// The same of a place's end: the column behind its last character.
+    #[must_use]
+    pub fn end(&self, at: Span) -> Place<'_> {
+        place(&self.sources, Span { start: at.end.max(at.start), ..at })
+    }
+
+    /// How many errors, and how many warnings.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        let errors = self.list.iter().filter(|diagnostic| diagnostic.is_error()).count();
+        (errors, self.list.len() - errors)
     }
 
     /// The text for people: message, file, line, column, the line itself with a caret, and what to do.
@@ -183,11 +215,8 @@ impl Diagnostics {
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for diagnostic in &self.list {
-            let kind = match diagnostic.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            };
-            write!(f, "{}: {kind}: {}", self.place(diagnostic.at), diagnostic.message)?;
+            let severity = diagnostic.severity.text();
+            write!(f, "{}: {severity}: {}", self.place(diagnostic.at), diagnostic.message)?;
             if let Some((at, why)) = &diagnostic.related {
                 write!(f, "; {why} at {}", self.place(*at))?;
             }

@@ -134,9 +134,9 @@ impl Judgement {
 }
 
 /// A request with what the policy knows of its protocol.
-struct Asked<'a> {
-    request: &'a Request<'a>,
-    class: Class,
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) class: Class,
     /// The confirmed protocol, by number.
     number: Option<u32>,
     /// Confirmed, and one whose operations are told apart.
@@ -160,9 +160,17 @@ impl Conversation {
         if inferred { sides.saturating_sub(20) } else { sides }
     }
 
-    /// Judges one operation.
+    /// Judges one operation. What a draft would allow is to be reviewed, without a reason to object: traffic that was
+    /// seen is not traffic that was approved.
     #[must_use]
     pub fn judge(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
+        let judgement = self.judge_as_approved(policy, request);
+        let passes = matches!(judgement.verdict, Verdict::Allow | Verdict::Exception);
+        let verdict = if policy.draft && passes { Verdict::Review } else { judgement.verdict };
+        Judgement { verdict, ..judgement }
+    }
+
+    fn judge_as_approved(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
         let Some(reversed) = &self.reversed else { return self.judge_one(policy, request) };
         let (one, other) = (self.judge_one(policy, request), reversed.judge_one(policy, request));
         let valid_until = one.valid_until.min(other.valid_until);
@@ -176,20 +184,7 @@ impl Conversation {
     }
 
     fn judge_one(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
-        let number = request.protocol.and_then(|name| policy.protocol_numbers.get(name).copied());
-        let known = number.and_then(|number| policy.protocols.get(number as usize));
-        let hinted = || policy.protocols.iter().find(|protocol| protocol.hinted(self.transport, self.port));
-        let class = request.class.unwrap_or_else(|| match request.protocol {
-            Some(_) => known.map_or(Class::Other, |known| Defaults::class(Some(known))),
-            None => hinted().and_then(|protocol| protocol.class).unwrap_or(Class::Unknown),
-        });
-        let asked = Asked {
-            request,
-            class,
-            number,
-            decoded: known.is_some_and(|protocol| protocol.operations),
-            setup: known.is_some_and(|protocol| protocol.setup.iter().any(|code| code == request.code)),
-        };
+        let asked = self.asked(policy, request);
         let mut judgement = self.decide(policy, &asked);
         judgement.valid_until = self
             .candidates
@@ -199,6 +194,23 @@ impl Conversation {
             .min()
             .unwrap_or(Timestamp::MAX);
         judgement
+    }
+
+    pub(super) fn asked<'a>(&self, policy: &Policy, request: &'a Request<'a>) -> Asked<'a> {
+        let number = request.protocol.and_then(|name| policy.protocol_numbers.get(name).copied());
+        let known = number.and_then(|number| policy.protocols.get(number as usize));
+        let hinted = || policy.protocols.iter().find(|protocol| protocol.hinted(self.transport, self.port));
+        let class = request.class.unwrap_or_else(|| match request.protocol {
+            Some(_) => known.map_or(Class::Other, |known| Defaults::class(Some(known))),
+            None => hinted().and_then(|protocol| protocol.class).unwrap_or(Class::Unknown),
+        });
+        Asked {
+            request,
+            class,
+            number,
+            decoded: known.is_some_and(|protocol| protocol.operations),
+            setup: known.is_some_and(|protocol| protocol.setup.iter().any(|code| code == request.code)),
+        }
     }
 
     fn decide(&self, policy: &Policy, asked: &Asked<'_>) -> Judgement {
@@ -248,7 +260,7 @@ impl Conversation {
         }
     }
 
-    fn ignored(&self, policy: &Policy, asked: &Asked<'_>) -> Option<u32> {
+    pub(super) fn ignored(&self, policy: &Policy, asked: &Asked<'_>) -> Option<u32> {
         if Classes::OPERATE.or(Classes::ENGINEER).contains(asked.class) {
             return None;
         }
@@ -269,17 +281,19 @@ impl Conversation {
         }
     }
 
+    /// A deny whose ends cover both sides speaks of this protocol and operation.
+    pub(super) fn matches_deny(&self, policy: &Policy, number: u32, asked: &Asked<'_>) -> bool {
+        let Some(deny) = policy.denies.get(number as usize) else { return false };
+        let protocol = deny.protocols.as_ref().is_none_or(|list| self.speaks_any(policy, asked, list));
+        // Nothing was done by what was blocked, so a deny of operations has nothing to say.
+        let operation = deny.classes.is_none_or(|classes| !asked.request.blocked && classes.contains(asked.class));
+        protocol && operation
+    }
+
     /// A deny that matches and that no exception beats.
     fn denied(&self, policy: &Policy, asked: &Asked<'_>, bad: Verdict) -> Option<Judgement> {
-        let matches = |number: &&u32| {
-            let Some(deny) = policy.denies.get(**number as usize) else { return false };
-            let protocol = deny.protocols.as_ref().is_none_or(|list| self.speaks_any(policy, asked, list));
-            // Nothing was done by what was blocked, so a deny of operations has nothing to say.
-            let operation = deny.classes.is_none_or(|classes| !asked.request.blocked && classes.contains(asked.class));
-            protocol && operation
-        };
         let mut overridden = None;
-        for number in self.denies.iter().filter(matches) {
+        for number in self.denies.iter().filter(|number| self.matches_deny(policy, **number, asked)) {
             let beats = self.candidates.iter().copied().find(|(rule, _)| {
                 let rule = policy.rule(*rule);
                 rule.is_some_and(|rule| rule.overrides.contains(number) && self.passes(policy, rule, asked).is_ok())
@@ -355,11 +369,7 @@ impl Conversation {
     fn passes(&self, policy: &Policy, rule: &Rule, asked: &Asked<'_>) -> Result<Qualifiers, Stage> {
         let mut furthest = Stage::Protocol;
         for allow in &rule.allow {
-            let tried = self.try_allow(policy, allow, asked).and_then(|mut qualifiers| {
-                self.try_rule(policy, rule, allow, asked, &mut qualifiers)?;
-                Ok(qualifiers)
-            });
-            match tried {
+            match self.try_table(policy, rule, allow, asked) {
                 Ok(qualifiers) => return Ok(qualifiers),
                 Err(stage) => furthest = furthest.max(stage),
             }
@@ -367,8 +377,21 @@ impl Conversation {
         Err(furthest)
     }
 
+    /// One table with the conditions of its rule.
+    pub(super) fn try_table(
+        &self,
+        policy: &Policy,
+        rule: &Rule,
+        allow: &Allow,
+        asked: &Asked<'_>,
+    ) -> Result<Qualifiers, Stage> {
+        let mut qualifiers = self.try_allow(policy, allow, asked)?;
+        self.try_rule(policy, rule, allow, asked, &mut qualifiers)?;
+        Ok(qualifiers)
+    }
+
     /// Protocol, operation and object of one table.
-    fn try_allow(&self, policy: &Policy, allow: &Allow, asked: &Asked<'_>) -> Result<Qualifiers, Stage> {
+    pub(super) fn try_allow(&self, policy: &Policy, allow: &Allow, asked: &Asked<'_>) -> Result<Qualifiers, Stage> {
         let request = asked.request;
         let mut qualifiers = Qualifiers::default();
         if allow.vlan.is_some_and(|wanted| self.vlan.is_some_and(|vlan| vlan != wanted)) {

@@ -1,9 +1,13 @@
 //! What a good policy should not have: warnings, each with a way out.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ahash::AHashSet;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Span};
 use super::file::ZoneKind;
+use super::kind::Kind;
+use super::membership::Wanted;
 use super::model::{Allow, Carried, End, Policy, Rule, Zone, ZoneId};
 use super::word::Classes;
 
@@ -16,25 +20,44 @@ pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
         safety_from_engineering(policy, rule, found);
         engineering(rule, found);
         security_level(policy, rule, found);
+        boundary(policy, rule, found);
+        clear_text(policy, rule, found);
+        approvers(policy, rule, found);
     }
+    within_another(policy, found);
     zones_without_members(policy, found);
+    draft(policy, found);
+}
+
+/// Whoever loads a draft should know why nothing is allowed.
+fn draft(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    if policy.draft {
+        let at = policy.rules.first().map(|rule| rule.at).or_else(|| policy.zones.iter().find_map(|zone| zone.at));
+        let warning = Diagnostic::warning(
+            Kind::Draft,
+            at.unwrap_or_default(),
+            "this is a draft: what it would allow is reviewed",
+        );
+        found.push(warning.help("read every line, then write approved = true, approved_by and approved_on in [site]"));
+    }
 }
 
 fn owner(rule: &Rule, found: &mut Vec<Diagnostic>) {
     if rule.owner.is_none() {
         let key = if rule.exception { "risk_owner" } else { "owner" };
         found.push(
-            Diagnostic::warning(rule.at, format!("{} has no owner", rule.id)).help(format!("write {key} = \"...\"")),
+            Diagnostic::warning(Kind::NoOwner, rule.at, format!("{} has no owner", rule.id))
+                .help(format!("write {key} = \"...\"")),
         );
     }
     if rule.allow.is_empty() {
-        let warning = Diagnostic::warning(rule.at, format!("{} allows nothing", rule.id));
+        let warning = Diagnostic::warning(Kind::NothingAllowed, rule.at, format!("{} allows nothing", rule.id));
         found.push(warning.help("write allow = [ { protocol = \"...\" } ]"));
     }
 }
 
 /// The zones in which one end of a rule lies.
-fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
+pub(super) fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
     let named = ends.iter().filter_map(|end| match end {
         End::Zone(zone) => Some(*zone),
         _ => None,
@@ -42,7 +65,7 @@ fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
     named.chain(homes.iter().copied()).filter(|zone| policy.zone(*zone).at.is_some()).collect()
 }
 
-fn pairs<'a>(policy: &'a Policy, rule: &Rule) -> Vec<(&'a Zone, &'a Zone)> {
+pub(super) fn pairs<'a>(policy: &'a Policy, rule: &Rule) -> Vec<(&'a Zone, &'a Zone)> {
     let (from, to) = (zones(policy, &rule.from, &rule.from_homes), zones(policy, &rule.to, &rule.to_homes));
     from.iter().flat_map(|from| to.iter().map(move |to| (policy.zone(*from), policy.zone(*to)))).collect()
 }
@@ -60,7 +83,11 @@ fn same_zone(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
             .any(|parent| pairs.iter().any(|(_, to)| policy.zone(parent).id == to.id))
     };
     if !pairs.is_empty() && pairs.iter().all(inside) && !around() {
-        let warning = Diagnostic::warning(rule.at, format!("{} has both ends in one zone and is never asked", rule.id));
+        let warning = Diagnostic::warning(
+            Kind::NeverAsked,
+            rule.at,
+            format!("{} has both ends in one zone and is never asked", rule.id),
+        );
         found.push(warning.help("traffic within a zone is allowed by its inside list"));
     }
 }
@@ -74,8 +101,11 @@ fn level_skip(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
         level(high) >= 40 && low.level.is_some_and(|level| level <= 30) && !broker(high) && !broker(low)
     });
     if skips && !rule.exception {
-        let warning =
-            Diagnostic::warning(rule.at, format!("{} joins level 4 or above to level 3 or below directly", rule.id));
+        let warning = Diagnostic::warning(
+            Kind::LevelSkip,
+            rule.at,
+            format!("{} joins level 4 or above to level 3 or below directly", rule.id),
+        );
         found.push(warning.help("let both meet in a zone of kind \"dmz\", or make it an exception with an end"));
     }
 }
@@ -85,8 +115,11 @@ fn safety_from_engineering(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnos
         .into_iter()
         .any(|(from, to)| to.safety && !from.safety && from.kind == Some(ZoneKind::Engineering));
     if reaches {
-        let warning =
-            Diagnostic::warning(rule.at, format!("{} lets ordinary engineering reach a safety zone", rule.id));
+        let warning = Diagnostic::warning(
+            Kind::SafetyFromEngineering,
+            rule.at,
+            format!("{} lets ordinary engineering reach a safety zone", rule.id),
+        );
         found.push(warning.help("give the safety zone its own engineering station"));
     }
 }
@@ -103,11 +136,18 @@ fn engineering(rule: &Rule, found: &mut Vec<Diagnostic>) {
     }
     let bounded = rule.schedule.until.is_some();
     if rule.remote_access && !bounded {
-        let warning =
-            Diagnostic::warning(rule.at, format!("{} is standing remote access with engineering rights", rule.id));
+        let warning = Diagnostic::warning(
+            Kind::StandingRemoteEngineering,
+            rule.at,
+            format!("{} is standing remote access with engineering rights", rule.id),
+        );
         found.push(warning.help("make it ephemeral: valid_from and valid_until at most a day apart"));
     } else if rule.schedule.windows.is_empty() && !bounded {
-        let warning = Diagnostic::warning(rule.at, format!("{} allows engineering at any time", rule.id));
+        let warning = Diagnostic::warning(
+            Kind::EngineeringWithoutWindow,
+            rule.at,
+            format!("{} allows engineering at any time", rule.id),
+        );
         found.push(warning.help("write windows = [\"tue,thu 08:00-16:00\"]"));
     }
 }
@@ -117,10 +157,124 @@ fn security_level(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
     let need = pairs(policy, rule).into_iter().map(|(from, to)| from.sl_t.rdf().max(to.sl_t.rdf())).max().unwrap_or(0);
     if have.rdf() < need {
         let warning = Diagnostic::warning(
+            Kind::WeakConduit,
             rule.at,
             format!("{} is capable of SL {} where its ends need SL {need}", rule.id, have.rdf()),
         );
         found.push(warning.help("strengthen the conduit, or name what compensates"));
+    }
+}
+
+/// A step of two security levels wants a device that enforces it.
+fn boundary(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let apart = pairs(policy, rule).into_iter().find(|(from, to)| from.sl_t.rdf().abs_diff(to.sl_t.rdf()) >= 2);
+    if let (Some((from, to)), true) = (apart, rule.via.is_empty()) {
+        let text = format!(
+            "{} joins \"{}\" (SL-T {}) and \"{}\" (SL-T {}) with no boundary device",
+            rule.id,
+            from.id,
+            from.sl_t.rdf(),
+            to.id,
+            to.sl_t.rdf()
+        );
+        let warning = Diagnostic::warning(Kind::SlGap, rule.at, text);
+        found.push(warning.help("write via = [\"...\"] with the asset of the firewall or data diode between them"));
+    }
+}
+
+/// What everybody on the way can read, where the zone asks that not everybody can.
+fn clear_text(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let Some(zone) = pairs(policy, rule).into_iter().flat_map(|(from, to)| [from, to]).find(|zone| zone.sl_t.dc() >= 2)
+    else {
+        return;
+    };
+    let clear = |allow: &Allow| match allow.protocol {
+        Carried::Protocol(number) => policy.protocols.get(number as usize).filter(|protocol| protocol.clear),
+        Carried::Transport(_) => None,
+    };
+    let names: BTreeSet<&str> = rule.allow.iter().filter_map(clear).map(|protocol| protocol.name.as_str()).collect();
+    if names.is_empty() || !rule.compensating.is_empty() {
+        return;
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "{} carries {names} in clear text, and \"{}\" has SL-T {} for confidentiality (DC)",
+        rule.id,
+        zone.id,
+        zone.sl_t.dc()
+    );
+    let warning = Diagnostic::warning(Kind::ClearText, rule.at, text);
+    found.push(
+        warning.help("use an encrypted variant, or write compensating = [\"...\"] with what protects it instead"),
+    );
+}
+
+/// USER 2.3 of IEC 62443-2-1: who may loosen a safety zone does not do it alone.
+fn approvers(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let safety = pairs(policy, rule).into_iter().flat_map(|(from, to)| [from, to]).find(|zone| zone.safety);
+    let names: BTreeSet<&str> =
+        rule.approved_by.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+    if let (true, Some(zone), true) = (rule.exception, safety, names.len() < 2) {
+        let text = format!("{} is an exception for the safety zone \"{}\" and not approved by two", rule.id, zone.id);
+        let warning = Diagnostic::warning(Kind::OneApprover, rule.at, text);
+        found.push(warning.help("write approved_by = [\"...\", \"...\"] with two names"));
+    }
+}
+
+/// Two conduits of the same zones: whatever the wider one allows, the limits of the other do not matter.
+fn within_another(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    // Compared only where both join the same zones, and so many of those at most: a policy has few a pair.
+    const MOST: usize = 64;
+    let mut same = BTreeMap::<(Vec<ZoneId>, Vec<ZoneId>), Vec<&Rule>>::new();
+    for rule in policy.rules.iter().filter(|rule| !rule.exception && !rule.allow.is_empty()) {
+        let sorted = |mut zones: Vec<ZoneId>| {
+            zones.sort_unstable();
+            zones.dedup();
+            zones
+        };
+        let (from, to) = (zones(policy, &rule.from, &rule.from_homes), zones(policy, &rule.to, &rule.to_homes));
+        same.entry((sorted(from), sorted(to))).or_default().push(rule);
+    }
+    for rules in same.values() {
+        for (place, rule) in rules.iter().take(MOST).enumerate() {
+            let wider = rules.iter().take(MOST).enumerate().find(|(other, wider)| {
+                // Of two equal ones the second is told.
+                *other != place && rule.within(wider) && (*other < place || !wider.within(rule))
+            });
+            if let Some((_, wider)) = wider {
+                let text = format!("{} never decides: {} allows all of it", rule.id, wider.id);
+                let warning =
+                    Diagnostic::warning(Kind::WithinAnother, rule.at, text).related(wider.at, "the wider one");
+                found.push(warning.help(format!("narrow {}, or drop {}", wider.id, rule.id)));
+            }
+        }
+    }
+}
+
+/// Devices agree on the time only if it reaches their zones.
+pub(super) fn time(policy: &Policy, at: Span, found: &mut Vec<Diagnostic>) {
+    let gives_time = |allow: &Allow| match allow.protocol {
+        Carried::Protocol(number) => policy.protocols.get(number as usize).is_some_and(|protocol| protocol.time),
+        Carried::Transport(_) => false,
+    };
+    let mut conduits = policy.rules.iter().filter(|rule| !rule.exception).peekable();
+    if conduits.peek().is_some() && !conduits.any(|rule| rule.allow.iter().any(gives_time)) {
+        let names: Vec<&str> =
+            policy.protocols.iter().filter(|protocol| protocol.time).map(|protocol| protocol.name.as_str()).collect();
+        let warning = Diagnostic::warning(Kind::NoTime, at, "no conduit carries time between zones");
+        found.push(warning.help(format!("devices need one clock for their logs: allow {}", names.join(" or "))));
+    }
+}
+
+/// A zone of millions of addresses says little about what is in it.
+pub(super) fn wide(wanted: &Wanted, at: Span, found: &mut Vec<Diagnostic>) {
+    let (Wanted::Net(net) | Wanted::VlanNet(_, net)) = wanted else { return };
+    let bits = if net.v6 { 96 } else { 24 };
+    if net.size() >= (1 << bits) - 1 {
+        let prefix = if net.v6 { "/32" } else { "/8" };
+        let warning =
+            Diagnostic::warning(Kind::WideMembers, at, format!("this member is as wide as a {prefix} or wider"));
+        found.push(warning.help("name the networks that are really there: what appears elsewhere should be noticed"));
     }
 }
 
@@ -132,7 +286,7 @@ fn zones_without_members(policy: &Policy, found: &mut Vec<Diagnostic>) {
         let id = ZoneId(number);
         let Some(at) = zone.at else { continue };
         if ![claimed, &pinned, &parents].iter().any(|zones| zones.contains(&id)) {
-            let warning = Diagnostic::warning(at, format!("zone \"{}\" has no members", zone.id));
+            let warning = Diagnostic::warning(Kind::NoMembers, at, format!("zone \"{}\" has no members", zone.id));
             found.push(warning.help("write members = [ { cidr = \"10.20.1.0/24\" } ]"));
         }
     }

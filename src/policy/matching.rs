@@ -38,6 +38,12 @@ impl CodePattern {
     }
 }
 
+/// Whether a code as people and policies write it means this one.
+#[must_use]
+pub fn code_matches(written: &str, code: &str) -> bool {
+    CodePattern::new(written).matches(code)
+}
+
 fn split(code: &str) -> (&str, Option<&str>) {
     match code.split_once([':', '/']) {
         Some((head, tail)) => (head.trim(), Some(tail.trim())),
@@ -107,6 +113,17 @@ impl ObjectPattern {
             (Self::Class { class, instance: None }, Item::Name(_)) => code_class(code) == Some(*class),
             _ => false,
         }
+    }
+
+    /// A name is one of those it is about.
+    pub(super) fn names(&self, space: &str, name: &str) -> bool {
+        matches!(self, Self::Name { space: wanted, glob }
+            if wanted.as_deref().is_none_or(|wanted| wanted == space) && matches_glob(glob, name))
+    }
+
+    /// A code is about the class of objects it names.
+    pub(super) fn is_class_of(&self, code: &str) -> bool {
+        matches!(self, Self::Class { class, .. } if code_class(code) == Some(*class))
     }
 
     /// Every object of an operation lies in some pattern of the list. An operation without objects has at least its

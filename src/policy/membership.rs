@@ -12,6 +12,7 @@ use ahash::{AHashMap, AHashSet};
 use ipnet::IpNet;
 
 use super::diagnostic::{Diagnostic, Span};
+use super::kind::Kind;
 use super::model::{AssetId, Policy, ZoneId};
 use super::read::Mistake;
 use crate::address::{Address, Mac};
@@ -362,6 +363,7 @@ fn put<K: std::hash::Hash + Eq>(
 fn conflict(old: Claim, new: Claim) -> Diagnostic {
     let (first, second) = if old.at <= new.at { (old.at, new.at) } else { (new.at, old.at) };
     Diagnostic::error(second, "two zones claim the same members")
+        .kind(Kind::EqualMembership)
         .label("claimed here")
         .related(first, "and here")
         .help("keep one of them, or make one zone the parent of the other")
@@ -482,7 +484,7 @@ impl Policy {
 }
 
 /// Globally routable, or reserved for documentation: those stand for public addresses in examples and tests.
-fn is_public(address: Address) -> bool {
+pub(super) fn is_public(address: Address) -> bool {
     match address.ip() {
         Some(IpAddr::V4(v4)) => {
             let [a, b, c, _] = v4.octets();

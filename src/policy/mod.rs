@@ -59,6 +59,7 @@
 //!    object, validity, window, security, rate, boundary. The candidate that got furthest names the reason.
 //! 6. No candidate: external side, unknown side, reverse conduit, conduit for other assets, `defaults.inter_zone`.
 //! 7. Allowed, but nobody approved the asset or knows the payload: review.
+//! 8. Allowed by a draft (`[site] approved = false`): review, without a reason to object.
 //!
 //! The order of blocks in the files never matters, and only packet time is used.
 //!
@@ -68,38 +69,51 @@
 //! [`Policy::score`] says how bad, with every term. [`Identity::id`] says which finding it is. [`Policy::what`],
 //! [`Policy::why`], [`Policy::do_next`] and [`Policy::harmless`] say it in sentences.
 
+mod breadth;
+mod cases;
 mod compile;
 mod conversation;
+pub mod declaration;
 mod diagnostic;
 mod file;
 mod finding;
 mod index;
 mod judge;
+mod kind;
 mod lint;
 mod matching;
 mod membership;
 mod model;
 mod protocol;
+mod question;
 mod read;
 mod reason;
+pub mod review;
 mod severity;
 mod side;
+pub mod suggest;
 mod text;
+mod trace;
 mod verdict;
 mod window;
 mod word;
 
+pub use cases::{Case, Difference};
 pub use conversation::{Cast, Conversation, Ends};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source, Span};
 pub use file::{Consequence, Criticality, ZoneKind};
 pub use finding::{Identity, bucket};
 pub use judge::{Judgement, Protection, Request, Statement};
+pub use kind::Kind;
+pub use matching::code_matches;
 pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};
 pub use protocol::service_name;
+pub use question::{Answer, Asked, Question, Touch};
 pub use reason::{Attack, Reason, class_attack, evidence_class, mapping_version, technique_name};
 pub use severity::{Band, Outcome, Score, Weights};
 pub use side::Side;
 pub use text::{Context, Touched, Who};
+pub use trace::Step;
 pub use verdict::{Qualifier, Qualifiers, Stage, Verdict};
-pub use word::{Classes, Rate, SecurityLevels};
+pub use word::{Classes, Rate, SecurityLevels, is_id};

@@ -35,6 +35,12 @@ pub struct Policy {
     pub site: String,
     /// Name of the site for people.
     pub site_name: String,
+    /// `[site] approved = false`: nobody has approved it yet, so what it would allow is to be reviewed.
+    pub draft: bool,
+    /// When somebody has to look at it again.
+    pub review_due: Option<crate::time::Timestamp>,
+    /// Days without a sign of a declared asset, or of a conduit that says no other number, after which it is told.
+    pub max_idle_days: u32,
     /// Declared zones, then `external` and `unknown`.
     pub zones: Vec<Zone>,
     /// Declared assets.
@@ -101,6 +107,21 @@ impl Policy {
     #[must_use]
     pub fn place(&self, at: Span) -> Place<'_> {
         place(&self.sources, at)
+    }
+
+    /// What it declares: kind of statement, and how many.
+    #[must_use]
+    pub fn declares(&self) -> [(&'static str, usize); 7] {
+        let exceptions = self.rules.iter().filter(|rule| rule.exception).count();
+        [
+            ("zone", self.zones.len().saturating_sub(2)), // External and unknown are not declared.
+            ("asset", self.assets.len()),
+            ("conduit", self.rules.len() - exceptions),
+            ("deny", self.denies.len()),
+            ("exception", exceptions),
+            ("ignore", self.ignores.len()),
+            ("tap", self.taps.len()),
+        ]
     }
 
     /// Names of the files, in the order of reading.
@@ -257,12 +278,18 @@ pub struct Rule {
     pub remote_access: bool,
     /// Days without use after which it is reported.
     pub max_idle_days: u32,
+    /// Longest session of remote access.
+    pub max_session: Option<std::time::Duration>,
     /// Longest silence of a conduit that is expected to be continuous.
     pub max_silence: Option<std::time::Duration>,
     /// Its target security levels.
     pub sl_t: Option<SecurityLevels>,
     /// Its capability.
     pub sl_c: Option<SecurityLevels>,
+    /// Who approved an exception.
+    pub approved_by: Vec<String>,
+    /// What makes up for what it lacks.
+    pub compensating: Vec<String>,
     /// Where it stands.
     pub at: Span,
     pub(super) from: Vec<End>,
@@ -305,7 +332,7 @@ pub(super) enum End {
 }
 
 /// One allow table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Allow {
     pub(super) protocol: Carried,
     /// None: the protocol's own ports.
@@ -373,7 +400,7 @@ pub(super) enum Carried {
 }
 
 /// The least security.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Minimum {
     pub(super) mode: Option<Mode>,
     pub(super) policies: Option<Vec<String>>,

@@ -19,6 +19,10 @@ pub(super) struct Protocol {
     pub(super) class: Option<Class>,
     /// Codes that any right to the protocol implies, before the security of the session is known.
     pub(super) setup: Vec<String>,
+    /// Has no encryption of its own.
+    pub(super) clear: bool,
+    /// Gives the time.
+    pub(super) time: bool,
 }
 
 impl Protocol {
@@ -36,13 +40,15 @@ impl Protocol {
 /// Known protocols by name.
 pub(super) static PROTOCOLS: LazyLock<BTreeMap<String, Protocol>> = LazyLock::new(|| {
     rows(include_str!("protocols.csv"))
-        .map(|[name, carriers, operations, class, setup]| {
+        .map(|[name, carriers, operations, class, setup, traits]| {
             let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
             let protocol = Protocol {
                 carriers: words(&carriers).iter().filter_map(|text| carrier(text)).collect(),
                 operations: operations == "yes",
                 class: Class::parse(&class),
                 setup: words(&setup),
+                clear: words(&traits).iter().any(|word| word == "clear"),
+                time: words(&traits).iter().any(|word| word == "time"),
                 name: name.clone(),
             };
             (name, protocol)
@@ -53,7 +59,7 @@ pub(super) static PROTOCOLS: LazyLock<BTreeMap<String, Protocol>> = LazyLock::ne
 /// Names of services by carrier, the first of the table where several share one.
 static SERVICES: LazyLock<BTreeMap<(Transport, u16), &'static str>> = LazyLock::new(|| {
     let mut services = BTreeMap::new();
-    for [name, carriers, ..] in rows::<5>(include_str!("protocols.csv")) {
+    for [name, carriers, ..] in rows::<6>(include_str!("protocols.csv")) {
         let Some((name, _)) = PROTOCOLS.get_key_value(&name) else { continue };
         for carrier in carriers.split_whitespace().filter_map(carrier) {
             services.entry(carrier).or_insert(name.as_str());
@@ -105,7 +111,7 @@ mod tests {
         let lines = |csv: &str| csv.lines().count() - 1;
         assert_eq!(PROTOCOLS.len(), lines(include_str!("protocols.csv")));
         assert_eq!(PRESETS.len(), lines(include_str!("presets.csv")));
-        for [name, carriers, _, class, _] in rows::<5>(include_str!("protocols.csv")) {
+        for [name, carriers, _, class, ..] in rows::<6>(include_str!("protocols.csv")) {
             assert!(carriers.split_whitespace().all(|text| carrier(text).is_some()), "{name}: {carriers}");
             assert_eq!(Class::parse(&class).is_none(), class.is_empty(), "{name}: {class}");
         }

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Source, Span, did_you_mean};
+use super::kind::Kind;
 
 /// A value with its place.
 #[derive(Clone, Debug)]
@@ -55,7 +56,8 @@ pub(super) fn parse(file: u16, source: &Source, reader: &mut Reader) -> Node {
             Err(error) => {
                 let at = line_column(&source.text, error.line(), error.column());
                 reader.syntax_error = true;
-                reader.error(Span::new(file, &(at..at + 1)), format!("not JSON: {error}"));
+                let error = Diagnostic::error(Span::new(file, &(at..at + 1)), format!("not JSON: {error}"));
+                reader.found.push(error.kind(Kind::Syntax));
                 Node { at: Span::default(), value: Value::Table(BTreeMap::new()) }
             }
         };
@@ -64,7 +66,7 @@ pub(super) fn parse(file: u16, source: &Source, reader: &mut Reader) -> Node {
     for error in errors {
         reader.syntax_error = true;
         let at = Span::new(file, &error.span().unwrap_or(0..0));
-        reader.error(at, format!("not TOML: {}", error.message()));
+        reader.found.push(Diagnostic::error(at, format!("not TOML: {}", error.message())).kind(Kind::Syntax));
     }
     let span = tree.span();
     from_toml(file, &span, DeValue::Table(tree.into_inner()), reader)
@@ -146,7 +148,8 @@ impl Reader {
 
     fn wrong_kind(&mut self, node: &Node, want: &str) {
         let message = format!("expected {want}, found {}", node.value.kind());
-        self.found.push(Diagnostic::error(node.at, message).label(format!("should be {want}")));
+        let error = Diagnostic::error(node.at, message).kind(Kind::WrongType);
+        self.found.push(error.label(format!("should be {want}")));
     }
 
     /// Opens a table, whose owner then takes the fields it knows and calls [`Table::finish`].
@@ -184,7 +187,9 @@ impl Table {
     /// Keys that were not asked for are mistakes: a typo must never become a silent allow.
     pub(super) fn finish(self, reader: &mut Reader) {
         for (key, (at, _)) in &self.fields {
-            let error = Diagnostic::error(*at, format!("{} has no key \"{key}\"", self.what)).label("unknown key");
+            let error = Diagnostic::error(*at, format!("{} has no key \"{key}\"", self.what))
+                .kind(Kind::UnknownKey)
+                .label("unknown key");
             reader.found.push(match did_you_mean(key, self.asked.iter().copied()) {
                 Some(known) => error.help(format!("did you mean \"{known}\"?")),
                 None => error.help(format!("known keys: {}", self.asked.join(", "))),

@@ -1,5 +1,6 @@
 //! One side of a conversation, located, and whether an end of a rule covers it.
 
+use super::diagnostic::Span;
 use super::membership::{Member, Membership, Selector};
 use super::model::{AssetId, End, Policy, ZoneId};
 use crate::address::{Address, Mac};
@@ -17,6 +18,8 @@ pub struct Side {
     pub asset: Option<AssetId>,
     /// What decided its zone.
     pub by: Selector,
+    /// Where that stands.
+    pub at: Option<Span>,
     pub(super) vendor: Option<Box<str>>,
     pub(super) role: Option<Box<str>>,
 }
@@ -29,11 +32,20 @@ impl Side {
         if member.mac.is_some_and(|mac| policy.is_router_of(mac, address)) {
             member = Member { mac: None, vlan: None, tap: None, ..member };
         }
-        let Membership { zone, asset, by, .. } = policy.zone_of(&member);
+        let Membership { zone, asset, by, at } = policy.zone_of(&member);
         let declared = asset.and_then(|asset| policy.asset(asset));
         let role = declared.and_then(|asset| asset.role.as_deref()).or(member.role);
         let vendor = declared.and_then(|asset| asset.vendor.as_deref()).or(member.vendor);
-        Self { address, mac: member.mac, zone, asset, by, vendor: vendor.map(Into::into), role: role.map(Into::into) }
+        Self {
+            address,
+            mac: member.mac,
+            zone,
+            asset,
+            by,
+            at,
+            vendor: vendor.map(Into::into),
+            role: role.map(Into::into),
+        }
     }
 }
 

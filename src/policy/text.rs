@@ -328,7 +328,7 @@ impl Policy {
     }
 
     /// Date and time of the site, and the name of its time.
-    fn clock(&self, at: Timestamp) -> String {
+    pub(super) fn clock(&self, at: Timestamp) -> String {
         at.instant().to_zoned(self.time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
     }
 

@@ -43,6 +43,28 @@ impl Window {
     }
 }
 
+/// As policies write it: `mon-fri 06:00-18:00`.
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut days = Vec::new();
+        let mut day = 0;
+        while day < 7 {
+            let length = (day..7).take_while(|day| self.on(*day)).count();
+            let name = |day: u8| DAYS.get(usize::from(day)).copied().unwrap_or_default();
+            // A run of at most seven days.
+            let length = u8::try_from(length).unwrap_or(7);
+            match length {
+                0 => {}
+                1 => days.push(name(day).to_owned()),
+                _ => days.push(format!("{}-{}", name(day), name(day + length - 1))),
+            }
+            day += length.max(1);
+        }
+        let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        write!(f, "{} {}-{}", days.join(","), clock(self.from), clock(self.to))
+    }
+}
+
 impl Word for Window {
     fn parse(text: &str) -> Result<Self, Mistake> {
         let bad = |what: String| Mistake::new(what).help("write \"mon-fri 06:00-18:00\" or \"tue,thu 22:00-06:00\"");
@@ -190,6 +212,13 @@ mod tests {
             "mon 24:00-06:00",
         ] {
             assert!(Window::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn windows_are_written_as_they_are_read() {
+        for text in ["tue,thu 08:00-16:00", "mon-fri 06:00-18:00", "mon-sun 00:00-24:00", "mon,wed-sat 22:00-06:00"] {
+            assert_eq!(Window::parse(text).unwrap().to_string(), text);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::address::Mac;
 use crate::policy::diagnostic::{Diagnostic, Span};
 use crate::policy::file::GroupMember;
+use crate::policy::kind::Kind;
 use crate::policy::membership::Interval;
 use crate::policy::model::{AssetId, End, ZoneId};
 use crate::policy::read::At;
@@ -19,7 +20,8 @@ impl Compiler<'_> {
         match words {
             Some(words) if !words.value.is_empty() => self.ends(&words.value),
             _ => {
-                let error = Diagnostic::error(words.map_or(rule, |words| words.at), format!("\"{what}\" names nobody"));
+                let error = Diagnostic::error(words.map_or(rule, |words| words.at), format!("\"{what}\" names nobody"))
+                    .kind(Kind::MissingKey);
                 self.reader
                     .found
                     .push(error.help(format!("write {what} = [...] with zones, assets, groups or addresses")));

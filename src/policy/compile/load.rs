@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::id;
 use crate::policy::diagnostic::{Diagnostic, Diagnostics, Source, Span};
 use crate::policy::file::{self};
+use crate::policy::kind::Kind;
 use crate::policy::model::Policy;
 use crate::policy::read::{Read, Reader, parse};
 
@@ -28,13 +29,15 @@ impl Policy {
                 Ok(text) => sources.push(Source { name, text: text.into() }),
                 Err(error) => {
                     let at = Span { file: u16::try_from(sources.len()).unwrap_or(u16::MAX), ..Span::default() };
-                    unreadable.push(Diagnostic::error(at, format!("cannot read {name}: {error}")));
+                    unreadable
+                        .push(Diagnostic::error(at, format!("cannot read {name}: {error}")).kind(Kind::Unreadable));
                     sources.push(Source { name, text: "".into() });
                 }
             }
         }
         if sources.is_empty() {
-            unreadable.push(Diagnostic::error(Span::default(), "there is no policy file to read"));
+            unreadable
+                .push(Diagnostic::error(Span::default(), "there is no policy file to read").kind(Kind::Unreadable));
         }
         if !unreadable.is_empty() {
             return Err(Diagnostics { sources: sources.into(), list: unreadable });
@@ -142,7 +145,9 @@ impl Merged {
         fn once<T: Located>(slot: &mut Option<T>, entry: Option<T>, what: &str, reader: &mut Reader) {
             match (slot.as_ref(), entry) {
                 (Some(first), Some(second)) => {
-                    let twice = Diagnostic::error(second.at(), format!("{what} is given twice")).label("again here");
+                    let twice = Diagnostic::error(second.at(), format!("{what} is given twice"))
+                        .kind(Kind::Duplicate)
+                        .label("again here");
                     reader.found.push(twice.related(first.at(), "first here").help("keep it in one file"));
                 }
                 (None, Some(entry)) => *slot = Some(entry),

@@ -19,12 +19,14 @@ use crate::flow::key::Transport;
 use crate::policy::diagnostic::{Diagnostic, Diagnostics, Source, Span, did_you_mean};
 use crate::policy::file::{self, Inside, MidStream, Multicast};
 use crate::policy::index::Index;
-use crate::policy::lint::lint;
+use crate::policy::kind::Kind;
+use crate::policy::lint::{self, lint};
 use crate::policy::membership::{Claim, Directory, Member, Nesting};
 use crate::policy::model::{Asset, AssetId, Defaults, End, Policy, Zone, ZoneId};
 use crate::policy::protocol::{self, PRESETS, PROTOCOLS, Protocol};
 use crate::policy::read::{At, Mistake, Reader};
 use crate::policy::severity::Weights;
+use crate::policy::window::instant;
 use crate::policy::word::Id;
 
 use load::{Located, Merged, hash};
@@ -114,6 +116,7 @@ impl<'r> Compiler<'r> {
             let id = ZoneId(u16::try_from(number).unwrap_or(u16::MAX));
             for member in &zone.members {
                 if let Some(wanted) = self.selector(member, &taps) {
+                    lint::wide(&wanted, member.at, &mut self.reader.found);
                     claims.push((wanted, Claim { zone: id, at: member.at }));
                 }
             }
@@ -138,6 +141,13 @@ impl<'r> Compiler<'r> {
             sha256: hash(&sources),
             site,
             site_name,
+            draft: whole.site.as_ref().is_some_and(|site| site.approved == Some(false)),
+            review_due: whole
+                .site
+                .as_ref()
+                .and_then(|site| site.review_due)
+                .and_then(|due| instant(due, true, &self.time_zone)),
+            max_idle_days: whole.defaults.as_ref().and_then(|table| table.max_idle_days).unwrap_or(90),
             zones: self.zones,
             assets: self.assets,
             rules: Vec::new(),
@@ -163,6 +173,7 @@ impl<'r> Compiler<'r> {
         policy.index = Index::build(&rules);
         policy.rules = rules;
         lint(&policy, &mut self.reader.found);
+        lint::time(&policy, whole.site.as_ref().map_or(whole.first, |site| site.at), &mut self.reader.found);
         policy
     }
 
@@ -172,18 +183,22 @@ impl<'r> Compiler<'r> {
 
     fn site(&mut self, site: Option<&file::Site>, first: Span) -> (String, String) {
         let Some(site) = site else {
-            let missing = Diagnostic::error(first, "there is no [site]");
+            let missing = Diagnostic::error(first, "there is no [site]").kind(Kind::MissingKey);
             self.reader.found.push(missing.help("write [site] with at least id and timezone"));
             return (String::new(), String::new());
         };
         let id = site.id.as_ref().map(|id| id.value.0.clone()).unwrap_or_default();
         if site.id.is_none() {
-            self.error(site.at, "[site] has no id");
+            self.reader.found.push(Diagnostic::error(site.at, "[site] has no id").kind(Kind::MissingKey));
         }
         match &site.timezone {
             None => self.reader.found.push(
-                Diagnostic::warning(site.at, "[site] has no timezone: windows and dates are taken as UTC")
-                    .help("write timezone = \"Europe/Stockholm\" or the like"),
+                Diagnostic::warning(
+                    Kind::NoTimeZone,
+                    site.at,
+                    "[site] has no timezone: windows and dates are taken as UTC",
+                )
+                .help("write timezone = \"Europe/Stockholm\" or the like"),
             ),
             Some(zone) => match TimeZone::get(&zone.value) {
                 Ok(found) => self.time_zone = found,
@@ -205,7 +220,7 @@ impl<'r> Compiler<'r> {
     fn protocols(&mut self, private: Vec<file::Private>) {
         for entry in private {
             let Some(id) = &entry.id else {
-                self.error(entry.at, "[[protocol]] has no id");
+                self.reader.found.push(Diagnostic::error(entry.at, "[[protocol]] has no id").kind(Kind::MissingKey));
                 continue;
             };
             if PROTOCOLS.contains_key(&id.value.0) || PRESETS.contains_key(&id.value.0) {
@@ -236,13 +251,15 @@ impl<'r> Compiler<'r> {
                 None => Vec::new(),
             };
             if entry.ports.is_empty() && matches!(transport, Some(Transport::Tcp | Transport::Udp)) {
-                self.error(entry.at, format!("protocol \"{}\" has no ports", id.value.0));
+                let error = Diagnostic::error(entry.at, format!("protocol \"{}\" has no ports", id.value.0));
+                self.reader.found.push(error.kind(Kind::PortsMissing));
             }
             let name = id.value.0.clone();
             if self.protocols.iter().any(|known| known.name == name) {
-                self.error(id.at, format!("protocol \"{name}\" is declared twice"));
+                let error = Diagnostic::error(id.at, format!("protocol \"{name}\" is declared twice"));
+                self.reader.found.push(error.kind(Kind::Duplicate));
             }
-            self.protocols.push(Protocol { name, carriers, operations: false, class, setup: Vec::new() });
+            self.protocols.push(Protocol { name, carriers, class, ..Protocol::default() });
         }
         self.protocols.sort_by(|a, b| a.name.cmp(&b.name));
         self.protocol_numbers =
@@ -260,7 +277,10 @@ impl<'r> Compiler<'r> {
                 Some(id) => named.push((id, entry)),
                 // What is wrong with a written one has been told.
                 None if entry.had_id() => {}
-                None => self.error(entry.at(), format!("this {what} has no id")),
+                None => {
+                    let error = Diagnostic::error(entry.at(), format!("this {what} has no id"));
+                    self.reader.found.push(error.kind(Kind::MissingKey));
+                }
             }
         }
         named.sort_by(|(a, _), (b, _)| (&a.value, a.at).cmp(&(&b.value, b.at)));
@@ -272,7 +292,9 @@ impl<'r> Compiler<'r> {
         if RESERVED.contains(&word.as_str()) {
             self.error(id.at, format!("\"{word}\" is a reserved word"));
         } else if let Some((_, first)) = self.names.get(word) {
-            let twice = Diagnostic::error(id.at, format!("the id \"{word}\" is used twice")).label("again here");
+            let twice = Diagnostic::error(id.at, format!("the id \"{word}\" is used twice"))
+                .kind(Kind::Duplicate)
+                .label("again here");
             let help = "ids of zones, assets and groups share one name space, over all files";
             self.reader.found.push(twice.related(*first, "first here").help(help));
         } else {
@@ -282,14 +304,16 @@ impl<'r> Compiler<'r> {
 
     fn statement(&mut self, id: &At<Id>) {
         if let Some(first) = self.statements.insert(id.value.0.clone(), id.at) {
-            let twice =
-                Diagnostic::error(id.at, format!("the id \"{}\" is used twice", id.value.0)).label("again here");
+            let twice = Diagnostic::error(id.at, format!("the id \"{}\" is used twice", id.value.0))
+                .kind(Kind::Duplicate)
+                .label("again here");
             self.reader.found.push(twice.related(first, "first here").help("ids are unique over all files"));
         }
     }
 
     fn dangling(&mut self, what: &str, word: &At<String>) {
-        let error = Diagnostic::error(word.at, format!("no {what} is called \"{}\"", word.value));
+        let error =
+            Diagnostic::error(word.at, format!("no {what} is called \"{}\"", word.value)).kind(Kind::UnknownName);
         let known = self.names.keys().map(String::as_str).chain(RESERVED);
         self.reader.found.push(match did_you_mean(&word.value, known) {
             Some(name) => error.label(format!("did you mean \"{name}\"?")),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::policy::diagnostic::{Diagnostic, Span};
 use crate::policy::file::{self};
+use crate::policy::kind::Kind;
 use crate::policy::membership::{AssetNames, Interval, Wanted};
 use crate::policy::model::{Asset, AssetId, InsideRules, Tap, Zone, ZoneId};
 use crate::policy::read::{At, Reader};
@@ -66,7 +67,9 @@ impl Compiler<'_> {
             let asset = AssetId(u32::try_from(number).unwrap_or(u32::MAX));
             let mut once = |what: String, at: Span, reader: &mut Reader| match seen.get(&what) {
                 Some(first) => {
-                    let twice = Diagnostic::error(at, format!("two assets have the {what}")).label("again here");
+                    let twice = Diagnostic::error(at, format!("two assets have the {what}"))
+                        .kind(Kind::Duplicate)
+                        .label("again here");
                     reader.found.push(twice.related(*first, "first here"));
                 }
                 None => {
@@ -122,7 +125,7 @@ impl Compiler<'_> {
         let mut taps = Vec::new();
         for entry in entries {
             let Some(id) = &entry.id else {
-                self.error(entry.at, "this tap has no id");
+                self.reader.found.push(Diagnostic::error(entry.at, "this tap has no id").kind(Kind::MissingKey));
                 continue;
             };
             self.statement(id);
@@ -148,7 +151,7 @@ impl Compiler<'_> {
         let alone = (given == 1 && vlan.is_none()) || (given == 0 && vlan.is_some());
         let with_vlan = given == 1 && vlan.is_some() && cidr.is_some();
         if !alone && !with_vlan {
-            let error = Diagnostic::error(entry.at, "this is not one selector");
+            let error = Diagnostic::error(entry.at, "this is not one selector").kind(Kind::ConflictingKeys);
             self.reader.found.push(error.help(
                 "a member is one of asset, mac, ip, cidr, range, hostname, vlan, vlan with cidr, subnet_of_tap, \
                  vendor and/or role; write the others as members of their own",
@@ -169,14 +172,16 @@ impl Compiler<'_> {
             if taps.iter().any(|tap| tap.id == word.value) {
                 return Some(Wanted::Tap(word.value.clone()));
             }
-            self.error(word.at, format!("no tap is called \"{}\"", word.value));
+            let error = Diagnostic::error(word.at, format!("no tap is called \"{}\"", word.value));
+            self.reader.found.push(error.kind(Kind::UnknownName));
             return None;
         }
         if let Some(word) = hostname {
             return Some(Wanted::Host(word.value.to_ascii_lowercase()));
         }
         if let Some(link) = dnp3_link {
-            let warning = Diagnostic::warning(link.at, "a link address decides no membership yet");
+            let warning =
+                Diagnostic::warning(Kind::UndecidedMember, link.at, "a link address decides no membership yet");
             self.reader.found.push(warning.help("name the station by its ip as well"));
             return None;
         }

@@ -5,6 +5,7 @@ use dissectors::{Mode, Token};
 use crate::flow::key::Transport;
 use crate::policy::diagnostic::{Diagnostic, did_you_mean};
 use crate::policy::file::{self, InsideItem, ModeWord, TokenWord};
+use crate::policy::kind::Kind;
 use crate::policy::matching::{CodePattern, ObjectPattern, UnitPattern};
 use crate::policy::model::{Allow, Carried, InsideRules, Minimum};
 use crate::policy::protocol::{self, PRESETS};
@@ -64,7 +65,8 @@ impl Compiler<'_> {
         let known = self.protocol_numbers.keys().chain(PRESETS.keys()).map(String::as_str).chain(["tcp", "udp"]);
         let mut known: Vec<&str> = known.collect();
         known.sort_unstable();
-        let error = Diagnostic::error(word.at, format!("there is no protocol called \"{name}\""));
+        let error =
+            Diagnostic::error(word.at, format!("there is no protocol called \"{name}\"")).kind(Kind::UnknownName);
         self.reader.found.push(match did_you_mean(name, known) {
             Some(near) => error.label(format!("did you mean \"{near}\"?")),
             None => error.label("unknown protocol").help(
@@ -90,7 +92,8 @@ impl Compiler<'_> {
             // A misspelt key has been told already.
             let told = self.reader.found.iter().any(|other| entry.at.contains(other.at));
             if !told {
-                self.error(entry.at, "this allow table has no protocol");
+                let error = Diagnostic::error(entry.at, "this allow table has no protocol");
+                self.reader.found.push(error.kind(Kind::MissingKey));
             }
             return None;
         };
@@ -102,7 +105,8 @@ impl Compiler<'_> {
             + code_lists.iter().filter(|list| list.is_some()).count()
             + usize::from(is_preset);
         if lists > 1 {
-            let error = Diagnostic::error(entry.at, "this allow table says its operations in two ways");
+            let error = Diagnostic::error(entry.at, "this allow table says its operations in two ways")
+                .kind(Kind::ConflictingKeys);
             self.reader
                 .found
                 .push(error.help("write one of ops, functions or services, and a second table for the rest"));
@@ -111,7 +115,8 @@ impl Compiler<'_> {
             && matches!(transport, Transport::Tcp | Transport::Udp)
             && entry.ports.as_ref().is_none_or(Vec::is_empty)
         {
-            let error = Diagnostic::error(word.at, format!("{name} without ports would allow everything on it"));
+            let error = Diagnostic::error(word.at, format!("{name} without ports would allow everything on it"))
+                .kind(Kind::PortsMissing);
             self.reader.found.push(error.help("write ports = [5140], or name a protocol"));
         }
         let decoded = match carried {
@@ -122,7 +127,8 @@ impl Compiler<'_> {
         };
         if decoded && lists == 0 {
             let error =
-                Diagnostic::error(word.at, format!("{name} without operations would allow writing and programming"));
+                Diagnostic::error(word.at, format!("{name} without operations would allow writing and programming"))
+                    .kind(Kind::OperationsMissing);
             self.reader.found.push(error.label("which operations?").help(
                 "write ops = [\"observe\"], functions = [3, 4], or ops = [\"all\"] to allow everything on purpose",
             ));

@@ -6,6 +6,7 @@ use crate::address::Address;
 use crate::flow::key::Transport;
 use crate::policy::diagnostic::{Diagnostic, Span, did_you_mean};
 use crate::policy::file::{self, Initiate};
+use crate::policy::kind::Kind;
 use crate::policy::membership::Interval;
 use crate::policy::model::{Allow, Carried, Deny, End, Ignore, Rule};
 use crate::policy::read::At;
@@ -43,7 +44,8 @@ impl Compiler<'_> {
             self.statement(&id);
             let mut protocols = Vec::new();
             if entry.protocols.as_ref().is_none_or(Vec::is_empty) {
-                let error = Diagnostic::error(id.at, format!("{} would hide every protocol", id.value.0));
+                let error = Diagnostic::error(id.at, format!("{} would hide every protocol", id.value.0))
+                    .kind(Kind::IgnoreHidesChanges);
                 self.reader.found.push(error.help("write protocols = [\"llmnr\", \"mdns\"]"));
             }
             for word in entry.protocols.iter().flatten() {
@@ -56,7 +58,8 @@ impl Compiler<'_> {
                     let error = Diagnostic::error(
                         word.at,
                         format!("ignoring {} would hide writes and programming", word.value),
-                    );
+                    )
+                    .kind(Kind::IgnoreHidesChanges);
                     self.reader.found.push(error.help("declare it with a conduit, or inside the zone"));
                 }
                 protocols.push(number);
@@ -114,9 +117,12 @@ impl Compiler<'_> {
                 one_way: entry.one_way,
                 remote_access: entry.remote_access,
                 max_idle_days: entry.max_idle_days.unwrap_or(idle),
+                max_session: entry.max_session.map(|span| span.0),
                 max_silence: entry.max_silence.map(|span| span.0),
                 sl_t: entry.sl_t,
                 sl_c: entry.sl_c,
+                approved_by: entry.approved_by.iter().flat_map(|names| names.value.clone()).collect(),
+                compensating: entry.compensating.clone(),
                 at: id.at,
                 from,
                 to,
@@ -145,11 +151,13 @@ impl Compiler<'_> {
         let begin = entry.valid_from.as_ref().and_then(|at| instant(at.value, false, &self.time_zone));
         let end = entry.valid_until.as_ref().and_then(|at| instant(at.value, true, &self.time_zone));
         if exception && entry.valid_until.is_none() {
-            let error = Diagnostic::error(id.at, format!("exception {name} has no end"));
+            let error =
+                Diagnostic::error(id.at, format!("exception {name} has no end")).kind(Kind::ExceptionWithoutEnd);
             self.reader.found.push(error.help("write valid_until = 2026-12-31; what is allowed for good is a conduit"));
         }
         if entry.ephemeral && (begin.is_none() || end.is_none()) {
-            let error = Diagnostic::error(id.at, format!("{name} is ephemeral but not bounded in time"));
+            let error = Diagnostic::error(id.at, format!("{name} is ephemeral but not bounded in time"))
+                .kind(Kind::UnboundedEphemeral);
             self.reader.found.push(error.help("write valid_from and valid_until"));
         }
         let (Some(begin), Some(end)) = (begin, end) else { return };
@@ -161,11 +169,16 @@ impl Compiler<'_> {
         let length = end.since(begin).as_secs();
         let longest = u64::from(defaults.and_then(|table| table.exception_max_days).unwrap_or(180));
         if exception && length > longest * DAY {
-            let error = Diagnostic::error(at, format!("exception {name} lasts {} days", length.div_ceil(DAY)));
+            let error = Diagnostic::error(at, format!("exception {name} lasts {} days", length.div_ceil(DAY)))
+                .kind(Kind::ExceptionTooLong);
             self.reader.found.push(error.help(format!("the longest is {longest} days (defaults.exception_max_days)")));
         }
         if entry.ephemeral && length > DAY {
-            self.reader.found.push(Diagnostic::warning(at, format!("{name} is ephemeral and lasts longer than a day")));
+            self.reader.found.push(Diagnostic::warning(
+                Kind::LongEphemeral,
+                at,
+                format!("{name} is ephemeral and lasts longer than a day"),
+            ));
         }
     }
 
@@ -184,11 +197,16 @@ impl Compiler<'_> {
         let at = |words: &Option<At<Vec<At<String>>>>| words.as_ref().map_or(id.at, |words| words.at);
         let found = if from_any && to.iter().any(safe) {
             Diagnostic::error(at(&entry.from), format!("{name} opens a safety zone to anybody"))
+                .kind(Kind::AnyToSafety)
                 .help("name the zones and assets that may reach it")
         } else if from_any || to_any {
             let side = if from_any { &entry.from } else { &entry.to };
-            Diagnostic::warning(at(side), format!("{name} speaks of any zone, external and unknown included"))
-                .help("name the zones that are meant")
+            Diagnostic::warning(
+                Kind::AnyEnd,
+                at(side),
+                format!("{name} speaks of any zone, external and unknown included"),
+            )
+            .help("name the zones that are meant")
         } else {
             return;
         };
@@ -207,7 +225,8 @@ impl Compiler<'_> {
         let wrong: Vec<Span> =
             entry.allow.iter().zip(allow).filter(|(_, allow)| tcp(allow)).map(|(table, _)| table.at).collect();
         for at in wrong {
-            let error = Diagnostic::error(at, "a one-way conduit cannot carry TCP, which needs answers");
+            let error =
+                Diagnostic::error(at, "a one-way conduit cannot carry TCP, which needs answers").kind(Kind::OneWayTcp);
             self.reader.found.push(error.help("name what crosses the diode (often udp with ports), or drop one_way"));
         }
     }
@@ -222,7 +241,7 @@ impl Compiler<'_> {
             for (key, at) in only {
                 if let Some(at) = at {
                     let error = Diagnostic::error(at, format!("\"{key}\" belongs to an exception, not to a conduit"));
-                    self.reader.found.push(error);
+                    self.reader.found.push(error.kind(Kind::ConflictingKeys));
                 }
             }
             return Vec::new();
@@ -232,7 +251,8 @@ impl Compiler<'_> {
             match (0..).zip(denies).find(|(_, deny)| deny.id == word.value) {
                 Some((number, _)) => numbers.push(number),
                 None => {
-                    let error = Diagnostic::error(word.at, format!("no deny is called \"{}\"", word.value));
+                    let error = Diagnostic::error(word.at, format!("no deny is called \"{}\"", word.value))
+                        .kind(Kind::UnknownName);
                     let near = did_you_mean(&word.value, denies.iter().map(|deny| deny.id.as_str()));
                     self.reader.found.push(match near {
                         Some(near) => error.label(format!("did you mean \"{near}\"?")),
@@ -255,7 +275,8 @@ impl Compiler<'_> {
                 self.asset_named(device);
             }
             let (Some(outside), Some(inside)) = (&nat.outside, &nat.inside) else {
-                self.error(nat.at, "an address translation has outside and inside");
+                let error = Diagnostic::error(nat.at, "an address translation has outside and inside");
+                self.reader.found.push(error.kind(Kind::MissingKey));
                 continue;
             };
             let (Some(from), Some(to)) = (self.interval(outside), self.interval(inside)) else { continue };

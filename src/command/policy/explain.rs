@@ -1,0 +1,57 @@
+use std::fmt::Write as _;
+
+use dissectors::{Class, REGISTRY};
+
+use crate::cli::PolicyExplain;
+use crate::command::{Done, Failure, Outcome, analyze, print};
+use crate::output::escape::terminal;
+use crate::policy::{Asked, Policy, Question, code_matches};
+
+pub(super) fn run(options: &PolicyExplain) -> Outcome {
+    let policy = analyze::load_policy(&options.policy, true)?.ok_or("explain needs a policy")?;
+    let question = question(&policy, options)?;
+    let mut text = String::new();
+    for step in policy.trace(&question) {
+        for (line, says) in step.says.iter().enumerate() {
+            let name = if line == 0 { step.name } else { "" };
+            let _ = writeln!(text, "{name:<12} {}", terminal(says));
+        }
+    }
+    print(&text)?;
+    Ok(Done::Clean)
+}
+
+fn question(policy: &Policy, options: &PolicyExplain) -> Result<Question, Failure> {
+    let (client, server) = (policy.address(&options.source)?, policy.address(&options.destination)?);
+    let at = options.at.as_deref().map_or_else(|| Ok(policy.now()), |at| policy.instant(at))?;
+    // `tcp/445` is a port of which nothing more is known.
+    let (name, transport, port) = match options.protocol.split_once('/') {
+        Some((transport, port)) => {
+            let port = port.parse().map_err(|_| format!("\"{port}\" is not a port: 0 to 65535"))?;
+            (None, policy.carrier(None, Some(transport))?.0, port)
+        }
+        None => {
+            let (transport, port) = policy.carrier(Some(&options.protocol), None)?;
+            (Some(options.protocol.clone()), transport, port)
+        }
+    };
+    let mut question = Question::new(at, client, server, transport, options.port.unwrap_or(port));
+    let known = |word: &str| function(name.as_deref()?, word);
+    question.operations.extend(Asked::parse(&options.operation, known)?);
+    if let Some(security) = &options.security {
+        question.protected(security)?;
+    }
+    question.protocol = name;
+    Ok(question)
+}
+
+/// Code and class of a protocol's function, by its number, code or name.
+fn function(protocol: &str, word: &str) -> Option<(String, Class)> {
+    let info = REGISTRY.iter().map(|protocol| protocol.info()).find(|info| info.name == protocol)?;
+    let operations = (info.operations)();
+    let found = operations
+        .iter()
+        .find(|(code, name, _)| code == word || name.eq_ignore_ascii_case(word))
+        .or_else(|| operations.iter().find(|(code, ..)| code_matches(word, code)));
+    found.map(|(code, _, class)| (code.clone(), *class))
+}

@@ -1,0 +1,18 @@
+//! The commands on policies, one file each.
+
+use super::Outcome;
+use crate::cli::PolicyCommand;
+
+mod check;
+mod explain;
+mod review;
+mod suggest;
+
+pub(super) fn run(command: &PolicyCommand) -> Outcome {
+    match command {
+        PolicyCommand::Check(options) => check::run(options),
+        PolicyCommand::Explain(options) => explain::run(options),
+        PolicyCommand::Review(options) => review::run(options),
+        PolicyCommand::Suggest(options) => suggest::run(options),
+    }
+}
