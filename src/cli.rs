@@ -46,6 +46,27 @@ const EXPLAIN_EXAMPLE: &str = "\
 Example:
   zonewatch policy explain scada-1 plc-b1 modbus 16 holding 100-119 unit 1 --policy plant.toml
   zonewatch policy explain 10.10.0.77 10.20.2.10 tcp/445 --at '2026-11-16 10:15' --policy plant.toml";
+const TEST_EXAMPLE: &str = "\
+Example:
+  zonewatch policy test plant.toml cases.json capture.pcap --junit results.xml
+
+A case:
+  [ { \"id\": \"T01\", \"title\": \"SCADA reads the boiler\",
+      \"flow\": { \"time\": \"2026-11-16T10:15:00+01:00\", \"src\": \"10.60.0.10\", \"dst\": \"10.20.2.10\",
+                \"proto\": \"modbus\", \"dport\": 502, \"op\": { \"class\": \"read\", \"function\": 3, \"unit\": 1 } },
+      \"expect\": { \"verdict\": \"allow\", \"ref\": \"C-031\" } } ]
+
+capture.expect.json:
+  { \"flows\": [ { \"client\": \"10.10.0.77\", \"server\": \"10.20.2.10\", \"port\": 502, \"verdict\": \"violation\" } ],
+    \"rest\": [\"allow\", \"ignore\"] }
+
+Exit codes: 0 all as expected; 1 something differs; 2 could not do it.";
+const SCHEMA_EXAMPLE: &str = "\
+Example:
+  zonewatch policy schema > plant.schema.json
+
+and as the first line of the declaration, for language servers such as taplo:
+  #:schema ./plant.schema.json";
 const CHECK_EXAMPLE: &str = "\
 Example:
   zonewatch policy check plant.toml
@@ -111,6 +132,18 @@ pub enum PolicyCommand {
     /// declaration should not have; it can be used with them.
     #[command(after_help = CHECK_EXAMPLE)]
     Check(PolicyCheck),
+    /// Compare a declaration with what its author expects of it
+    ///
+    /// An argument that ends in .json is a list of cases: flows with the verdict that is expected. Anything else is a
+    /// capture, with its expectation beside it: capture.pcap has capture.expect.json, which lists flows by client,
+    /// server and port with their verdict (and rule), and under "rest" the verdicts that all others may have.
+    #[command(after_help = TEST_EXAMPLE)]
+    Test(PolicyTest),
+    /// Print the JSON Schema of the declaration language, for editors
+    ///
+    /// With it an editor completes keys and words, explains them, and marks what does not belong there.
+    #[command(after_help = SCHEMA_EXAMPLE)]
+    Schema,
     /// Why a flow is allowed, or is not: every stage of the evaluation
     ///
     /// SRC and DST are addresses or declared assets. PROTOCOL is a name, or tcp/445 for what no protocol is known of.
@@ -140,6 +173,20 @@ pub struct PolicyCheck {
     /// What to print; sarif shows each error on its line of a pull request
     #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
     pub format: CheckFormat,
+}
+
+/// Options of `policy test`.
+#[derive(Debug, Args)]
+pub struct PolicyTest {
+    /// Zone and conduit declaration: a file, or a folder of *.toml
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Lists of cases (*.json), and captures with an expectation beside them
+    #[arg(value_name = "CASES|CAPTURE", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Write the results there as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// Options of `policy explain`.

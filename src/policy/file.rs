@@ -188,303 +188,530 @@ words! {
 schema! {
     /// One file.
     struct File as "a policy file" {
+        /// Version of this language; 1.
         schema: Option<At<u32>>,
+        /// The system under consideration.
         site: Option<Site>,
+        /// What happens to traffic that no rule names.
         defaults: Option<Defaults>,
+        /// Weights, floors and bands that differ from the built-in ones.
         severity: Option<Severity>,
+        /// Assets with common security requirements.
         zone: Vec<Zone>,
+        /// Devices that the declaration knows by name.
         asset: Vec<Asset>,
+        /// Shorter ends for rules.
         group: Vec<Group>,
+        /// What may pass between zones.
         conduit: Vec<Conduit>,
+        /// What may never pass: wins over conduits.
         deny: Vec<Deny>,
+        /// Conduits that end, at somebody's risk.
         exception: Vec<Conduit>,
+        /// Noise that makes no finding.
         ignore: Vec<Ignore>,
+        /// Address translations to undo.
         nat: Vec<Nat>,
+        /// Where the sensor listens.
         tap: Vec<Tap>,
+        /// Private protocols, by port.
         protocol: Vec<Private>,
     }
 
     /// `[site]`: the system under consideration (IEC 62443-3-2, 6.1).
-    struct Site as "[site]" {
+    struct Site as "[site]" needs ["id"] {
+        /// Id of the site; part of the id of every finding.
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// IANA time zone, like "Europe/Stockholm": windows and dates are in it.
         timezone: Option<At<String>>,
+        /// Who answers for the declaration.
         owner: Option<String>,
+        /// false: a draft, which nobody approved yet.
         approved: Option<bool>,
+        /// Who approved it (IEC 62443-3-2, ZCR 7.1).
         approved_by: Option<String>,
+        /// When it was approved.
         approved_on: Option<When>,
+        /// When it has to be looked at again.
         review_due: Option<When>,
+        /// References: risk assessment, drawings, requirements.
         documents: Vec<String>,
+        /// The tolerable risk, or where it is written.
         tolerable_risk: Option<String>,
+        /// Regulations that apply.
         regulations: Option<TextOrList>,
+        /// The threat assumptions, or where they are written.
         threat_reference: Option<TextOrList>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// `[defaults]`.
     struct Defaults as "[defaults]" {
+        /// Between zones, when no rule covers both ends: deny (default), review or allow.
         inter_zone: Option<Default>,
+        /// Within a zone that does not say: listed (default), review, allow or deny.
         intra_zone: Option<Inside>,
+        /// To or from a private address that no zone claims: deny (default), review or allow.
         unzoned: Option<Default>,
+        /// To or from a public address: deny (default), review or allow.
         external: Option<Default>,
+        /// Allowed traffic of an asset that nobody approved: review (default), deny or allow.
         unapproved: Option<Default>,
+        /// Multicast and broadcast: same-zone (default), allow or deny.
         multicast: Option<Multicast>,
+        /// Payload that no decoder knows, on an allowed port: review (default), deny or allow.
         unidentified: Option<Default>,
+        /// A session whose start was not captured: infer (default) or review.
         mid_stream: Option<MidStream>,
+        /// Days without use after which a conduit is reported; 90.
         max_idle_days: Option<u32>,
+        /// Longest exception in days; 180.
         exception_max_days: Option<u32>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// `[severity]`: weights, floors and bands that differ from the built-in ones.
     struct Severity as "[severity]" {
+        /// Points by operation class or term.
         weights: Option<Numbers>,
+        /// Least score by reason code, or "safety".
         floors: Option<Numbers>,
+        /// Scores at which low, medium, high and critical begin.
         bands: Option<Numbers>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// `[[zone]]`.
-    struct Zone as "[[zone]]" {
+    struct Zone as "[[zone]]" needs ["id"] {
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// The zone around it, whose level, SL-T, criticality, owner and flags it inherits.
         parent: Option<At<String>>,
+        /// What it is for.
         kind: Option<ZoneKind>,
+        /// Its one purpose.
         purpose: Option<String>,
+        /// Purdue level: 0, 1, 2, 3, 3.5, 4 or 5. A label for severity and reports, not a rule.
         level: Option<Level>,
+        /// Target security levels, 0 to 4: one number, a list of the seven, or a table with "all" and any of IAC, UC,
+        /// SI, DC, RDF, TRE, RA.
         sl_t: Option<SecurityLevels>,
+        /// Capability security levels, as declared.
         sl_c: Option<SecurityLevels>,
+        /// Achieved security levels, as declared; never computed.
         sl_a: Option<SecurityLevels>,
+        /// What happens when it fails.
         consequence: Option<Consequence>,
+        /// How much depends on it.
         criticality: Option<Criticality>,
+        /// Holds safety functions: a grant to the zone around it does not reach it.
         safety: Option<bool>,
+        /// Vendor pools, guests, cellular.
         untrusted: Option<bool>,
+        /// Temporarily connected devices.
         temporary: bool,
+        /// Wireless devices.
         wireless: bool,
+        /// Who answers for it.
         owner: Option<String>,
+        /// Where it is.
         physical: Option<String>,
+        /// Policies that apply.
         policies: Option<TextOrList>,
+        /// Assumptions that were made.
         assumptions: Option<TextOrList>,
+        /// Physical and logical access points.
         access_points: Option<TextOrList>,
+        /// Who is in it. The most specific selector of any zone wins.
         members: Vec<Selector>,
+        /// What its members may do among themselves.
         inside: Option<InsideTable>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// One entry of `members`.
     struct Selector as "a member" {
+        /// A declared asset.
         asset: Option<At<String>>,
+        /// A MAC address.
         mac: Option<At<Mac>>,
+        /// One address.
         ip: Option<At<Address>>,
+        /// A network, like "10.20.1.0/24".
         cidr: Option<At<String>>,
+        /// From and to, like "10.20.1.10-10.20.1.19".
         range: Option<At<String>>,
+        /// A host name, or "*.suffix".
         hostname: Option<At<String>>,
+        /// A VLAN, alone or with cidr.
         vlan: Option<At<u16>>,
+        /// The segment on which a tap listens.
         subnet_of_tap: Option<At<String>>,
+        /// A maker, as observed.
         vendor: Option<At<String>>,
+        /// A role, as observed.
         role: Option<At<String>>,
+        /// A link address.
         dnp3_link: Option<At<u16>>,
+        /// Free text.
         notes: Option<String>,
     }
 
     /// `inside` of a zone.
     struct InsideTable as "inside" {
+        /// What happens to the rest: listed, review, allow or deny.
         default: Option<Inside>,
+        /// Protocols with all their operations, or allow tables.
         allow: Vec<InsideItem>,
+        /// The same, forbidden.
         deny: Vec<InsideItem>,
+        /// Free text.
         notes: Option<String>,
     }
 
     /// `[[asset]]`.
-    struct Asset as "[[asset]]" {
+    struct Asset as "[[asset]]" needs ["id"] {
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// Its addresses.
         ip: Vec<At<Address>>,
+        /// Its MAC addresses.
         mac: Vec<At<Mac>>,
+        /// Its host name.
         hostname: Option<At<String>>,
+        /// Its serial number.
         serial: Option<At<String>>,
+        /// Its maker.
         vendor: Option<String>,
+        /// Its model.
         model: Option<String>,
+        /// Its role, like "plc" or "scada-server".
         role: Option<String>,
+        /// Pins it to this zone.
         zone: Option<At<String>>,
+        /// Purdue level, where it differs from its zone's.
         level: Option<Level>,
+        /// How much depends on it.
         criticality: Option<Criticality>,
+        /// What an attacker would want most.
         crown_jewel: bool,
+        /// false: known, but nobody said yes to it.
         approved: Option<bool>,
+        /// Who answers for it.
         owner: Option<String>,
+        /// Where it stands.
         location: Option<String>,
+        /// Its number in the asset register.
         asset_number: Option<String>,
+        /// May have addresses in two zones.
         multi_homed: bool,
+        /// Addresses that it stands for: a proxy, a protocol gateway.
         represents: Vec<At<Address>>,
+        /// Zones whose edge it forms: a firewall, a router.
         boundary_of: Vec<At<String>>,
+        /// Gives the time.
         time_source: bool,
+        /// May program controllers.
         engineering: bool,
+        /// The firmware it should have.
         expected_firmware: Option<String>,
+        /// The position its key switch must have.
         key_must_be: Option<Key>,
+        /// The day it was retired.
         retired_on: Option<When>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// `[[group]]`.
-    struct Group as "[[group]]" {
+    struct Group as "[[group]]" needs ["id"] {
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// Assets, addresses, networks, or queries.
         members: Vec<GroupMember>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// A query in a group.
     struct Query as "a group query" {
+        /// Assets of this role.
         role: Option<String>,
+        /// Assets of this maker.
         vendor: Option<String>,
+        /// Members of this zone.
         zone: Option<At<String>>,
+        /// Zones and assets with this tag.
         tag: Option<At<String>>,
     }
 
     /// `[[conduit]]` and `[[exception]]`, which is a conduit that ends, with somebody who answers for it.
-    struct Conduit as "a conduit or exception" {
+    struct Conduit as "a conduit or exception" needs ["id", "from", "to"] {
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// Who answers for it.
         owner: Option<String>,
+        /// The change that made it.
         ticket: Option<String>,
+        /// Why it is there.
         reason: Option<String>,
+        /// Who opens the session: zones, assets, groups, addresses, or any, external, unknown. The reply is implied.
         from: Option<At<Vec<At<String>>>>,
+        /// Who answers.
         to: Option<At<Vec<At<String>>>>,
+        /// Boundary devices that it must pass; empty: not checked.
         via: Vec<At<String>>,
+        /// true: a zone that is named does not cover the zones in it.
         exact: bool,
+        /// Who may open: from (default), to (reverse connect) or either.
         initiate: Option<Initiate>,
+        /// true: no payload in the reverse direction, as through a data diode.
         one_way: bool,
+        /// What may pass: any one table is enough for an operation.
         allow: Vec<Allow>,
+        /// Times of the week, like "mon-fri 06:00-18:00"; several are allowed.
         windows: Vec<Window>,
+        /// First day or instant.
         valid_from: Option<At<When>>,
+        /// Last day (whole) or instant. An exception must have it.
         valid_until: Option<At<When>>,
+        /// Just in time: needs valid_from and valid_until, at most a day apart.
         ephemeral: bool,
+        /// Counts in the review of remote access.
         remote_access: bool,
+        /// Days without use after which it is reported.
         max_idle_days: Option<u32>,
+        /// Longest session, like "4h".
         max_session: Option<Span>,
+        /// Longest idle time of a session.
         max_idle: Option<Span>,
+        /// Most sessions at once.
         max_concurrent: Option<u32>,
+        /// How often it should carry traffic.
         expect: Option<Expect>,
+        /// Longest silence of a continuous one, like "10m".
         max_silence: Option<Span>,
+        /// Period of a periodic one.
         period: Option<Span>,
+        /// Its target security levels.
         sl_t: Option<SecurityLevels>,
+        /// Its capability security levels.
         sl_c: Option<SecurityLevels>,
+        /// How much depends on it.
         criticality: Option<Criticality>,
+        /// What makes up for what it lacks.
         compensating: Vec<String>,
+        /// Policies that apply.
         policies: Option<TextOrList>,
+        /// Assumptions that were made.
         assumptions: Option<TextOrList>,
+        /// What the boundary device logs.
         logging: Option<String>,
+        /// What inspects it.
         inspected_by: Option<String>,
+        /// Who carries the risk of an exception.
         risk_owner: Option<At<String>>,
+        /// Who approved an exception; two names for a safety zone.
         approved_by: Option<At<Vec<String>>>,
+        /// Denies that an exception beats.
         overrides: Option<At<Vec<At<String>>>>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// One entry of `allow`.
-    struct Allow as "an allow table" {
+    struct Allow as "an allow table" needs ["protocol"] {
+        /// A protocol, a set like "modbus.read-only", or tcp or udp with ports.
         protocol: Option<At<String>>,
+        /// Server ports, like 502 or "5000-5010"; without: the protocol's own.
         ports: Option<Vec<Ports>>,
+        /// Operation classes (read, write, ...) or groups (observe, discover, operate, engineer, all).
         ops: Option<Vec<Classes>>,
+        /// Exact function codes, like 3 or "43/14".
         functions: Option<Vec<Code>>,
+        /// Exact services: CIP codes in hex, OPC UA names.
         services: Option<Vec<Code>>,
+        /// Parts of the server: Modbus units, link addresses, route paths.
         units: Option<Vec<Code>>,
+        /// What may be touched: a range passes only if it lies wholly in one entry.
         objects: Option<Vec<Object>>,
+        /// The least protection.
         security: Option<Security>,
+        /// Operations in time, like "50/s".
         max_rate: Option<Rate>,
+        /// Bytes in time, like "50MB/h".
         max_bytes: Option<Rate>,
+        /// Only with this DSCP.
         dscp: Option<u8>,
+        /// Only on this VLAN.
         vlan: Option<u16>,
+        /// Free text.
         notes: Option<String>,
     }
 
     /// One entry of `objects`: which keys belong together depends on the protocol.
     struct Object as "an object" {
+        /// An address space, like "holding"; with from and to.
         table: Option<At<String>>,
+        /// First, in it.
         from: Option<At<u64>>,
+        /// Last, in it.
         to: Option<At<u64>>,
+        /// A class of objects.
         class: Option<At<u64>>,
+        /// One instance of it.
         instance: Option<At<u64>>,
+        /// A tag name, with * and ?.
         tag: Option<At<String>>,
+        /// A node id, with * and ?.
         node: Option<At<String>>,
+        /// A method, with * and ?.
         method: Option<At<String>>,
+        /// A data block; with from and to.
         db: Option<At<u64>>,
+        /// An object type; with instance and property.
         kind = "type" : Option<At<Code>>,
+        /// A property.
         property: Option<At<Code>>,
+        /// A file name, with * and ?.
         name: Option<At<String>>,
     }
 
     /// The security minimum.
     struct Security as "security" {
+        /// Of the messages: none, sign or sign-and-encrypt.
         mode: Option<ModeWord>,
+        /// Security policies, any of which will do.
         policies: Option<Vec<String>>,
+        /// User tokens, any of which will do.
         tokens: Option<Vec<TokenWord>>,
+        /// Lowest version, like TLS "1.2".
         version: Option<String>,
+        /// true: a user who is known.
         auth: Option<bool>,
     }
 
     /// `[[deny]]`.
-    struct Deny as "[[deny]]" {
+    struct Deny as "[[deny]]" needs ["id", "from", "to"] {
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// Why it is forbidden.
         reason: Option<String>,
+        /// Who opens.
         from: Option<At<Vec<At<String>>>>,
+        /// Who answers.
         to: Option<At<Vec<At<String>>>>,
+        /// Whom it does not concern.
         except_from: Vec<At<String>>,
+        /// Only these; without: all.
         protocols: Option<Vec<At<String>>>,
+        /// Only these operation classes; without: all.
         ops: Option<Vec<Classes>>,
+        /// Who answers for it.
         owner: Option<String>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// `[[ignore]]`.
-    struct Ignore as "[[ignore]]" {
+    struct Ignore as "[[ignore]]" needs ["id", "from", "to", "protocols"] {
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// Why it is noise.
         reason: Option<String>,
+        /// Who opens.
         from: Option<At<Vec<At<String>>>>,
+        /// Who answers.
         to: Option<At<Vec<At<String>>>>,
+        /// Which protocols: none of those that can write or program.
         protocols: Option<Vec<At<String>>>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// `[[nat]]`.
-    struct Nat as "[[nat]]" {
+    struct Nat as "[[nat]]" needs ["outside", "inside"] {
+        /// The asset that translates.
         device: Option<At<String>>,
+        /// Address or network as seen outside.
         outside: Option<At<String>>,
+        /// The same, as it is inside; of equal size.
         inside: Option<At<String>>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// `[[tap]]`: where the sensor listens.
-    struct Tap as "[[tap]]" {
+    struct Tap as "[[tap]]" needs ["id"] {
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// Zones whose traffic passes it.
         sees: Vec<At<String>>,
+        /// VLANs that it carries.
         vlans: Vec<u16>,
+        /// both (default), rx or tx.
         direction: Option<TapDirection>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 
     /// `[[protocol]]`: a private protocol, by port.
-    struct Private as "[[protocol]]" {
+    struct Private as "[[protocol]]" needs ["id"] {
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
         id: Option<At<Id>>,
+        /// Name for people.
         name: Option<String>,
+        /// tcp (default), udp, icmp, ip:89 or l2:0x88a4.
         transport: Option<At<String>>,
+        /// Its server ports.
         ports: Vec<Ports>,
+        /// The operation class that its conversations count as.
         class: Option<At<String>>,
+        /// Free text.
         notes: Option<String>,
+        /// Free words.
         tags: Vec<String>,
     }
 }

@@ -355,23 +355,26 @@ impl Asked {
     }
 
     /// Reads an operation as people write it: a class or a code, then objects and unit, as in
-    /// `16 holding 100-119 unit 1`. `known` gives the code and class of a function's number or name.
+    /// `16 holding 100-119 unit 1`. `known` gives the codes and classes that a function's number or name may mean:
+    /// each is an operation.
     ///
     /// # Errors
     /// The word that says nothing.
-    pub fn parse(words: &[String], known: impl Fn(&str) -> Option<(String, Class)>) -> Result<Option<Self>, String> {
-        let Some((first, rest)) = words.split_first() else { return Ok(None) };
-        let mut asked = match (Class::parse(first), known(first)) {
+    pub fn parse(words: &[String], known: impl Fn(&str) -> Vec<(String, Class)>) -> Result<Vec<Self>, String> {
+        let Some((first, rest)) = words.split_first() else { return Ok(Vec::new()) };
+        let meant = match Class::parse(first) {
             // `read` is a class, `Read` a service.
-            (Some(class), _) => Self { class: Some(class), ..Self::default() },
-            (None, Some((code, class))) => Self { class: Some(class), code, ..Self::default() },
-            (None, None) => {
-                return Err(format!(
-                    "\"{first}\" is no operation class and no function of this protocol\n  hint: classes are {}; zonewatch protocols lists functions",
-                    Class::ALL.map(Class::text).join(", ")
-                ));
-            }
+            Some(class) => vec![(String::new(), class)],
+            None => known(first),
         };
+        if meant.is_empty() {
+            let classes = Class::ALL.map(Class::text).join(", ");
+            return Err(format!(
+                "\"{first}\" is no operation class and no function of this protocol\n  \
+                 hint: classes are {classes}; zonewatch protocols lists functions"
+            ));
+        }
+        let (mut unit, mut objects) = (None, Vec::new());
         let mut rest = rest.iter();
         while let Some(word) = rest.next() {
             let Some(what) = rest.next() else {
@@ -379,12 +382,13 @@ impl Asked {
             };
             let (from, to) = what.split_once(['-', '–']).unwrap_or((what, what));
             match (word.as_str(), from.parse(), to.parse()) {
-                ("unit", ..) => asked.unit = Some(what.clone()),
-                (_, Ok(from), Ok(to)) if from <= to => asked.objects.push((space(word)?, Touch::Range(from, to))),
-                _ => asked.objects.push((space(word)?, Touch::Name(what.clone()))),
+                ("unit", ..) => unit = Some(what.clone()),
+                (_, Ok(from), Ok(to)) if from <= to => objects.push((space(word)?, Touch::Range(from, to))),
+                _ => objects.push((space(word)?, Touch::Name(what.clone()))),
             }
         }
-        Ok(Some(asked))
+        let asked = |(code, class)| Self { class: Some(class), code, unit: unit.clone(), objects: objects.clone() };
+        Ok(meant.into_iter().map(asked).collect())
     }
 }
 

@@ -367,10 +367,16 @@ pub(super) use read_words;
 
 /// A closed set of words.
 macro_rules! words {
-    ($(#[$meta:meta])* $vis:vis enum $name:ident as $what:literal { $($(#[$doc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
-        $(#[$meta])*
+    ($(#[doc = $meta:literal])* $vis:vis enum $name:ident as $what:literal { $($(#[doc = $doc:literal])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[doc = $meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        $vis enum $name { $($(#[$doc])* $variant),* }
+        $vis enum $name { $($(#[doc = $doc])* $variant),* }
+
+        impl $crate::policy::schema::Describe for $name {
+            fn describe(_: &mut $crate::policy::schema::Definitions) -> serde_json::Value {
+                $crate::policy::schema::words(&[$(($text, concat!($($doc),*))),*])
+            }
+        }
 
         impl $name {
             /// The word as policies and reports write it.
@@ -397,8 +403,10 @@ pub(super) use words;
 
 /// A table of the language: a struct whose fields are its keys.
 macro_rules! schema {
-    ($($(#[$meta:meta])* struct $name:ident as $what:literal { $($(#[$doc:meta])* $field:ident $(= $key:literal)? : $ty:ty),* $(,)? })*) => { $(
-        $(#[$meta])*
+    ($($(#[doc = $meta:literal])* struct $name:ident as $what:literal $(needs [$($need:literal),*])? {
+        $($(#[doc = $doc:literal])* $field:ident $(= $key:literal)? : $ty:ty),* $(,)?
+    })*) => { $(
+        $(#[doc = $meta])*
         #[derive(Clone, Debug)]
         #[allow(dead_code)] // Some keys are documentation, or are evaluated elsewhere: they are checked and kept.
         pub(super) struct $name {
@@ -406,7 +414,19 @@ macro_rules! schema {
             pub(super) at: $crate::policy::diagnostic::Span,
             /// An id was written, good or bad.
             pub(super) had_id: bool,
-            $($(#[$doc])* pub(super) $field: $ty),*
+            $($(#[doc = $doc])* pub(super) $field: $ty),*
+        }
+
+        impl $crate::policy::schema::Describe for $name {
+            fn describe(definitions: &mut $crate::policy::schema::Definitions) -> serde_json::Value {
+                definitions.define(stringify!($name), concat!($($meta),*), &[$($($need),*)?], |definitions| {
+                    vec![$((
+                        $crate::policy::read::key!($field $($key)?),
+                        concat!($($doc),*),
+                        <$ty as $crate::policy::schema::Describe>::describe(definitions),
+                    )),*]
+                })
+            }
         }
 
         impl $crate::policy::read::Read for $name {

@@ -20,6 +20,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict, from harmless to grave.
+    pub const ALL: [Self; 6] =
+        [Self::Ignore, Self::Allow, Self::Exception, Self::Review, Self::Attempt, Self::Violation];
+
     /// The word of reports.
     #[must_use]
     pub fn text(self) -> &'static str {

@@ -344,7 +344,7 @@ impl Classes {
 }
 
 /// The groups of classes by their names.
-const GROUPS: [(&str, Classes); 5] = [
+pub(super) const GROUPS: [(&str, Classes); 5] = [
     ("observe", Classes::OBSERVE),
     ("discover", Classes::DISCOVER),
     ("operate", Classes::OPERATE),

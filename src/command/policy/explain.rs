@@ -36,8 +36,8 @@ fn question(policy: &Policy, options: &PolicyExplain) -> Result<Question, Failur
         }
     };
     let mut question = Question::new(at, client, server, transport, options.port.unwrap_or(port));
-    let known = |word: &str| function(name.as_deref()?, word);
-    question.operations.extend(Asked::parse(&options.operation, known)?);
+    let known = |word: &str| name.as_deref().map_or_else(Vec::new, |name| functions(name, word));
+    question.operations = Asked::parse(&options.operation, known)?;
     if let Some(security) = &options.security {
         question.protected(security)?;
     }
@@ -45,13 +45,20 @@ fn question(policy: &Policy, options: &PolicyExplain) -> Result<Question, Failur
     Ok(question)
 }
 
-/// Code and class of a protocol's function, by its number, code or name.
-fn function(protocol: &str, word: &str) -> Option<(String, Class)> {
-    let info = REGISTRY.iter().map(|protocol| protocol.info()).find(|info| info.name == protocol)?;
+/// Codes and classes of a protocol's function, by its number, code or name. A code may mean different things with
+/// different objects behind it: one of each class then.
+fn functions(protocol: &str, word: &str) -> Vec<(String, Class)> {
+    let Some(info) = REGISTRY.iter().map(|protocol| protocol.info()).find(|info| info.name == protocol) else {
+        return Vec::new();
+    };
     let operations = (info.operations)();
-    let found = operations
-        .iter()
-        .find(|(code, name, _)| code == word || name.eq_ignore_ascii_case(word))
-        .or_else(|| operations.iter().find(|(code, ..)| code_matches(word, code)));
-    found.map(|(code, _, class)| (code.clone(), *class))
+    let exact = |(code, name, _): &&(String, String, Class)| code == word || name.eq_ignore_ascii_case(word);
+    let mut found: Vec<(String, Class)> = Vec::new();
+    let meant = operations.iter().filter(|(code, ..)| code_matches(word, code));
+    for (code, _, class) in operations.iter().find(exact).map_or_else(|| meant.collect(), |one| vec![one]) {
+        if !found.iter().any(|(_, known)| known == class) {
+            found.push((code.clone(), *class));
+        }
+    }
+    found
 }

@@ -6,13 +6,17 @@ use crate::cli::PolicyCommand;
 mod check;
 mod explain;
 mod review;
+mod schema;
 mod suggest;
+mod test;
 
 pub(super) fn run(command: &PolicyCommand) -> Outcome {
     match command {
         PolicyCommand::Check(options) => check::run(options),
+        PolicyCommand::Schema => schema::run(),
         PolicyCommand::Explain(options) => explain::run(options),
         PolicyCommand::Review(options) => review::run(options),
         PolicyCommand::Suggest(options) => suggest::run(options),
+        PolicyCommand::Test(options) => test::run(options),
     }
 }
