@@ -191,7 +191,9 @@ pub(super) fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: 
     } else {
         State::Clean
     };
-    let talks: Vec<&Talk> = passed().map(|used| &used.talk).collect();
+    // An operation's objects are those of all its messages, also of the ones that were objected to.
+    let allowed: Vec<Talk> = passed().map(|used| policy.allowed_part(rule, &used.talk)).collect();
+    let talks: Vec<&Talk> = allowed.iter().collect();
     let unused = if talks.is_empty() { Vec::new() } else { unused(policy, rule, &talks) };
     let narrower = if unused.is_empty() { Vec::new() } else { narrowest(&talks) };
     Row {
@@ -302,6 +304,39 @@ fn object_unused(object: &ObjectPattern, acts: &[&Act]) -> Option<String> {
 }
 
 impl Policy {
+    /// A conversation less the objects that no table of a rule covers.
+    fn allowed_part(&self, rule: &Rule, talk: &Talk) -> Talk {
+        let tables: Vec<&Allow> = rule.allow.iter().filter(|allow| self.speaks(allow, talk)).collect();
+        let acts = talk.acts.iter().map(|act| {
+            let lists = |allow: &&&Allow| match (&allow.codes, allow.classes) {
+                (Some(codes), _) => codes.iter().any(|code| code.matches(&act.code)),
+                (None, Some(classes)) => classes.contains(act.class),
+                (None, None) => true,
+            };
+            let objects: Option<Vec<&ObjectPattern>> = tables
+                .iter()
+                .filter(lists)
+                .map(|allow| allow.objects.as_deref())
+                .collect::<Option<Vec<_>>>()
+                .map(|all| all.into_iter().flatten().collect());
+            match objects {
+                // Some table asks for no objects.
+                None => act.clone(),
+                Some(patterns) => Act {
+                    ranges: act.ranges.iter().flat_map(|range| common(range, &patterns)).collect(),
+                    names: act
+                        .names
+                        .iter()
+                        .filter(|(space, name)| patterns.iter().any(|pattern| pattern.names(space, name)))
+                        .cloned()
+                        .collect(),
+                    ..act.clone()
+                },
+            }
+        });
+        Talk { acts: acts.collect(), ..talk.clone() }
+    }
+
     /// Whether an allow table is about the protocol of a conversation.
     fn speaks(&self, allow: &Allow, talk: &Talk) -> bool {
         let port =
@@ -317,4 +352,17 @@ impl Policy {
             }
         }
     }
+}
+
+/// What of a range lies in some pattern.
+fn common((space, first, last): &(String, u64, u64), patterns: &[&ObjectPattern]) -> Vec<(String, u64, u64)> {
+    let part = |pattern: &&ObjectPattern| match pattern {
+        ObjectPattern::Range { space: known, from, to } if known == space => {
+            let (first, last) = ((*first).max(*from), (*last).min(*to));
+            (first <= last).then(|| (space.clone(), first, last))
+        }
+        ObjectPattern::Class { .. } => Some((space.clone(), *first, *last)),
+        _ => None,
+    };
+    patterns.iter().filter_map(part).collect()
 }
