@@ -32,7 +32,7 @@ fn used(text: &str) -> Use {
     let words: Vec<&str> = text.split_whitespace().collect();
     let [first, last, reason, code, from, to] = words[..] else { panic!("{text}") };
     let (first, last) = (time(first), time(last));
-    let evidence = |at| Evidence { at, capture: 0, frame: 1 };
+    let evidence = |at| Evidence::new(at, 0, 1);
     let reason = Reason::parse(reason);
     let act = Act {
         code: code.to_owned(),
