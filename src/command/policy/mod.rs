@@ -1,5 +1,7 @@
 //! The commands on policies: one file each.
 
+mod export;
+mod import;
 mod review;
 mod suggest;
 
@@ -9,6 +11,8 @@ use crate::cli::{PolicyCheck, PolicyCommand};
 pub(super) fn run(command: &PolicyCommand) -> Outcome {
     match command {
         PolicyCommand::Check(options) => check(options),
+        PolicyCommand::Export(options) => export::run(options),
+        PolicyCommand::Import(options) => import::run(options),
         PolicyCommand::Review(options) => review::run(options),
         PolicyCommand::Suggest(options) => suggest::run(options),
     }
