@@ -151,6 +151,13 @@ pub enum PolicyCommand {
     /// stand what it touches (holding 100-119, tag Line1.Speed) and on which unit (unit 1).
     #[command(after_help = EXPLAIN_EXAMPLE)]
     Explain(PolicyExplain),
+    /// The declaration as tables for a spreadsheet, or its conduits as a firewall proposal
+    Export(PolicyExport),
+    /// Tables of a spreadsheet back to a declaration
+    ///
+    /// Reads what `policy export --format csv` writes: zones.csv, assets.csv, conduits.csv and so on, any of them. Every
+    /// bad cell is told with file, row and column.
+    Import(PolicyImport),
     /// What became of each conduit: used clean, with violations, unused, never seen, not observable, expired
     ///
     /// With who used it, which of its rights nobody used, and the narrower text that would have been enough. Days are
@@ -227,6 +234,42 @@ pub enum CheckFormat {
     Json,
     /// SARIF 2.1.0, for code review and CI
     Sarif,
+}
+
+/// Options of `policy export`.
+#[derive(Debug, Args)]
+pub struct PolicyExport {
+    /// Files, or folders of *.toml
+    #[arg(value_name = "POLICY", required = true)]
+    pub policy: Vec<PathBuf>,
+    /// What to make of it
+    #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+    pub format: ExportFormat,
+    /// Write there: a folder for csv, else a file [default: stdout, which csv cannot be written to]
+    #[arg(long, value_name = "PATH", required_if_eq("format", "csv"))]
+    pub out: Option<PathBuf>,
+}
+
+/// What a policy can be exported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One table a kind of entry, for a spreadsheet
+    Csv,
+    /// The conduits as firewall rules, as text: a proposal
+    Firewall,
+    /// The same as a ruleset of nftables: a proposal
+    Nftables,
+}
+
+/// Options of `policy import`.
+#[derive(Debug, Args)]
+pub struct PolicyImport {
+    /// The folder with the tables
+    #[arg(long, value_name = "DIR")]
+    pub csv: PathBuf,
+    /// Write the policy there instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Options of `policy review`.

@@ -5,6 +5,8 @@ use crate::cli::PolicyCommand;
 
 mod check;
 mod explain;
+mod export;
+mod import;
 mod review;
 mod schema;
 mod suggest;
@@ -15,6 +17,8 @@ pub(super) fn run(command: &PolicyCommand) -> Outcome {
         PolicyCommand::Check(options) => check::run(options),
         PolicyCommand::Schema => schema::run(),
         PolicyCommand::Explain(options) => explain::run(options),
+        PolicyCommand::Export(options) => export::run(options),
+        PolicyCommand::Import(options) => import::run(options),
         PolicyCommand::Review(options) => review::run(options),
         PolicyCommand::Suggest(options) => suggest::run(options),
         PolicyCommand::Test(options) => test::run(options),

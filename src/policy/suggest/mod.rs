@@ -25,6 +25,7 @@ pub use text::draft;
 pub use zones::subnet;
 
 use grants::{Table, tables};
+pub(super) use text::quoted;
 
 /// What was seen, in plain words.
 #[derive(Clone, Debug, Default)]
