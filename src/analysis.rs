@@ -1,5 +1,8 @@
 //! One analysis from end to end: captures through the pipeline, facts to an inventory, judgements to findings.
 
+mod seen;
+mod uses;
+
 use std::sync::Arc;
 
 use dissectors::{Class, REGISTRY};
@@ -60,9 +63,7 @@ pub fn run(
 ) -> Analysis {
     let mut observed =
         pipeline::run(&mut |batch| fill(captures, batch), options.workers, &options.limits, options.policy.as_ref());
-    for flow in &observed.flows {
-        facts::note(flow, &mut observed.ledger);
-    }
+    facts::note(&observed.flows, &mut observed.ledger);
     let traffic: Vec<Traffic> = observed.flows.iter().map(traffic).collect();
     let declared = options.policy.as_deref().map(declared).unwrap_or_default();
     let zone_level = |host: crate::address::Host| {

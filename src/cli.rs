@@ -161,6 +161,24 @@ pub enum PolicyCommand {
     /// stand what it touches (holding 100-119, tag Line1.Speed) and on which unit (unit 1).
     #[command(after_help = EXPLAIN_EXAMPLE)]
     Explain(PolicyExplain),
+    /// The declaration as tables for a spreadsheet, or its conduits as a firewall proposal
+    Export(PolicyExport),
+    /// Tables of a spreadsheet back to a declaration
+    ///
+    /// Reads what `policy export --format csv` writes: zones.csv, assets.csv, conduits.csv and so on, any of them. Every
+    /// bad cell is told with file, row and column.
+    Import(PolicyImport),
+    /// What became of each conduit: used clean, with violations, unused, never seen, not observable, expired
+    ///
+    /// With who used it, which of its rights nobody used, and the narrower text that would have been enough. Days are
+    /// those of the captures: the last packet is today.
+    Review(PolicyReview),
+    /// Draft a least-privilege declaration from traffic
+    ///
+    /// Each line stands below its evidence. What must not be approved unseen (programming, the outside, clear-text
+    /// passwords, office to process) is a comment, never a rule. The draft loads, and allows nothing until a person
+    /// has read it and written approved = true.
+    Suggest(PolicySuggest),
 }
 
 /// Options of `policy check`.
@@ -240,6 +258,77 @@ pub enum CheckFormat {
     Json,
     /// SARIF 2.1.0, for code review and CI
     Sarif,
+}
+
+/// Options of `policy export`.
+#[derive(Debug, Args)]
+pub struct PolicyExport {
+    /// Files, or folders of *.toml
+    #[arg(value_name = "POLICY", required = true)]
+    pub policy: Vec<PathBuf>,
+    /// What to make of it
+    #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+    pub format: ExportFormat,
+    /// Write there: a folder for csv, else a file [default: stdout, which csv cannot be written to]
+    #[arg(long, value_name = "PATH", required_if_eq("format", "csv"))]
+    pub out: Option<PathBuf>,
+}
+
+/// What a policy can be exported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One table a kind of entry, for a spreadsheet
+    Csv,
+    /// The conduits as firewall rules, as text: a proposal
+    Firewall,
+    /// The same as a ruleset of nftables: a proposal
+    Nftables,
+}
+
+/// Options of `policy import`.
+#[derive(Debug, Args)]
+pub struct PolicyImport {
+    /// The folder with the tables
+    #[arg(long, value_name = "DIR")]
+    pub csv: PathBuf,
+    /// Write the policy there instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `policy review`.
+#[derive(Debug, Args)]
+pub struct PolicyReview {
+    /// A file, or a folder of *.toml
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Capture files, or folders of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<TableOrJson>,
+}
+
+/// Options of `policy suggest`.
+#[derive(Debug, Args)]
+pub struct PolicySuggest {
+    /// Capture files, or folders of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// Write the draft there instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Id of the site in the draft
+    #[arg(long, value_name = "ID", default_value = "draft")]
+    pub site: String,
+    /// Draft from the time before, and report how often the draft would have fired on the rest: the last PERCENT of the
+    /// time, or all from a time on (2026-11-16T12:00:00Z)
+    #[arg(long, value_name = "PERCENT|TIME")]
+    pub hold_out: Option<String>,
+    /// Public networks that are ours, comma separated: their hosts are not external
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub home_nets: Vec<ipnet::IpNet>,
 }
 
 /// Options of `protocols`.

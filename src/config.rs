@@ -29,9 +29,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1 << 17,
-            flows: FlowLimits { flows: 1 << 18, per_pair: 64 },
+            flows: FlowLimits { flows: 1 << 18, glimpses: 1 << 15, per_pair: 64 },
             fragments: FragmentLimits::default(),
-            ledger: LedgerLimits { subjects: 1 << 18, facts: 256 },
+            ledger: LedgerLimits { subjects: 1 << 16, facts: 256 },
             links: 1 << 16,
             order: OrderLimits::default(),
             session: dissectors::Limits::default(),
@@ -46,7 +46,7 @@ impl Limits {
         let part = |whole: usize| (whole / shards.max(1)).max(1);
         Self {
             connections: part(self.connections),
-            flows: FlowLimits { flows: part(self.flows.flows), ..self.flows },
+            flows: FlowLimits { flows: part(self.flows.flows), glimpses: part(self.flows.glimpses), ..self.flows },
             ledger: LedgerLimits { subjects: part(self.ledger.subjects), ..self.ledger },
             links: part(self.links),
             ..*self

@@ -48,6 +48,13 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
     }
 
+    /// From RFC 3339, with an offset: `2026-11-16T10:15:00Z`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let instant: jiff::Timestamp = text.parse().ok()?;
+        i64::try_from(instant.as_nanosecond()).ok().map(Self)
+    }
+
     /// The same instant as `jiff` counts it.
     #[must_use]
     pub fn instant(self) -> jiff::Timestamp {

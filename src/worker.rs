@@ -22,9 +22,9 @@ use crate::flow::connection::{Connection, ConnectionKey, Orientation, Record, Si
 use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::key::{Initiator, Transport};
-use crate::flow::table::{Connections, Flows};
+use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::{Flow, ops};
-use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support};
+use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
 use crate::policy::Policy;
 use crate::source::Frame;
 
@@ -133,6 +133,7 @@ impl ProtocolCoverage {
 /// What a shard knows beside its connections.
 struct Notes {
     ledger: Ledger,
+    tail: Tail,
     /// Conversations that another one opened: who opened them.
     links: HashMap<(Host, Host, &'static str, u64), Host, RandomState>,
     coverage: Coverage,
@@ -174,6 +175,7 @@ impl Shard {
             fragments: Fragments::new(limits.fragments),
             notes: Notes {
                 ledger: Ledger::bounded(limits.ledger),
+                tail: Tail::default(),
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
                 hasher,
@@ -185,17 +187,32 @@ impl Shard {
 
     /// Takes a frame that was decoded and belongs to this shard.
     #[inline]
-    pub fn packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
+    pub fn packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, spot: &Spot, place: Option<u32>) {
         let coverage = &mut self.notes.coverage;
         coverage.frames += 1;
         coverage.bytes += u64::from(frame.wire_len);
         coverage.decoded += 1;
         coverage.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.wire_len));
-        let at = Evidence { at: frame.at, capture: frame.capture, frame: frame.number };
+        let at = Evidence::new(frame.at, frame.capture, frame.number);
         if packet.ip.is_some_and(|ip| ip.fragment.is_some()) {
             return self.fragment(frame, packet, at);
         }
-        self.conversation(packet, frame.wire_len, at);
+        self.conversation(packet, frame.wire_len, at, spot, place);
+    }
+
+    /// Where a packet belongs, and the place of its connection if there is one.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, packet: &Packet<'_>) -> (Spot, Option<u32>) {
+        let spot = self.connections.spot(packet);
+        (spot, self.connections.find(&spot))
+    }
+
+    /// See [`Connection::touch`].
+    #[must_use]
+    #[inline]
+    pub fn touch(&self, place: u32) -> u64 {
+        self.connections.touch(place)
     }
 
     /// Counts a frame that could not be decoded.
@@ -212,9 +229,10 @@ impl Shard {
     pub fn finish(mut self) -> ShardResult {
         for connection in self.connections.iter_mut() {
             close(connection, &mut self.notes);
-            self.flows.add(Flow::of(connection));
+            self.flows.add(Flow::take(connection));
         }
-        let Notes { ledger, mut coverage, .. } = self.notes;
+        let Notes { mut ledger, tail, mut coverage, .. } = self.notes;
+        tail.finish(&mut ledger);
         coverage.limit("facts", ledger.refused());
         coverage.limit("services-per-pair", self.flows.folded);
         let (flows, frames, bytes) = self.flows.forgotten;
@@ -232,35 +250,49 @@ impl Shard {
         while let Some(datagram) = whole {
             let inner = datagram.packet();
             if inner.ip.is_none_or(|ip| ip.fragment.is_none()) {
-                return self.conversation(&inner, frame.wire_len, at);
+                let (spot, place) = self.find(&inner);
+                return self.conversation(&inner, frame.wire_len, at, &spot, place);
             }
             whole = self.fragments.push(frame.at, &inner);
         }
-        self.conversation(packet, frame.wire_len, at);
+        let (spot, place) = self.find(packet);
+        self.conversation(packet, frame.wire_len, at, &spot, place);
     }
 
     #[inline]
-    fn conversation(&mut self, packet: &Packet<'_>, wire_len: u32, at: Evidence) {
-        let Self { connections, flows, notes, .. } = self;
-        let (key, sender) = ConnectionKey::of(packet, crate::address::Realm::default());
-        let (connection, evicted) = connections.get_or_insert(key, sender, packet, at);
-        if let Some(connection) = connection {
-            let counted = connection.count(sender, packet, wire_len, at);
-            if counted.new_path && !packet.tunnels.is_empty() {
-                notes.tunnels(key.host(sender), packet, at);
-            }
-            match packet.upper {
-                _ if counted.copy => notes.coverage.duplicates += 1,
-                Upper::Tcp(tcp) => segment(connection, sender, packet, &tcp, at, notes),
-                Upper::Udp { .. } => datagram(connection, sender, packet, at, notes),
-                Upper::Arp(arp) => notes.arp(&arp, key, at),
-                _ => {}
-            }
+    fn conversation(&mut self, packet: &Packet<'_>, wire_len: u32, at: Evidence, spot: &Spot, place: Option<u32>) {
+        // The packet before may have opened the connection, or taken its place.
+        let place = place.filter(|place| self.connections.is_at(*place, spot)).or_else(|| self.connections.find(spot));
+        if place.is_none() {
+            self.make_room();
         }
-        if let Some(mut evicted) = evicted {
+        let Self { connections, notes, .. } = self;
+        let connection = match place {
+            Some(place) => connections.get_mut(place),
+            None => connections.insert(spot, packet, at),
+        };
+        let Some(connection) = connection else { return };
+        let Spot { key, sender, .. } = *spot;
+        let counted = connection.count(sender, packet, wire_len, at);
+        if counted.new_path && !packet.tunnels.is_empty() {
+            notes.tunnels(key.host(sender), packet, at);
+        }
+        match packet.upper {
+            _ if counted.copy => notes.coverage.duplicates += 1,
+            Upper::Tcp(tcp) => segment(connection, sender, packet, &tcp, at, notes),
+            Upper::Udp { .. } => datagram(connection, sender, packet, at, notes),
+            Upper::Arp(arp) => notes.arp(&arp, key, at),
+            _ => {}
+        }
+    }
+
+    /// Before a new connection: when there are too many, one is closed and added to its flow.
+    fn make_room(&mut self) {
+        let Self { connections, flows, notes, .. } = self;
+        if let Some(old) = connections.evict() {
             notes.coverage.limit("connections", 1);
-            close(&mut evicted, notes);
-            flows.add(Flow::of(&evicted));
+            close(old, notes);
+            flows.add(Flow::take(old));
         }
     }
 }
@@ -512,13 +544,22 @@ impl Ear<'_> {
         if host.address.is_group() || host.address.is_unspecified() {
             return;
         }
-        let protocol = REGISTRY.get(self.protocol).map_or("", |p| p.info().name);
-        let value = bounded::text(&identity.value, self.notes.limits.session.text);
+        let Self { protocol, at, .. } = *self;
+        let Notes { tail, ledger, limits, hasher, .. } = &mut *self.notes;
+        // Devices repeat what they say: what was heard a moment ago is only counted.
+        let fingerprint = hasher.hash_one((
+            (host, identity.component, identity.attribute.0.as_ptr().addr(), &identity.value),
+            (protocol, identity.method, identity.weight, identity.basis.as_ptr().addr()),
+        ));
+        if tail.again(fingerprint, at) {
+            return;
+        }
+        let protocol = REGISTRY.get(protocol).map_or("", |p| p.info().name);
+        let value = bounded::text(&identity.value, limits.session.text);
         let subject = Subject { host, component: ops::component_text(identity.component) };
         let key = FactKey { attribute: identity.attribute, value: value.into(), protocol, method: identity.method };
-        let support =
-            Support { count: 1, first: self.at, last: self.at, weight: identity.weight, basis: identity.basis };
-        self.notes.ledger.apply(subject, Fact { key, support });
+        let support = Support { count: 1, first: at, last: at, weight: identity.weight, basis: identity.basis };
+        tail.push(fingerprint, subject, Fact { key, support }, ledger);
     }
 
     fn link(&mut self, link: Link) {

@@ -110,6 +110,44 @@ fn formats() {
 }
 
 #[test]
+fn the_table_keeps_to_eighty_columns() {
+    let table = |folder: &str, capture: &str| {
+        run_in(&root().join("fixtures").join(folder), ["analyze", "--quiet", "--format", "table", capture]).text()
+    };
+    for (case, text) in [
+        ("demo", run(["demo", "--format", "table"]).text()),
+        ("IPv6", table("link/ipv6", "capture.pcap")),
+        ("IPv6 on the link", table("host/neighbour-discovery", "capture.pcap")),
+        ("modules", table("enip/unconnected-send-slots", "capture.pcap")),
+        ("what cannot be decoded", table("link/not-decodable", "capture.pcap")),
+        ("cut", table("file/cut-in-record", "capture.pcap")),
+    ] {
+        let long: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(text.contains("Assets (") && long.is_empty(), "{case}: {long:#?}\n{text}");
+        assert!(!text.contains(" 1 frames") && !text.contains(" 1 flows"), "{case}: one is one");
+    }
+}
+
+#[test]
+fn a_policy_tells_what_is_wrong_once_and_what_is_odd() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = fs::read_to_string(plant().join("plant.toml")).unwrap();
+    let check = |text: &str| {
+        fs::write(folder.path().join("p.toml"), text).unwrap();
+        run_in(folder.path(), ["policy", "check", "p.toml"])
+    };
+    let misspelt = check(&plant.replacen("{ protocol = ", "{ protocl = ", 1));
+    assert_eq!((misspelt.code, misspelt.stderr.matches("error").count()), (Some(2), 1), "{}", misspelt.stderr);
+    assert!(misspelt.stderr.contains("did you mean \"protocol\"?"), "{}", misspelt.stderr);
+    let odd = check(&format!(
+        "{plant}\n[[conduit]]\nid = \"C-999\"\nfrom = [\"cell-a\"]\nto = [\"cell-b\"]\nowner = \"x\"\n"
+    ));
+    assert_eq!(odd.code, Some(0), "{}", odd.stderr);
+    assert!(odd.stderr.contains("warning") && odd.stderr.contains("C-999"), "{}", odd.stderr);
+    assert!(odd.text().contains("zones"), "{}", odd.text());
+}
+
+#[test]
 fn out_writes_every_file() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("new/results");

@@ -4,12 +4,14 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use support::{root, run, run_in, zonewatch};
 
-/// The keys of each kind of object, in the order in which they are written. `*` marks one that is always a string.
+/// The keys of each kind of object, in the order in which they are written.
 const SHAPES: &[(&str, &str)] = &[
     ("", "schema tool policy captures coverage assets flows findings zones conduits"),
     ("tool", "name version"),
@@ -70,7 +72,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("conduits.use", "first last sessions operations verdicts"),
 ];
 
-/// Objects whose keys are data: what they are keyed by, and that the rest is counts or objects of a shape.
+/// Objects whose keys are data.
 const MAPS: &[&str] = &[
     "coverage.not_decoded",
     "coverage.limits_hit",
@@ -85,40 +87,85 @@ const OBJECTS: &[&str] = &["space from to", "space name"];
 /// Arrays that are sorted by the ids of their items.
 const BY_ID: &[&str] = &["assets", "flows", "findings", "zones", "conduits"];
 
-/// Looks at a value and all below it. `serde_json` keeps the order of keys only of text, so that order is looked at in
-/// [`in_order`].
-fn shape(path: &str, value: &Value, complaints: &mut Vec<String>) {
+/// JSON with its keys in the order of the text.
+enum Ordered {
+    Object(Vec<(String, Ordered)>),
+    Array(Vec<Ordered>),
+    Text(String),
+    Plain,
+}
+
+impl<'de> Deserialize<'de> for Ordered {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Ordered;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Ordered::Object(fields))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ordered, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(Ordered::Array(items))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Ordered, E> {
+                Ok(Ordered::Text(text.to_owned()))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Ordered, E> {
+                Ok(Ordered::Plain)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Ordered, E> {
+                Ok(Ordered::Plain)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Ordered, E> {
+                Ok(Ordered::Plain)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Ordered, E> {
+                Ok(Ordered::Plain)
+            }
+            fn visit_unit<E>(self) -> Result<Ordered, E> {
+                Ok(Ordered::Plain)
+            }
+        }
+        from.deserialize_any(Any)
+    }
+}
+
+/// Looks at a value and all below it.
+fn shape(path: &str, value: &Ordered, complaints: &mut Vec<String>) {
     match value {
-        Value::Object(map) => {
-            let mut keys: Vec<&str> = map.keys().map(String::as_str).collect();
-            keys.sort_unstable();
+        Ordered::Object(fields) => {
+            let keys = fields.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(" ");
             if path.ends_with(".objects") {
-                if !OBJECTS.iter().any(|shape| sorted(shape) == keys) {
-                    complaints.push(format!("{path} is {keys:?}"));
+                if !OBJECTS.contains(&&*keys) {
+                    complaints.push(format!("{path} is {keys}"));
                 }
             } else if MAPS.contains(&path) {
-                map.values().for_each(|value| shape(&format!("{path}.*"), value, complaints));
+                fields.iter().for_each(|(_, value)| shape(&format!("{path}.*"), value, complaints));
             } else {
                 match SHAPES.iter().find(|(known, _)| *known == path) {
-                    Some((_, want)) if sorted(want) == keys => {}
-                    want => complaints.push(format!("{path} has {keys:?}, not {want:?}")),
+                    Some((_, want)) if *want == keys => {}
+                    want => complaints.push(format!("{path} has {keys}, not {want:?}")),
                 }
-                for (key, value) in map {
+                for (key, value) in fields {
                     let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                     shape(&below, value, complaints);
                 }
             }
         }
-        Value::Array(list) => list.iter().for_each(|item| shape(path, item, complaints)),
-        Value::String(text) if is_time(path) && !is_rfc_3339(text) => complaints.push(format!("{path} is {text:?}")),
-        _ => {}
+        Ordered::Array(list) => list.iter().for_each(|item| shape(path, item, complaints)),
+        Ordered::Text(text) if is_time(path) && !is_rfc_3339(text) => complaints.push(format!("{path} is {text:?}")),
+        Ordered::Text(_) | Ordered::Plain => {}
     }
-}
-
-fn sorted(keys: &str) -> Vec<&str> {
-    let mut keys: Vec<_> = keys.split_whitespace().collect();
-    keys.sort_unstable();
-    keys
 }
 
 fn is_time(path: &str) -> bool {
@@ -131,36 +178,6 @@ fn is_rfc_3339(text: &str) -> bool {
     let pattern = "dddd-dd-ddTdd:dd:dd.dddddddddZ";
     text.len() == pattern.len()
         && text.chars().zip(pattern.chars()).all(|(c, p)| if p == 'd' { c.is_ascii_digit() } else { c == p })
-}
-
-/// The keys of the first object of each kind, in the order of the text.
-fn in_order(text: &str) -> Vec<String> {
-    let mut complaints = Vec::new();
-    for (path, keys) in SHAPES {
-        let depth = 2 * (1 + path.split('.').filter(|part| !part.is_empty()).count());
-        let keys: Vec<&str> = keys.split_whitespace().collect();
-        // Pretty-printed: the keys of one object stand at one depth. Runs that start with its first two keys are it.
-        let lines: Vec<&str> = text.lines().collect();
-        for (start, line) in lines.iter().enumerate() {
-            let indent = line.len() - line.trim_start().len();
-            let key = |line: &str| {
-                line.trim_start().strip_prefix('"').and_then(|l| l.split_once('"')).map(|l| l.0.to_owned())
-            };
-            if indent < depth || key(line).as_deref() != Some(keys[0]) || !lines[start - 1].trim_end().ends_with('{') {
-                continue;
-            }
-            let own = lines[start..].iter().take_while(|l| l.len() - l.trim_start().len() >= indent);
-            let own: Vec<String> =
-                own.filter(|l| l.len() - l.trim_start().len() == indent).filter_map(|l| key(l)).collect();
-            let mut same = own.clone();
-            same.sort_unstable();
-            if same == sorted(&keys.join(" ")) && own != keys {
-                complaints.push(format!("{path}: {own:?}"));
-                break;
-            }
-        }
-    }
-    complaints
 }
 
 fn number(value: &Value) -> u64 {
@@ -211,6 +228,8 @@ fn invariants(analysis: &Value, complaints: &mut Vec<String>) {
         list(analysis, "assets").iter().map(|asset| (asset["id"].as_str().unwrap(), asset)).collect();
     let mut named: Vec<&Value> = Vec::new();
     for flow in flows {
+        // Address resolution is no conversation that a conduit could allow.
+        let judged = judged && flow["transport"] != "l2/0x0806";
         claim(flow["verdict"].is_string() == judged, format!("a verdict with a policy, none without: {}", flow["id"]));
         named.extend([&flow["client"]["asset"], &flow["server"]["asset"]]);
         for operation in list(flow, "operations") {
@@ -226,7 +245,9 @@ fn invariants(analysis: &Value, complaints: &mut Vec<String>) {
         let severity = &finding["severity"];
         let score = severity["score"].as_i64().unwrap();
         claim((0..=100).contains(&score), format!("a score of {score}"));
-        claim(!list(finding, "samples").is_empty(), format!("no frame shows {}", finding["id"]));
+        // What the declaration itself lacks, no frame shows.
+        let shown = finding["kind"] == "declaration" || !list(finding, "samples").is_empty();
+        claim(shown, format!("no frame shows {}", finding["id"]));
         claim(!list(finding, "do_next").is_empty(), format!("nothing to do about {}", finding["id"]));
         claim(
             list(finding, "attack").iter().all(|attack| attack["name"].is_string()),
@@ -252,8 +273,8 @@ fn invariants(analysis: &Value, complaints: &mut Vec<String>) {
 
 fn check(case: &str, text: &str, complaints: &mut Vec<String>) {
     let analysis: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{case}: {error}"));
-    let mut found = in_order(text);
-    shape("", &analysis, &mut found);
+    let mut found = Vec::new();
+    shape("", &serde_json::from_str(text).unwrap(), &mut found);
     invariants(&analysis, &mut found);
     complaints.extend(found.into_iter().map(|complaint| format!("{case}: {complaint}")));
 }
@@ -329,12 +350,13 @@ fn the_policy_of_the_readme_does_what_the_readme_says() {
         support::Run::from(command.output().unwrap())
     };
     let checked = run(&["policy", "check", "plant.toml"]);
-    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "no error and no warning");
+    // A policy of two zones has no conduit for time, of which it is warned; there is no error in it.
+    assert!(checked.code == Some(0) && !checked.stderr.contains("error"), "{}", checked.stderr);
     let analysis = run(&["analyze", "--policy", "plant.toml", "--format", "json"]).json();
     let finding = list(&analysis, "findings").iter().find(|finding| finding["reason"]["code"] == "ZC005");
     let finding = finding.expect("the write outside of the range is a finding");
     let what = finding["what"].as_str().unwrap();
-    for word in ["10.60.0.10", "wrote holding 200–201", "unit 1", "C-031 allows", "holding 100–119", "Frames"] {
+    for word in ["SCADA-1", "wrote holding 200–201", "unit 1", "C-031 allows", "holding 100–119", "Frames"] {
         assert!(what.contains(word), "{word} in {what}");
     }
     let flow = list(&analysis, "flows").iter().find(|flow| {

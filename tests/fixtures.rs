@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::{Run, root, run, run_in};
+use support::{Run, for_each, root, run, run_in};
 
 /// Every case: its folder and the name of its capture, in order.
 fn cases() -> Vec<(PathBuf, String)> {
@@ -66,29 +66,27 @@ fn pretty(run: &Run) -> String {
 #[test]
 fn each_case_is_as_expected() {
     let bless = std::env::var_os("BLESS").is_some();
-    let mut complaints = Vec::new();
-    for (folder, capture) in cases() {
+    let complaints = for_each(&cases(), |(folder, capture)| {
         let name = folder.strip_prefix(root()).unwrap().display().to_string();
-        let run = analyze(&folder, &capture);
+        let run = analyze(folder, capture);
         let expected = folder.join("expected.json");
         if run.code != Some(0) {
             // What cannot be read has no output; `files_say_what_they_are` knows which those are.
-            if run.code != Some(2) || expected.exists() {
-                complaints.push(format!("{name}: exit code {:?}: {}", run.code, run.stderr));
-            }
-            continue;
+            let is_wrong = run.code != Some(2) || expected.exists();
+            return is_wrong.then(|| format!("{name}: exit code {:?}: {}", run.code, run.stderr));
         }
         let is = pretty(&run);
         if bless {
             fs::write(&expected, is).unwrap();
-            continue;
+            return None;
         }
         match fs::read_to_string(&expected) {
-            Ok(was) if was == is => {}
-            Ok(was) => complaints.push(format!("{name}:\n{}", difference(&was, &is))),
-            Err(_) => complaints.push(format!("{name}: no expected.json; BLESS=1 writes it")),
+            Ok(was) if was == is => None,
+            Ok(was) => Some(format!("{name}:\n{}", difference(&was, &is))),
+            Err(_) => Some(format!("{name}: no expected.json; BLESS=1 writes it")),
         }
-    }
+    });
+    let complaints: Vec<_> = complaints.into_iter().flatten().collect();
     assert!(complaints.is_empty(), "{} cases differ\n{}", complaints.len(), complaints.join("\n"));
 }
 
@@ -251,4 +249,50 @@ fn formats_carry_the_same() {
     ] {
         assert_eq!(operations(case), want, "{case}: requests and answers");
     }
+}
+
+/// The table of `fixtures/policy/reasons` is what is found: client, server, verdict, reason and reference.
+#[test]
+fn each_verdict_has_its_reason() {
+    /// Rows of which not all is so, and why.
+    const OTHERWISE: &[(&str, &str)] = &[
+        ("10.60.0.33", "rates are declared and not measured"),
+        ("10.60.0.21", "SSH is no protocol that is read: unidentified, which this policy reviews"),
+        ("10.1.9.1", "the flow is that of the addresses inside the tunnel, 10.1.9.9"),
+    ];
+    let folder = root().join("fixtures/policy/reasons");
+    let analysis = analyze(&folder, "capture.pcap").json();
+    let list = |value: &Value, key: &str| value[key].as_array().unwrap().clone();
+    let (flows, findings) = (list(&analysis, "flows"), list(&analysis, "findings"));
+    let code = |id: &Value| {
+        let finding = findings.iter().find(|finding| finding["id"] == *id).unwrap();
+        finding["reason"]["code"].as_str().unwrap().to_owned()
+    };
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut rows = 0;
+    for line in readme.lines().filter(|line| line.starts_with("| ") && line.contains('.')) {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [client, server, what, verdict, reasons, reference] = cells[..] else { panic!("six columns: {line}") };
+        let server = server.split(' ').next_back().unwrap();
+        let fits = flows.iter().any(|flow| {
+            let codes: Vec<_> = flow["findings"].as_array().unwrap().iter().map(code).collect();
+            flow["client"]["ip"] == client
+                && flow["server"]["ip"] == server
+                && flow["verdict"] == verdict
+                && (reasons.is_empty() || reasons.split(" or ").any(|reason| codes.iter().any(|code| code == reason)))
+                && (reference.is_empty() || flow["rule"] == reference)
+        });
+        let otherwise = OTHERWISE.iter().any(|(known, _)| *known == client);
+        assert_eq!(fits, !otherwise, "{client} to {server}: {what}");
+        rows += 1;
+    }
+    assert!(rows > 30, "the table is read");
+}
+
+/// What is cached on the packet path depends on a random hash, and must not show.
+#[test]
+fn each_run_gives_the_same() {
+    let folder = root().join("fixtures/real/opcua-none");
+    let runs = for_each(&[(); 12], |()| analyze(&folder, "capture.pcap").stdout);
+    assert!(runs.iter().all(|run| *run == runs[0]), "runs differ");
 }

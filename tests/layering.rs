@@ -131,7 +131,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("toml", &["policy"]),
     ("annotate_snippets", &["policy"]),
     ("jiff", &["time", "policy"]),
-    ("csv", &["output", "inventory"]),
+    ("csv", &["output", "inventory", "policy"]), // a policy may be exchanged with a spreadsheet
     ("clap", &["cli", "main"]),
     ("comfy_table", &["output", "command"]),
     ("indicatif", &["command"]),

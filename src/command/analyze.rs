@@ -28,6 +28,9 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let mut captures = open(&options.captures)?;
     let workers = options.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let settings = Options { workers, policy, oui, home_nets: options.home_nets.clone(), ..Options::default() };
+    // What is kept names the bytes it was made from.
+    let is_kept = options.out.is_some() || format(options.format) == Format::Json;
+    let hashing = is_kept.then(|| captures.hash());
     let progress = Progress::new(!options.quiet);
     let stop = stop_on_signals()?;
     let mut filter = filter;
@@ -41,7 +44,8 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     };
     let analysis = analysis::run(&mut captures, fill, &settings);
     progress.finish();
-    let view = analysis.view(&captures)?;
+    let sha256s = hashing.map(|hashing| captures.sha256s(hashing)).transpose()?.unwrap_or_default();
+    let view = analysis.view(&captures, &sha256s);
     if !options.quiet {
         tell_damage(&view);
     }
@@ -52,10 +56,13 @@ pub(super) fn run(options: &Analyze) -> Outcome {
         }
     }
     show(&view, options.format)?;
+    let done = judged(&view, options.fail_on);
+    // The program ends here: to give back a million strings one by one would only delay that.
+    std::mem::forget((analysis, view));
     if stop.load(Ordering::Relaxed) {
         return Err(Failure("stopped by a signal: what is shown is only what was read before it".to_owned()));
     }
-    Ok(judged(&view, options.fail_on))
+    Ok(done)
 }
 
 /// The first SIGINT or SIGTERM stops the reading, and what was read is shown; a second one ends the program at once.
@@ -112,9 +119,14 @@ fn load_oui(path: Option<&Path>) -> Result<crate::inventory::Oui, Failure> {
     crate::inventory::Oui::builtin().with_csv(file).map_err(|error| Failure(format!("{}: {error}", path.display())))
 }
 
+/// The wanted form: JSON for programs, unless something else is asked for.
+fn format(wanted: Option<Format>) -> Format {
+    wanted.unwrap_or(if for_people() { Format::Table } else { Format::Json })
+}
+
 /// Prints an analysis in the wanted form.
-pub(super) fn show(view: &AnalysisView, format: Option<Format>) -> Result<(), Failure> {
-    match format.unwrap_or(if for_people() { Format::Table } else { Format::Json }) {
+pub(super) fn show(view: &AnalysisView, wanted: Option<Format>) -> Result<(), Failure> {
+    match format(wanted) {
         Format::Table => print(&text::render(view, columns())),
         Format::Json => written(json(view, &mut io::stdout().lock())),
         Format::Ndjson => written(ndjson(view, &mut io::stdout().lock())),

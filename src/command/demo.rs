@@ -25,6 +25,7 @@ pub(super) fn run(options: &Demo) -> Outcome {
     let mut captures = Captures::stream("plant.pcap", Box::new(CAPTURE))?;
     let settings = Options { policy: Some(std::sync::Arc::new(policy)), ..Options::default() };
     let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &settings);
-    analyze::show(&analysis.view(&captures)?, options.format)?;
+    let sha256s = captures.sha256s(captures.hash())?;
+    analyze::show(&analysis.view(&captures, &sha256s), options.format)?;
     Ok(Done::Clean)
 }

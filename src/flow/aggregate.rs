@@ -1,8 +1,8 @@
 use super::book::Book;
-use super::connection::{Connection, PathUse, Side, Traffic, is_blocked};
+use super::connection::{Connection, Side, Traffic, is_blocked};
 use super::docket::Docket;
 use super::key::{FlowKey, Initiator};
-use crate::bounded;
+use super::path::Paths;
 use crate::ledger::Evidence;
 
 /// What people mean by "A talks to B": all connections of one client to one service.
@@ -46,19 +46,24 @@ pub struct SideView {
     /// TCP flags that it has sent.
     pub flags: u8,
     /// By which ways its frames came.
-    pub paths: Vec<PathUse>,
+    pub paths: Paths,
 }
+
+/// Frames of a flow that is still a glimpse: a SYN and its retries.
+const GLIMPSE: u64 = 3;
 
 /// Different paths kept for one side of a flow.
 const PATHS: usize = 16;
 
 impl SideView {
-    fn of(connection: &Connection, side: Side) -> Self {
+    /// What a connection knows of one side, taken from it.
+    fn take(connection: &mut Connection, side: Side) -> Self {
+        let at = side.index();
         Self {
-            traffic: connection.traffic[side.index()],
-            payload: connection.payload[side.index()],
-            flags: connection.flags[side.index()],
-            paths: connection.paths(side).to_vec(),
+            traffic: connection.traffic[at],
+            payload: connection.payload[at],
+            flags: connection.flags[at],
+            paths: std::mem::take(&mut connection.paths[at]),
         }
     }
 
@@ -66,21 +71,14 @@ impl SideView {
         self.traffic.merge(&other.traffic);
         self.payload += other.payload;
         self.flags |= other.flags;
-        for path in &other.paths {
-            let new = || PathUse { frames: 0, ..*path };
-            if let Some(known) = bounded::entry(&mut self.paths, PATHS, |known| known.path == path.path, new) {
-                known.frames += path.frames;
-                known.first = known.first.min(path.first);
-                known.last = known.last.max(path.last);
-            }
-        }
+        self.paths.merge(&other.paths, PATHS);
     }
 }
 
 impl Flow {
-    /// The flow of one connection.
+    /// The flow of one connection that has ended: what it noted is taken from it.
     #[must_use]
-    pub fn of(connection: &Connection) -> Self {
+    pub fn take(connection: &mut Connection) -> Self {
         let client = connection.orientation.client;
         let client_port = connection.key.end(client).port;
         Self {
@@ -90,18 +88,18 @@ impl Flow {
             refuted: connection.dialog.refuted(),
             connections: 1 + u64::from(connection.reopened),
             client_ports: (client_port, client_port),
-            client: SideView::of(connection, client),
-            server: SideView::of(connection, client.other()),
+            client: SideView::take(connection, client),
+            server: SideView::take(connection, client.other()),
             first: connection.first,
             last: connection.last,
             prohibited: connection.prohibited,
-            book: connection.book.clone(),
-            docket: connection.docket.clone(),
+            book: std::mem::take(&mut connection.book).closed(),
+            docket: std::mem::take(&mut connection.docket).closed(),
         }
     }
 
-    /// Adds another part of the same flow.
-    pub fn merge(&mut self, other: &Self) {
+    /// Adds another part of the same flow, whose notes are taken.
+    pub fn merge(&mut self, other: &mut Self) {
         self.initiator = self.initiator.min(other.initiator);
         self.protocol = self.protocol.or(other.protocol);
         self.refuted = self.refuted.or(other.refuted);
@@ -113,14 +111,22 @@ impl Flow {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.prohibited |= other.prohibited;
-        self.book.merge(&other.book);
-        self.docket.merge(&other.docket);
+        self.book.merge(std::mem::take(&mut other.book));
+        self.docket.merge(std::mem::take(&mut other.docket));
     }
 
     /// Frames of both sides, mirror copies not counted.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.client.traffic.frames + self.server.traffic.frames
+    }
+
+    /// A few frames that nobody answered, to one host: each says little, and anybody can send many.
+    #[must_use]
+    pub fn is_glimpse(&self) -> bool {
+        self.server.traffic.frames.min(self.client.traffic.frames) == 0
+            && self.frames() <= GLIMPSE
+            && !self.key.server.address.is_group()
     }
 
     /// Nothing came of it: no answer, a reset, or an ICMP prohibition.

@@ -95,22 +95,30 @@ impl Book {
     /// Counts an operation, by its [`super::ops::fingerprint`]. Returns its place in `operations`; `None` when the book is full.
     #[inline]
     pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
-        let cache = self.cache.get_or_insert_with(Box::default);
         let slot = (fingerprint >> 60) as usize & 15;
-        if let Some(known) = cache.get(slot)
+        if let Some(known) = self.cache.as_ref().and_then(|cache| cache.get(slot))
             && known.fingerprint == fingerprint
             && let Some(operation) = self.operations.get_mut(known.operation as usize)
         {
             operation.tally.count(asked.outcome, at);
             return Some(known.operation as usize);
         }
+        // Who asks once may never ask again: the cache is for the second time.
+        let first = self.operations.is_empty();
         let place = self.enter(asked, at)?;
-        if let (Some(cache), Ok(operation)) = (&mut self.cache, u32::try_from(place))
-            && let Some(known) = cache.get_mut(slot)
+        if let (false, Ok(operation)) = (first, u32::try_from(place))
+            && let Some(known) = self.cache.get_or_insert_with(Box::default).get_mut(slot)
         {
             *known = Known { fingerprint, operation };
         }
         Some(place)
+    }
+
+    /// See [`super::connection::Connection::touch`].
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        let first = self.operations.first().map_or(0, |operation| operation.tally.requests);
+        self.cache.as_ref().map_or(0, |cache| cache[0].fingerprint ^ cache[8].fingerprint).wrapping_add(first)
     }
 
     /// The slow path: finds or makes the operation's place, and adds its objects.
@@ -122,6 +130,9 @@ impl Book {
             return None;
         }
         if place == self.operations.len() {
+            if place == 0 {
+                self.operations.reserve_exact(1); // Most connections do one thing.
+            }
             self.operations.push(Operation::new(key, at));
         }
         let operation = self.operations.get_mut(place)?;
@@ -140,17 +151,23 @@ impl Book {
         add_anomaly(&mut self.anomalies, (anomaly.what, 1, at));
     }
 
-    /// Adds another connection's book.
-    pub fn merge(&mut self, other: &Self) {
-        self.cache = None; // Its places are those of one connection.
-        for operation in &other.operations {
-            let new = || Operation::new(operation.key.clone(), operation.tally.first);
-            match bounded::entry(&mut self.operations, OPERATIONS, |known| known.key == operation.key, new) {
+    /// The book of a connection that has ended, without what only its next packets would need.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Self { cache: None, ..self }
+    }
+
+    /// Adds another connection's closed book.
+    pub fn merge(&mut self, other: Self) {
+        for operation in other.operations {
+            let full = self.operations.len() >= OPERATIONS;
+            match self.operations.iter_mut().find(|known| known.key == operation.key) {
                 Some(known) => {
                     known.tally.merge(&operation.tally);
                     known.objects.merge(&operation.objects);
                 }
-                None => self.dropped += 1,
+                None if full => self.dropped += 1,
+                None => self.operations.push(operation),
             }
         }
         self.protection.merge(&other.protection);

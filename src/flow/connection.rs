@@ -1,13 +1,12 @@
 //! One conversation as the wire has it: a 5-tuple, or a pair of MAC addresses.
 
 use std::hash::{Hash, Hasher};
-use std::time::Duration;
 
 use super::dialog::Dialog;
 use super::key::{FlowKey, Initiator, Transport};
 use super::orient;
-use crate::address::{Address, Host, Mac, Realm};
-use crate::bounded;
+use super::path::{Path, Paths};
+use crate::address::{Address, Host, Realm};
 use crate::decode::{Packet, Tcp, Upper};
 use crate::flow::book::Book;
 use crate::flow::docket::{Docket, Parties};
@@ -158,52 +157,6 @@ impl Traffic {
     }
 }
 
-/// By which way a side's frames came: what their link layer and IP header say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path {
-    /// Source MAC of the Ethernet header that the flow stands directly behind.
-    pub src_mac: Option<Mac>,
-    /// Destination MAC of it.
-    pub dst_mac: Option<Mac>,
-    /// VLAN ids, outermost first, 0 for none.
-    pub vlans: [u16; 3],
-    /// Time to live; 0 without IP.
-    pub ttl: u8,
-}
-
-impl Path {
-    /// The way of a packet.
-    #[must_use]
-    #[inline]
-    pub fn of(packet: &Packet<'_>) -> Self {
-        let mut vlans = [0; 3];
-        for (slot, id) in vlans.iter_mut().zip(packet.vlans.as_slice()) {
-            *slot = *id;
-        }
-        Self { src_mac: packet.src_mac, dst_mac: packet.dst_mac, vlans, ttl: packet.ip.map_or(0, |ip| ip.ttl) }
-    }
-
-    /// The frame was on its sender's own segment, as far as it tells: its TTL is one that stacks start with (32, 64, 128,
-    /// 255), so no router has handled it.
-    #[must_use]
-    pub fn is_own_segment(&self) -> bool {
-        matches!(self.ttl, 0 | 32 | 64 | 128 | 255)
-    }
-}
-
-/// A path with its use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathUse {
-    /// Which.
-    pub path: Path,
-    /// Frames that came by it.
-    pub frames: u64,
-    /// The first of them.
-    pub first: Evidence,
-    /// The last of them.
-    pub last: Evidence,
-}
-
 /// What counting a packet told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
@@ -216,22 +169,36 @@ pub struct Counted {
 /// Different paths kept for one side of a connection; copies from mirrors and routing changes make more than one.
 const PATHS: usize = 8;
 
-/// Signatures of the last packets of one side, to know a mirror's copy.
-#[derive(Clone, Copy, Debug)]
+/// The last packets of one side, to know a mirror's copy: half a cache line.
+#[derive(Clone, Copy, Debug, Default)]
 struct Recent {
-    signatures: [u64; 4],
-    times: [Timestamp; 4],
-    next: u8,
+    /// A number made of what a copy has in common with its original; 0 for none.
+    signatures: [u32; 4],
+    /// When, in microseconds; wraps after 71 minutes.
+    times: [u32; 4],
 }
 
-impl Default for Recent {
-    fn default() -> Self {
-        Self { signatures: [0; 4], times: [Timestamp::MIN; 4], next: 0 }
+/// Copies of a frame by a mirror come within this many microseconds, before or after each other; a host's own
+/// retransmission carries another IP id.
+const COPY_WINDOW: u32 = 20_000;
+
+impl Recent {
+    /// Whether such a packet came a moment ago; if not, it is remembered in place of the oldest.
+    #[inline]
+    fn has(&mut self, signature: u64, at: Timestamp) -> bool {
+        // The upper half of the product depends on every bit. Never the 0 of an empty place.
+        let signature = (signature.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 | 1;
+        let now = (at.nanos() / 1000) as u32; // The lower half is enough.
+        for (known, time) in self.signatures.iter().zip(&self.times) {
+            if *known == signature && now.wrapping_sub(*time).cast_signed().unsigned_abs() <= COPY_WINDOW {
+                return true;
+            }
+        }
+        let ([s0, s1, s2, _], [t0, t1, t2, _]) = (self.signatures, self.times);
+        *self = Self { signatures: [signature, s0, s1, s2], times: [now, t0, t1, t2] };
+        false
     }
 }
-
-/// Copies of a frame by a mirror come within this time; a host's own retransmission carries another IP id.
-const COPY_WINDOW: Duration = Duration::from_millis(20);
 
 /// One conversation as the wire has it. Private to one worker.
 #[derive(Debug)]
@@ -247,7 +214,7 @@ pub struct Connection {
     /// Its last frame.
     pub last: Evidence,
     /// By which ways each side's frames came.
-    paths: [Vec<PathUse>; 2],
+    pub paths: [Paths; 2],
     recent: [Recent; 2],
     /// TCP: the order of each side's bytes.
     pub order: [Order; 2],
@@ -290,10 +257,25 @@ impl Connection {
         }
     }
 
+    /// Reads a little of each part that the next packet will need, so that the parts of several connections come into
+    /// the cache at the same time. The number means nothing.
+    #[must_use]
+    #[inline]
+    pub fn touch(&self) -> u64 {
+        let both = |of: &dyn Fn(usize) -> u64| of(0).wrapping_add(of(1));
+        both(&|side| self.traffic[side].frames)
+            .wrapping_add(both(&|side| self.recent[side].signatures[0].into()))
+            .wrapping_add(both(&|side| self.order[side].started().into()))
+            .wrapping_add(both(&|side| self.paths[side].first().is_some().into()))
+            .wrapping_add(self.dialog.touch())
+            .wrapping_add(self.book.touch())
+    }
+
     /// Counts a packet.
     #[inline]
     pub fn count(&mut self, sender: Side, packet: &Packet<'_>, wire_len: u32, at: Evidence) -> Counted {
-        let new_path = self.note_path(sender, Path::of(packet), at);
+        let paths = self.paths.get_mut(sender.index());
+        let new_path = paths.is_some_and(|paths| paths.count(Path::of(packet), at, PATHS));
         let copy = self.is_copy(sender, packet, at.at);
         if let Some(traffic) = self.traffic.get_mut(sender.index()) {
             if copy {
@@ -308,13 +290,11 @@ impl Connection {
         Counted { copy, new_path }
     }
 
-    /// The ways of one side's frames.
+    /// How much is lost with it: 0 when one side alone speaks, 2 when both do and are understood.
     #[must_use]
-    pub fn paths(&self, side: Side) -> &[PathUse] {
-        match side {
-            Side::A => &self.paths[0],
-            Side::B => &self.paths[1],
-        }
+    pub fn worth(&self) -> u8 {
+        let answered = self.traffic.iter().all(|traffic| traffic.frames > 0);
+        u8::from(answered) + u8::from(answered && self.dialog.protocol().is_some())
     }
 
     /// A SYN without ACK, or the answer to it, decides who asks.
@@ -361,19 +341,6 @@ impl Connection {
         }
     }
 
-    /// Returns whether the path is one that this side had not used before.
-    #[inline]
-    fn note_path(&mut self, sender: Side, path: Path, at: Evidence) -> bool {
-        let Some(paths) = self.paths.get_mut(sender.index()) else { return false };
-        let new = || PathUse { path, frames: 0, first: at, last: at };
-        if let Some(known) = bounded::entry(paths, PATHS, |known| known.path == path, new) {
-            known.frames += 1;
-            known.last = at;
-            return known.frames == 1;
-        }
-        false
-    }
-
     /// The same packet was seen a moment ago: a mirror gave it twice, before and after a router or from two VLANs.
     ///
     /// A copy has the same IP id, while a host counts its id up for a retransmission. Where the id is always 0 (IPv6,
@@ -394,19 +361,8 @@ impl Connection {
                 mix(packet.payload) ^ (u64::from(ip.id) << 32 | len)
             }
             _ => return false,
-        } | 1; // Never the 0 of an empty place.
-        let Some(recent) = self.recent.get_mut(sender.index()) else { return false };
-        for (known, time) in recent.signatures.iter().zip(&recent.times) {
-            if *known == signature && at.since(*time) <= COPY_WINDOW {
-                return true;
-            }
-        }
-        let place = usize::from(recent.next & 3);
-        if let (Some(known), Some(time)) = (recent.signatures.get_mut(place), recent.times.get_mut(place)) {
-            (*known, *time) = (signature, at);
-        }
-        recent.next = recent.next.wrapping_add(1);
-        false
+        };
+        self.recent.get_mut(sender.index()).is_some_and(|recent| recent.has(signature, at))
     }
 }
 
@@ -429,7 +385,7 @@ pub struct Record<'a> {
     pub book: &'a mut Book,
     /// What the policy says of it.
     pub docket: &'a mut Docket,
-    paths: &'a [Vec<PathUse>; 2],
+    paths: &'a [Paths; 2],
 }
 
 impl Record<'_> {
@@ -440,8 +396,8 @@ impl Record<'_> {
     }
 }
 
-fn parties(key: ConnectionKey, paths: &[Vec<PathUse>; 2]) -> Parties {
-    Parties { key, paths: paths.each_ref().map(|paths| paths.first().map(|used| used.path)) }
+fn parties(key: ConnectionKey, paths: &[Paths; 2]) -> Parties {
+    Parties { key, paths: paths.each_ref().map(Paths::first) }
 }
 
 /// Whether a TCP conversation came to nothing, from the flags and the bytes of payload that client and server sent.

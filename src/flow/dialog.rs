@@ -138,6 +138,15 @@ impl Dialog {
         matches!(self.stage, Stage::Unknown)
     }
 
+    /// See [`super::connection::Connection::touch`].
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        match &self.stage {
+            Stage::Speaking(speaking) => speaking.framers.iter().map(|framer| u64::from(framer.desyncs())).sum(),
+            _ => 0,
+        }
+    }
+
     /// The next bytes of one side, in order, of a stream or a datagram.
     #[inline]
     pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
@@ -179,9 +188,7 @@ impl Dialog {
     pub fn finish(&mut self, terms: Terms, to: &mut dyn Listener) {
         let Stage::Probing(probing) = &self.stage else { return };
         // A whole datagram, or a segment that is one PDU from end to end, with a port that says so too.
-        if let Some(index) =
-            candidates(terms, false).find(|index| probing.whole_pdus(*index) >= 1 && hinted(terms, *index))
-        {
+        if let Some(index) = candidates(terms, true).find(|index| probing.whole_pdus(*index) >= 1) {
             self.pin(index, terms, to);
         } else if probing.waiting().next().is_none() && probing.tries >= REFUSALS {
             self.refuted = candidates(terms, true).next();
@@ -256,10 +263,6 @@ impl Dialog {
             self.bytes(terms, h.sender, &h.bytes, h.cut, h.at, to);
         }
     }
-}
-
-fn hinted(terms: Terms, index: usize) -> bool {
-    REGISTRY.get(index).is_some_and(|protocol| terms.hints(*protocol))
 }
 
 /// Protocols of this carrier, those whose port it is first; or those alone.

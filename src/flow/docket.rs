@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dissectors::{Class, Object, Operation as Asked, Outcome, Protocol};
 
 use super::book::Protection;
-use super::connection::{Connection, Orientation, Path, Side};
+use super::connection::{Connection, Orientation, Side};
 use super::ops::{Objects, Tally};
+use super::path::Path;
 use crate::address::Mac;
 use crate::bounded;
 use crate::ledger::Evidence;
@@ -33,12 +34,13 @@ pub struct Docket {
 struct Known {
     fingerprint: u64,
     entry: u32,
+    code: u64,
     until: Timestamp,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { fingerprint: 0, entry: 0, until: Timestamp::MIN }
+        Self { fingerprint: 0, entry: 0, code: 0, until: Timestamp::MIN }
     }
 }
 
@@ -126,6 +128,7 @@ impl Docket {
         }
         let Some(entry) = self.entries.get_mut(known.entry as usize) else { return false };
         entry.tally.count(outcome, at);
+        count_code(&mut entry.codes, known.code, requests(outcome));
         if entry.samples.len() < SAMPLES && entry.judgement.verdict.is_finding() {
             entry.samples.push(at);
         }
@@ -155,7 +158,7 @@ impl Docket {
         let Some((place, until)) = entry else { return };
         let cache = self.cache.get_or_insert_with(Box::default);
         if let (Some(known), Ok(entry)) = (cache.get_mut((fingerprint >> 60) as usize & 15), u32::try_from(place)) {
-            *known = Known { fingerprint, entry, until };
+            *known = Known { fingerprint, entry, code: asked.code, until };
         }
     }
 
@@ -171,17 +174,24 @@ impl Docket {
             && let Ok(entry) = u32::try_from(place)
         {
             let cache = self.cache.get_or_insert_with(Box::default);
-            cache[(HIDDEN >> 60) as usize & 15] = Known { fingerprint: HIDDEN, entry, until };
+            cache[(HIDDEN >> 60) as usize & 15] = Known { fingerprint: HIDDEN, entry, code: 0, until };
         }
     }
 
-    /// Adds another connection's judgements.
-    pub fn merge(&mut self, other: &Self) {
-        self.cache = None; // Its places are those of one connection.
-        for entry in &other.entries {
-            let new = || Entry { tally: Tally::new(entry.tally.first), ..entry.clone() };
-            if let Some(mine) = bounded::entry(&mut self.entries, ENTRIES, |known| known.key() == entry.key(), new) {
-                mine.merge(entry);
+    /// The docket of a connection that has ended, without what only its next packets would need.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Self { cache: None, ..self }
+    }
+
+    /// Adds another connection's closed docket.
+    pub fn merge(&mut self, other: Self) {
+        for entry in other.entries {
+            let full = self.entries.len() >= ENTRIES;
+            match self.entries.iter_mut().find(|known| known.key() == entry.key()) {
+                Some(mine) => mine.merge(&entry),
+                None if full => {}
+                None => self.entries.push(entry),
             }
         }
     }
@@ -242,7 +252,7 @@ impl Docket {
         }
         let entry = self.entries.get_mut(place)?;
         entry.tally.count(outcome, at);
-        count_code(&mut entry.codes, code, 1);
+        count_code(&mut entry.codes, code, requests(outcome));
         if judgement.verdict.is_finding() {
             objects.iter().for_each(|object| entry.objects.add(object));
             if entry.samples.len() < SAMPLES {
@@ -324,6 +334,11 @@ fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) ->
 fn segment(parties: &Parties, client: Side) -> Option<(Mac, Mac)> {
     let path = parties.paths.get(client.index()).copied().flatten().filter(Path::is_own_segment)?;
     Some((path.src_mac?, path.dst_mac?))
+}
+
+/// What a message adds to the requests of its code: a reply none.
+fn requests(outcome: Outcome) -> u64 {
+    u64::from(matches!(outcome, Outcome::Asked | Outcome::Told))
 }
 
 fn count_code(codes: &mut Vec<(u64, u64)>, code: u64, count: u64) {

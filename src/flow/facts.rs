@@ -1,47 +1,60 @@
-//! What a flow's link layer and IP headers say of its hosts, as facts for the ledger.
+//! What the link layer and IP headers of flows say of their hosts, as facts for the ledger.
 
-use dissectors::{Attribute, Method, attribute};
+use std::collections::HashMap;
+
+use ahash::RandomState;
+use dissectors::{Method, attribute};
 
 use super::Flow;
-use super::connection::PathUse;
-use crate::address::Host;
+use super::path::PathUse;
+use crate::address::{Host, Mac};
 use crate::ledger::{Fact, FactKey, Ledger, Subject, Support};
 
-/// Adds the facts of a flow: which MAC addresses, VLANs and TTLs its hosts' frames had.
-pub fn note(flow: &Flow, ledger: &mut Ledger) {
-    for (host, side) in [(flow.key.client, &flow.client), (flow.key.server, &flow.server)] {
-        if host.address.is_group() || host.address.is_unspecified() {
-            continue;
+/// Something that the headers of a host's frames had. One host's many flows mostly have the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Header {
+    Mac(Mac),
+    Vlan(u16),
+    Ttl(u8),
+}
+
+/// Adds the facts of flows: which MAC addresses, VLANs and TTLs their hosts' frames had.
+pub fn note(flows: &[Flow], ledger: &mut Ledger) {
+    let mut seen: HashMap<(Host, Header), Support, RandomState> = HashMap::default();
+    for flow in flows {
+        for (host, side) in [(flow.key.client, &flow.client), (flow.key.server, &flow.server)] {
+            if host.address.is_group() || host.address.is_unspecified() {
+                continue;
+            }
+            for used in side.paths.iter() {
+                let support = support(used);
+                for header in headers(host, used) {
+                    seen.entry((host, header)).and_modify(|known| known.merge(&support)).or_insert(support.clone());
+                }
+            }
         }
-        for path in &side.paths {
-            note_path(host, path, ledger);
-        }
+    }
+    for ((host, header), support) in seen {
+        let (attribute, value, protocol) = match header {
+            Header::Mac(mac) => (attribute::MAC, mac.to_string(), "ethernet"),
+            Header::Vlan(id) => (attribute::VLAN, id.to_string(), "ethernet"),
+            Header::Ttl(ttl) => (attribute::TTL, ttl.to_string(), "ip"),
+        };
+        let key = FactKey { attribute, value: value.into(), protocol, method: Method::Behaviour };
+        ledger.apply(Subject { host, component: None }, Fact { key, support });
     }
 }
 
-fn note_path(host: Host, used: &PathUse, ledger: &mut Ledger) {
-    let path = &used.path;
-    let mut fact = |attribute: Attribute, value: String, protocol: &'static str| {
-        let key = FactKey { attribute, value: value.into(), protocol, method: Method::Behaviour };
-        let support = Support {
-            count: used.frames,
-            first: used.first,
-            last: used.last,
-            weight: Method::Behaviour.weight(),
-            basis: "",
-        };
-        ledger.apply(Subject { host, component: None }, Fact { key, support });
-    };
+fn support(used: &PathUse) -> Support {
+    let weight = Method::Behaviour.weight();
+    Support { count: used.frames, first: used.first, last: used.last, weight, basis: "" }
+}
+
+fn headers(host: Host, used: &PathUse) -> impl Iterator<Item = Header> {
+    let path = used.path;
     // A host without IP is its MAC.
-    if let (Some(mac), true) = (path.src_mac, host.address.ip().is_some())
-        && !mac.is_zero()
-    {
-        fact(attribute::MAC, mac.to_string(), "ethernet");
-    }
-    for id in path.vlans.iter().filter(|id| **id != 0) {
-        fact(attribute::VLAN, id.to_string(), "ethernet");
-    }
-    if path.ttl != 0 {
-        fact(attribute::TTL, path.ttl.to_string(), "ip");
-    }
+    let mac = path.src_mac.filter(|mac| host.address.ip().is_some() && !mac.is_zero()).map(Header::Mac);
+    let vlans = path.vlans.into_iter().filter(|id| *id != 0).map(Header::Vlan);
+    let ttl = (path.ttl != 0).then_some(Header::Ttl(path.ttl));
+    mac.into_iter().chain(vlans).chain(ttl)
 }

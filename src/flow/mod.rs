@@ -5,9 +5,11 @@ pub mod connection;
 pub mod dialog;
 pub mod docket;
 pub mod facts;
+mod index;
 pub mod key;
 pub mod ops;
 mod orient;
+pub mod path;
 pub mod table;
 
 mod aggregate;

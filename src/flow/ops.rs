@@ -133,7 +133,10 @@ impl Objects {
     fn add_range(&mut self, space: &'static str, from: u64, to: u64) {
         let place = self.ranges.partition_point(|(s, _)| *s < space);
         if self.ranges.get(place).is_none_or(|(s, _)| *s != space) {
-            self.ranges.insert(place, (space, Vec::new()));
+            if self.ranges.is_empty() {
+                self.ranges.reserve_exact(1); // Most operations are on one table.
+            }
+            self.ranges.insert(place, (space, Vec::with_capacity(1)));
         }
         let Some((_, ranges)) = self.ranges.get_mut(place) else { return };
         // Those that overlap or touch the new one become one with it.

@@ -1,46 +1,111 @@
 //! The connections of one shard and the flows that they add up to. Both are bounded: at the limit what is idle and
 //! smallest goes first, so that a flood of random addresses evicts itself and not the plant.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use ahash::RandomState;
 
 use super::Flow;
 use super::connection::{Connection, ConnectionKey, Side};
+use super::index::Index;
 use super::key::FlowKey;
-use crate::address::Host;
+use crate::address::{Host, Realm};
 use crate::decode::Packet;
 use crate::ledger::Evidence;
 
 /// Connections, by key, in a slab.
 #[derive(Debug)]
 pub struct Connections {
-    places: HashMap<ConnectionKey, u32, RandomState>,
+    index: Index,
+    hasher: RandomState,
     slab: Vec<Connection>,
     limit: usize,
     hand: usize,
+    /// The place of the one that was evicted.
+    free: Option<u32>,
+}
+
+/// Where a packet belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    /// Its connection.
+    pub key: ConnectionKey,
+    /// Which end sent it.
+    pub sender: Side,
+    hash: u64,
 }
 
 impl Connections {
     /// A table for at most so many.
     #[must_use]
     pub fn new(limit: usize, hasher: RandomState) -> Self {
-        Self { places: HashMap::with_hasher(hasher), slab: Vec::new(), limit: limit.max(16), hand: 0 }
+        Self { index: Index::default(), hasher, slab: Vec::new(), limit: limit.max(16), hand: 0, free: None }
     }
 
-    /// The connection of a packet, new if need be. When the table was full, the one that had to go comes too.
+    /// Where a packet belongs.
+    #[must_use]
     #[inline]
-    pub fn get_or_insert(
-        &mut self,
-        key: ConnectionKey,
-        sender: Side,
-        packet: &Packet<'_>,
-        at: Evidence,
-    ) -> (Option<&mut Connection>, Option<Connection>) {
-        if let Some(place) = self.places.get(&key) {
-            return (self.slab.get_mut(*place as usize), None);
+    pub fn spot(&self, packet: &Packet<'_>) -> Spot {
+        let (key, sender) = ConnectionKey::of(packet, Realm::default());
+        Spot { key, sender, hash: self.hasher.hash_one(key) }
+    }
+
+    /// The place of a connection.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, spot: &Spot) -> Option<u32> {
+        self.index.find(spot.hash, |place| self.is_at(place, spot))
+    }
+
+    /// Whether the connection is at that place.
+    #[must_use]
+    #[inline]
+    pub fn is_at(&self, place: u32, spot: &Spot) -> bool {
+        self.slab.get(place as usize).is_some_and(|known| known.key == spot.key)
+    }
+
+    /// The connection at a place.
+    #[must_use]
+    #[inline]
+    pub fn get_mut(&mut self, place: u32) -> Option<&mut Connection> {
+        self.slab.get_mut(place as usize)
+    }
+
+    /// See [`Connection::touch`].
+    #[must_use]
+    #[inline]
+    pub fn touch(&self, place: u32) -> u64 {
+        self.slab.get(place as usize).map_or(0, Connection::touch)
+    }
+
+    /// When the table is full: the one that has to go, to be closed before another takes its place.
+    #[inline]
+    pub fn evict(&mut self) -> Option<&mut Connection> {
+        if self.slab.len() < self.limit || self.free.is_some() {
+            return None;
         }
-        self.insert(Connection::new(key, sender, packet, at))
+        let place = self.victim();
+        let old = self.slab.get_mut(place as usize)?;
+        self.index.remove(self.hasher.hash_one(old.key), place);
+        self.free = Some(place);
+        Some(old)
+    }
+
+    /// Adds the connection of its first packet.
+    pub fn insert(&mut self, spot: &Spot, packet: &Packet<'_>, at: Evidence) -> Option<&mut Connection> {
+        let new = Connection::new(spot.key, spot.sender, packet, at);
+        let place = match self.free.take() {
+            Some(place) => {
+                *self.slab.get_mut(place as usize)? = new;
+                place
+            }
+            None => {
+                self.slab.push(new);
+                u32::try_from(self.slab.len() - 1).ok()?
+            }
+        };
+        self.index.insert(spot.hash, place);
+        self.slab.get_mut(place as usize)
     }
 
     /// All of them.
@@ -60,45 +125,30 @@ impl Connections {
         self.slab.is_empty()
     }
 
-    #[cold]
-    fn insert(&mut self, connection: Connection) -> (Option<&mut Connection>, Option<Connection>) {
-        let key = connection.key;
-        let (place, evicted) = if self.slab.len() < self.limit {
-            self.slab.push(connection);
-            (self.slab.len() - 1, None)
-        } else {
-            let place = self.victim();
-            let evicted = self.slab.get_mut(place).map(|slot| std::mem::replace(slot, connection));
-            if let Some(evicted) = &evicted {
-                self.places.remove(&evicted.key);
-            }
-            (place, evicted)
-        };
-        if let Ok(index) = u32::try_from(place) {
-            self.places.insert(key, index);
-        }
-        (self.slab.get_mut(place), evicted)
-    }
-
-    /// Who goes: of eight neighbours that the hand passes, one on which no protocol was found before one that speaks,
-    /// the longest idle of these.
-    fn victim(&mut self) -> usize {
+    /// Who goes: of the neighbours that the hand passes, one that nobody answered before one on which no protocol was found
+    /// before one that speaks, the longest idle of these.
+    fn victim(&mut self) -> u32 {
         let len = self.slab.len();
-        let passed = (self.hand..self.hand + 8).map(|i| i % len);
-        let victim = passed
-            .filter_map(|i| self.slab.get(i).map(|c| (c.dialog.protocol().is_some(), c.last, i)))
-            .min()
-            .map_or(0, |(_, _, i)| i);
-        self.hand = (self.hand + 8) % len;
-        victim
+        let passed = (self.hand..self.hand + PASSED).map(|i| i % len);
+        let victim =
+            passed.filter_map(|i| self.slab.get(i).map(|c| (c.worth(), c.last, i))).min().map_or(0, |(_, _, i)| i);
+        self.hand = (self.hand + PASSED) % len;
+        victim as u32 // Below the limit of connections, which insert keeps within u32.
     }
 }
 
-/// Flows, by key.
+/// Neighbours that are looked at to evict one. More would choose better and cost a flood more.
+const PASSED: usize = 4;
+
+/// Flows, by key, in a slab.
 #[derive(Debug)]
 pub struct Flows {
-    flows: HashMap<FlowKey, Flow, RandomState>,
+    index: Index,
+    hasher: RandomState,
+    flows: Vec<Flow>,
     services: HashMap<(Host, Host), u32, RandomState>,
+    /// Flows that were no more than a glimpse when they came, oldest first.
+    glimpses: VecDeque<FlowKey>,
     limits: FlowLimits,
     /// Flows folded into their pair's remainder because the pair had too many services.
     pub folded: u64,
@@ -109,8 +159,11 @@ pub struct Flows {
 /// Bounds on flows.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowLimits {
-    /// In all.
+    /// In all. At the limit those that matter least are forgotten: without a known protocol, with few frames, long ago.
     pub flows: usize,
+    /// Flows that are no more than a glimpse, see [`Flow::is_glimpse`]. At the limit the oldest is forgotten, so that a
+    /// flood of random addresses leaves neither a large table nor a large inventory.
+    pub glimpses: usize,
     /// Services of one server that one client may name; further ones fold into one flow with port 0.
     pub per_pair: u32,
 }
@@ -120,8 +173,11 @@ impl Flows {
     #[must_use]
     pub fn new(limits: FlowLimits, hasher: RandomState) -> Self {
         Self {
-            flows: HashMap::with_hasher(hasher.clone()),
-            services: HashMap::with_hasher(hasher),
+            index: Index::default(),
+            flows: Vec::new(),
+            services: HashMap::with_hasher(hasher.clone()),
+            hasher,
+            glimpses: VecDeque::new(),
             limits,
             folded: 0,
             forgotten: (0, 0, 0),
@@ -130,30 +186,40 @@ impl Flows {
 
     /// Adds what a connection was.
     pub fn add(&mut self, mut flow: Flow) {
-        if let Some(known) = self.flows.get_mut(&flow.key) {
-            known.merge(&flow);
+        if let Some(known) = self.get_mut(&flow.key) {
+            known.merge(&mut flow);
             return;
         }
-        let services = self.services.entry((flow.key.client, flow.key.server)).or_default();
-        if *services >= self.limits.per_pair && flow.protocol.is_none() {
+        let pair = (flow.key.client, flow.key.server);
+        let services = self.services.get(&pair).copied().unwrap_or_default();
+        if services >= self.limits.per_pair && flow.protocol.is_none() {
             self.folded += 1;
             flow.key.port = 0;
-            if let Some(known) = self.flows.get_mut(&flow.key) {
-                known.merge(&flow);
+            if let Some(known) = self.get_mut(&flow.key) {
+                known.merge(&mut flow);
                 return;
             }
         }
-        *services += 1;
+        if flow.is_glimpse() {
+            if self.glimpses.len() >= self.limits.glimpses {
+                self.forget_glimpse();
+            }
+            self.glimpses.push_back(flow.key);
+        }
         if self.flows.len() >= self.limits.flows {
             self.forget();
         }
-        self.flows.insert(flow.key, flow);
+        *self.services.entry(pair).or_default() += 1;
+        if let Ok(place) = u32::try_from(self.flows.len()) {
+            self.index.insert(self.hasher.hash_one(flow.key), place);
+            self.flows.push(flow);
+        }
     }
 
-    /// Every flow.
+    /// Every flow, in no order.
     #[must_use]
     pub fn into_flows(self) -> Vec<Flow> {
-        self.flows.into_values().collect()
+        self.flows
     }
 
     /// How many there are.
@@ -168,28 +234,64 @@ impl Flows {
         self.flows.is_empty()
     }
 
+    fn find(&self, key: &FlowKey) -> Option<u32> {
+        let is = |place: u32| self.flows.get(place as usize).is_some_and(|known| known.key == *key);
+        self.index.find(self.hasher.hash_one(key), is)
+    }
+
+    fn get_mut(&mut self, key: &FlowKey) -> Option<&mut Flow> {
+        let place = self.find(key)?;
+        self.flows.get_mut(place as usize)
+    }
+
+    /// The oldest glimpse goes, unless it has become more meanwhile: then it only is no glimpse any more.
+    fn forget_glimpse(&mut self) {
+        let Some(oldest) = self.glimpses.pop_front() else { return };
+        if let Some(place) = self.find(&oldest)
+            && self.flows.get(place as usize).is_some_and(Flow::is_glimpse)
+        {
+            self.remove(place);
+        }
+    }
+
     /// Makes room: the eighth that matters least goes. Flows on which a protocol was found matter most, then those with
     /// many frames, then the latest.
     #[cold]
     fn forget(&mut self) {
         let worth = |flow: &Flow| (flow.protocol.is_some(), flow.frames().min(1 << 20), flow.last, flow.key);
-        let mut worths: Vec<_> = self.flows.values().map(worth).collect();
+        let mut worths: Vec<_> = self.flows.iter().map(worth).collect();
         let eighth = (worths.len() / 8).max(1);
         if eighth >= worths.len() {
             return;
         }
-        let (_, limit, _) = worths.select_nth_unstable(eighth);
-        let limit = *limit;
-        let Self { flows, services, forgotten, .. } = self;
-        flows.retain(|key, flow| {
-            let stays = worth(flow) >= limit;
-            if !stays {
-                forgotten.0 += 1;
-                forgotten.1 += flow.frames();
-                forgotten.2 += flow.client.traffic.bytes + flow.server.traffic.bytes;
-                services.remove(&(key.client, key.server));
+        let (least, ..) = worths.select_nth_unstable(eighth);
+        for (.., key) in least {
+            if let Some(place) = self.find(key) {
+                self.remove(place);
             }
-            stays
-        });
+        }
+    }
+
+    fn remove(&mut self, place: u32) {
+        let Some(last) = self.flows.len().checked_sub(1).and_then(|last| u32::try_from(last).ok()) else { return };
+        let hash = |flow: &Flow| self.hasher.hash_one(flow.key);
+        if let (Some(gone), Some(moves)) = (self.flows.get(place as usize), self.flows.get(last as usize)) {
+            self.index.remove(hash(gone), place);
+            if place != last {
+                self.index.remove(hash(moves), last);
+                self.index.insert(hash(moves), place);
+            }
+        }
+        let gone = self.flows.swap_remove(place as usize);
+        self.forgotten.0 += 1;
+        self.forgotten.1 += gone.frames();
+        self.forgotten.2 += gone.client.traffic.bytes + gone.server.traffic.bytes;
+        let pair = (gone.key.client, gone.key.server);
+        if let Some(services) = self.services.get_mut(&pair) {
+            *services = services.saturating_sub(1);
+            if *services == 0 {
+                self.services.remove(&pair);
+            }
+        }
     }
 }

@@ -164,7 +164,7 @@ fn asset(
 }
 
 /// For an asset without a frame; there is none, since only what was seen is an asset.
-const NEVER: Evidence = Evidence { at: crate::time::Timestamp::MIN, capture: 0, frame: 0 };
+const NEVER: Evidence = Evidence::new(crate::time::Timestamp::MIN, 0, 0);
 
 /// Whether a fact comes from the device, by its words or deeds, rather than from others.
 fn is_own_word(fact: &AssetFact) -> bool {

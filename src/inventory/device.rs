@@ -91,6 +91,10 @@ pub(super) fn devices(input: &Input<'_>) -> Devices {
                 belongs.entry(its_own).or_default().extend(seen.map(|seen| (*mac, (Belongs::Identifies, seen))));
             }
             routers.extend(own.iter().map(|(host, ..)| (*host, reason)));
+            // What it sent without IP is a router's as well.
+            if hosts.contains(&its_own) {
+                routers.insert(its_own, reason);
+            }
         }
         for (host, how, seen) in own {
             belongs.entry(host).or_default().insert(*mac, (how, seen));

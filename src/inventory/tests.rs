@@ -24,7 +24,7 @@ struct Scenario {
 }
 
 fn at(frame: u64) -> Evidence {
-    Evidence { at: Timestamp::new(i64::try_from(frame).unwrap(), 0), capture: 0, frame }
+    Evidence::new(Timestamp::new(i64::try_from(frame).unwrap(), 0), 0, frame)
 }
 
 fn host(text: &str) -> Host {
@@ -178,9 +178,9 @@ fn conflicts(inventory: &Inventory) -> String {
             c.kind.text(),
             c.host.address,
             c.earlier.value,
-            c.earlier.first.frame,
+            c.earlier.first.frame(),
             c.later.value,
-            c.later.first.frame
+            c.later.first.frame()
         )
     };
     inventory.conflicts.iter().map(show).collect::<Vec<_>>().join(", ")
@@ -818,7 +818,7 @@ fn an_asset_shows_what_supports_it() {
     .resolve();
     let asset = inventory.at(host("10.0.0.1")).unwrap();
     let value = |known: &Option<Known>| {
-        known.as_ref().map_or("-".to_owned(), |k| format!("{}@{}", k.value, k.support.first.frame))
+        known.as_ref().map_or("-".to_owned(), |k| format!("{}@{}", k.value, k.support.first.frame()))
     };
     let i = &asset.identity;
     assert_eq!(
@@ -833,7 +833,7 @@ fn an_asset_shows_what_supports_it() {
         asset.components.iter().map(|p| format!("{} {} {:?}", p.id, value(&p.identity.vendor), p.role)).collect();
     assert_eq!(parts, ["modbus/1 - None", "modbus/2 Bolt@4 Some(\"drive\")"]);
     assert_eq!(asset.protocols, [Speaks { name: "modbus", side: Side::Server, ports: vec![502, 503] }]);
-    assert_eq!((asset.first.frame, asset.last.frame, asset.frames_sent, asset.bytes_sent), (1, 7, 20, 4000));
+    assert_eq!((asset.first.frame(), asset.last.frame(), asset.frames_sent, asset.bytes_sent), (1, 7, 20, 4000));
     assert_eq!(asset.facts.len(), 10);
     assert_eq!(&*asset.id, &*asset_id(host("10.0.0.1")));
     assert_eq!(&*asset.id, "A-haggunlvqcfe");

@@ -10,10 +10,32 @@ use crate::time::Timestamp;
 pub struct Evidence {
     /// When.
     pub at: Timestamp,
+    /// The capture in the upper 16 bits, the frame below: there is much evidence, and half of it in every packet's way.
+    place: u64,
+}
+
+/// Bits of a frame's number. A capture that is longer would have to be of 10 petabytes.
+const FRAME_BITS: u32 = 48;
+
+impl Evidence {
+    /// A frame, from 1, of a capture, by its place in the analysis' list.
+    #[must_use]
+    #[inline]
+    pub const fn new(at: Timestamp, capture: u16, frame: u64) -> Self {
+        Self { at, place: (capture as u64) << FRAME_BITS | frame & ((1 << FRAME_BITS) - 1) }
+    }
+
     /// Which capture: its place in the analysis' list.
-    pub capture: u16,
+    #[must_use]
+    pub const fn capture(self) -> u16 {
+        (self.place >> FRAME_BITS) as u16
+    }
+
     /// Which frame of it, from 1.
-    pub frame: u64,
+    #[must_use]
+    pub const fn frame(self) -> u64 {
+        self.place & ((1 << FRAME_BITS) - 1)
+    }
 }
 
 /// Whom a fact is about: a host, or one of its components (`modbus/17`, `cip/1,0`).

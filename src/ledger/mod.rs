@@ -3,6 +3,8 @@
 
 mod fact;
 mod table;
+mod tail;
 
 pub use fact::{Evidence, Fact, FactKey, Facts, Ledger, LedgerLimits, Subject, Support};
 pub use table::Table;
+pub use tail::Tail;

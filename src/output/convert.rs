@@ -1,7 +1,6 @@
 //! From what the program knows to what it tells: every field of the contract is filled here, by hand.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use dissectors::{Protocol, REGISTRY};
 
@@ -19,30 +18,29 @@ use crate::source::file::CaptureSummary;
 use crate::source::set::Captures;
 
 impl Analysis {
-    /// The analysis as the outside sees it.
-    ///
-    /// # Errors
-    /// A capture cannot be read once more for its hash.
-    pub fn view(&self, captures: &Captures) -> io::Result<AnalysisView> {
+    /// The analysis as the outside sees it. `sha256s` are those of the captures, in their order; without them the view
+    /// does not say what bytes it was made from.
+    #[must_use]
+    pub fn view(&self, captures: &Captures, sha256s: &[String]) -> AnalysisView {
         let summaries = captures.summaries();
         let teller = Teller { analysis: self, names: summaries.iter().map(|summary| summary.name.clone()).collect() };
-        let captures =
-            summaries.iter().enumerate().map(|(place, summary)| Ok(capture(summary, captures.sha256(place)?)));
+        let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
+        let captures = summaries.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256));
         let findings = teller.fold_findings();
-        let mut flows: Vec<FlowView> = self.observed.flows.iter().map(|flow| teller.flow(flow, &findings)).collect();
-        flows.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(AnalysisView {
+        let mut flows: Vec<(String, &Flow)> = self.observed.flows.iter().map(|flow| (flow_id(flow), flow)).collect();
+        flows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        AnalysisView {
             schema: SCHEMA,
             tool: ToolView { name: "zonewatch", version: VERSION },
             policy: teller.policy(),
-            captures: captures.collect::<io::Result<_>>()?,
+            captures: captures.collect(),
             coverage: coverage(self),
             assets: self.inventory.assets.iter().map(|asset| teller.asset(asset)).collect(),
-            flows,
+            flows: flows.into_iter().map(|(id, flow)| teller.flow(id, flow, &findings)).collect(),
             findings: findings.list,
             zones: teller.zones(),
             conduits: teller.conduits(),
-        })
+        }
     }
 }
 
@@ -56,7 +54,7 @@ pub(super) struct Teller<'a> {
 }
 
 /// The stable id of a flow.
-pub(super) fn flow_id(flow: &Flow) -> String {
+fn flow_id(flow: &Flow) -> String {
     let key = &flow.key;
     let realm = key.client.realm.0;
     let text = format!("{realm}\n{}\n{}\n{}\n{}", key.client.address, key.server.address, key.transport, key.port);
@@ -122,8 +120,8 @@ impl Teller<'_> {
 
     pub(super) fn evidence(&self, evidence: Evidence) -> EvidenceView {
         EvidenceView {
-            capture: self.names.get(usize::from(evidence.capture)).cloned().unwrap_or_default(),
-            frame: evidence.frame,
+            capture: self.names.get(usize::from(evidence.capture())).cloned().unwrap_or_default(),
+            frame: evidence.frame(),
             time: evidence.at.to_string(),
         }
     }
@@ -191,11 +189,11 @@ impl Teller<'_> {
         }
     }
 
-    fn flow(&self, flow: &Flow, findings: &Findings) -> FlowView {
+    fn flow(&self, id: String, flow: &Flow, findings: &Findings) -> FlowView {
         let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
         let mut vlans: Vec<u16> = [&flow.client, &flow.server]
             .into_iter()
-            .flat_map(|side| &side.paths)
+            .flat_map(|side| side.paths.iter())
             .flat_map(|used| used.path.vlans)
             .collect();
         vlans.retain(|id| *id != 0);
@@ -204,7 +202,7 @@ impl Teller<'_> {
         let (client, server) = (&flow.client.traffic, &flow.server.traffic);
         let judged = self.judged(flow, findings);
         FlowView {
-            id: flow_id(flow),
+            id,
             client: self.end(flow.key.client, &flow.client),
             server: FlowServerView {
                 end: self.end(flow.key.server, &flow.server),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dissectors::{Protocol, REGISTRY};
 
-use super::convert::{Teller, VERSION, flow_id, objects, share, tenths};
+use super::convert::{Teller, VERSION, objects, share, tenths};
 use super::view::{
     AttackView, CodeView, ConduitView, FindingConduitView, FindingEndView, FindingOperationView, FindingView,
     OutcomeView, ReasonView, RequirementView, SCHEMA, SampleView, SeverityView, SpanView, TermView, UseView, ZoneView,
@@ -15,6 +15,7 @@ use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
 use crate::flow::Flow;
 use crate::flow::docket::{Entry, SAMPLES};
+use crate::flow::key::FlowKey;
 use crate::flow::ops::Objects;
 use crate::id;
 use crate::inventory::{Asset, Conflict};
@@ -36,7 +37,7 @@ pub(super) struct JudgedFlow {
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) list: Vec<FindingView>,
-    by_flow: BTreeMap<String, BTreeSet<String>>,
+    by_flow: BTreeMap<FlowKey, BTreeSet<String>>,
 }
 
 /// A finding while it is put together from the judgements of its flows.
@@ -47,7 +48,7 @@ struct Fold<'a> {
     codes: BTreeMap<u64, u64>,
     objects: Objects,
     entry: Entry,
-    flows: BTreeSet<String>,
+    flows: BTreeSet<FlowKey>,
 }
 
 /// Destinations within this time that make one finding of many.
@@ -76,6 +77,7 @@ impl Teller<'_> {
         for conflict in &self.analysis.inventory.conflicts {
             findings.list.push(self.conflict(conflict));
         }
+        findings.list.extend(self.declarations());
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
         findings
     }
@@ -119,7 +121,7 @@ impl Teller<'_> {
         fold.entry.samples.extend_from_slice(&entry.samples);
         fold.entry.samples.sort_unstable();
         fold.entry.samples.truncate(SAMPLES);
-        fold.flows.insert(flow_id(flow));
+        fold.flows.insert(flow.key);
     }
 
     /// What a policy calls a host: the id of its asset, else its address.
@@ -144,7 +146,7 @@ impl Teller<'_> {
         let names: Vec<&str> = fold.objects.names().map(|(_, name)| name).collect();
         let ranges: Vec<Touched<'_>> =
             fold.objects.ranges().map(|(space, from, to)| Touched { space, range: (from, to) }).collect();
-        let frames: Vec<u64> = fold.entry.samples.iter().map(|sample| sample.frame).collect();
+        let frames: Vec<u64> = fold.entry.samples.iter().map(|sample| sample.frame()).collect();
         let service = service(flow);
         let transport = flow.key.transport.to_string();
         let count = tally.requests.max(tally.answered + tally.refused);
@@ -267,7 +269,7 @@ impl Teller<'_> {
             policy.zone(to).name,
             service(first.flow),
         );
-        let flows: BTreeSet<String> = children.iter().flat_map(|(_, fold)| fold.flows.clone()).collect();
+        let flows: BTreeSet<FlowKey> = children.iter().flat_map(|(_, fold)| fold.flows.clone()).collect();
         let mut destinations: Vec<(Host, &FindingView)> =
             children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
         destinations.sort_by_key(|(host, _)| *host);
@@ -341,15 +343,16 @@ impl Teller<'_> {
                 "{name}{part}: {} ({attribute} {} since frame {}, {} since frame {}).",
                 conflict.kind.says(),
                 earlier.value,
-                earlier.first.frame,
+                earlier.first.frame(),
                 later.value,
-                later.first.frame
+                later.first.frame()
             ),
             why: format!("{} ({}): {}.", reason.code(), reason.name(), reason.says()),
             do_next: vec![
                 format!(
                     "Look at frames {} and {}: they contradict each other.",
-                    earlier.first.frame, later.first.frame
+                    earlier.first.frame(),
+                    later.first.frame()
                 ),
                 "Ask who changed or replaced the device, and whether there is a ticket.".to_owned(),
                 "If the same addresses are used twice on purpose, give the two networks realms of their own."
@@ -421,7 +424,7 @@ impl Teller<'_> {
         Some(JudgedFlow {
             verdict: worst.judgement.verdict.text(),
             rule: worst.judgement.statement.map(|statement| policy.reference(statement)),
-            findings: findings.by_flow.get(&flow_id(flow)).into_iter().flatten().cloned().collect(),
+            findings: findings.by_flow.get(&flow.key).into_iter().flatten().cloned().collect(),
         })
     }
 
@@ -481,9 +484,9 @@ impl Teller<'_> {
 }
 
 impl Findings {
-    fn add(&mut self, view: FindingView, flows: &BTreeSet<String>) {
+    fn add(&mut self, view: FindingView, flows: &BTreeSet<FlowKey>) {
         for flow in flows {
-            self.by_flow.entry(flow.clone()).or_default().insert(view.id.clone());
+            self.by_flow.entry(*flow).or_default().insert(view.id.clone());
         }
         self.list.push(view);
     }
@@ -589,14 +592,14 @@ fn severity(score: Option<crate::policy::Score>) -> SeverityView {
 
 /// A contradiction in the inventory has to be looked at: the weight of what it may hide, kept to the ceiling of reviews.
 fn conflict_severity(policy: Option<&Policy>, conflict: &Conflict) -> SeverityView {
-    let points = conflict.kind.weight();
+    severity_of(policy, conflict.kind.text(), conflict.kind.weight())
+}
+
+/// A severity of one term.
+pub(super) fn severity_of(policy: Option<&Policy>, term: &str, points: i32) -> SeverityView {
     let defaults = crate::policy::Weights::default();
     let band = policy.map_or(&defaults, |policy| &policy.weights).band(points);
-    SeverityView {
-        score: points,
-        band: band.text(),
-        terms: vec![TermView { term: conflict.kind.text().to_owned(), points }],
-    }
+    SeverityView { score: points, band: band.text(), terms: vec![TermView { term: term.to_owned(), points }] }
 }
 
 fn span(first: Timestamp, last: Timestamp) -> SpanView {

@@ -1,12 +1,14 @@
 //! What leaves the program: the contract ([`view`]), and its forms for people, machines and spreadsheets.
 
 mod convert;
+mod declarations;
 pub mod diagnostics;
 pub mod escape;
 pub mod expect;
 pub mod explain;
 mod findings;
 pub mod junit;
+pub mod review;
 pub mod sheet;
 pub mod text;
 pub mod view;

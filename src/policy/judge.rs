@@ -160,9 +160,17 @@ impl Conversation {
         if inferred { sides.saturating_sub(20) } else { sides }
     }
 
-    /// Judges one operation.
+    /// Judges one operation. What a draft would allow is to be reviewed, without a reason to object: traffic that was
+    /// seen is not traffic that was approved.
     #[must_use]
     pub fn judge(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
+        let judgement = self.judge_as_approved(policy, request);
+        let passes = matches!(judgement.verdict, Verdict::Allow | Verdict::Exception);
+        let verdict = if policy.draft && passes { Verdict::Review } else { judgement.verdict };
+        Judgement { verdict, ..judgement }
+    }
+
+    fn judge_as_approved(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
         let Some(reversed) = &self.reversed else { return self.judge_one(policy, request) };
         let (one, other) = (self.judge_one(policy, request), reversed.judge_one(policy, request));
         let valid_until = one.valid_until.min(other.valid_until);

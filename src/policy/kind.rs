@@ -63,5 +63,6 @@ kinds! {
     WideMembers "wide-members" "A zone that claims a very large network.",
     NoMembers "no-members" "A zone that nothing is a member of.",
     NoTime "no-time" "No conduit carries time between zones.",
+    Draft "draft" "A draft from traffic that nobody approved: what it would allow is reviewed.",
     OneApprover "one-approver" "An exception into a safety zone that fewer than two people approved.",
 }

@@ -26,6 +26,20 @@ pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
     }
     within_another(policy, found);
     zones_without_members(policy, found);
+    draft(policy, found);
+}
+
+/// Whoever loads a draft should know why nothing is allowed.
+fn draft(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    if policy.draft {
+        let at = policy.rules.first().map(|rule| rule.at).or_else(|| policy.zones.iter().find_map(|zone| zone.at));
+        let warning = Diagnostic::warning(
+            Kind::Draft,
+            at.unwrap_or_default(),
+            "this is a draft: what it would allow is reviewed",
+        );
+        found.push(warning.help("read every line, then write approved = true, approved_by and approved_on in [site]"));
+    }
 }
 
 fn owner(rule: &Rule, found: &mut Vec<Diagnostic>) {
@@ -43,7 +57,7 @@ fn owner(rule: &Rule, found: &mut Vec<Diagnostic>) {
 }
 
 /// The zones in which one end of a rule lies.
-fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
+pub(super) fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
     let named = ends.iter().filter_map(|end| match end {
         End::Zone(zone) => Some(*zone),
         _ => None,
@@ -51,7 +65,7 @@ fn zones(policy: &Policy, ends: &[End], homes: &[ZoneId]) -> Vec<ZoneId> {
     named.chain(homes.iter().copied()).filter(|zone| policy.zone(*zone).at.is_some()).collect()
 }
 
-fn pairs<'a>(policy: &'a Policy, rule: &Rule) -> Vec<(&'a Zone, &'a Zone)> {
+pub(super) fn pairs<'a>(policy: &'a Policy, rule: &Rule) -> Vec<(&'a Zone, &'a Zone)> {
     let (from, to) = (zones(policy, &rule.from, &rule.from_homes), zones(policy, &rule.to, &rule.to_homes));
     from.iter().flat_map(|from| to.iter().map(move |to| (policy.zone(*from), policy.zone(*to)))).collect()
 }

@@ -115,6 +115,17 @@ impl ObjectPattern {
         }
     }
 
+    /// A name is one of those it is about.
+    pub(super) fn names(&self, space: &str, name: &str) -> bool {
+        matches!(self, Self::Name { space: wanted, glob }
+            if wanted.as_deref().is_none_or(|wanted| wanted == space) && matches_glob(glob, name))
+    }
+
+    /// A code is about the class of objects it names.
+    pub(super) fn is_class_of(&self, code: &str) -> bool {
+        matches!(self, Self::Class { class, .. } if code_class(code) == Some(*class))
+    }
+
     /// Every object of an operation lies in some pattern of the list. An operation without objects has at least its
     /// class, if the patterns ask for no more.
     pub(super) fn all_covered(patterns: &[Self], code: &str, objects: &[Object<'_>]) -> bool {

@@ -131,6 +131,21 @@ impl Interval {
         number(address).is_some_and(|(v6, number)| v6 == self.v6 && (self.first..=self.last).contains(&number))
     }
 
+    /// Every address of a family.
+    pub(super) fn all(v6: bool) -> Self {
+        Self { v6, first: 0, last: if v6 { u128::MAX } else { u32::MAX.into() } }
+    }
+
+    /// What is left of it without another: nothing, one or two intervals.
+    pub(super) fn without(self, other: Self) -> Vec<Self> {
+        if self.v6 != other.v6 || other.last < self.first || self.last < other.first {
+            return vec![self];
+        }
+        let before = other.first.checked_sub(1).filter(|last| *last >= self.first).map(|last| Self { last, ..self });
+        let after = other.last.checked_add(1).filter(|first| *first <= self.last).map(|first| Self { first, ..self });
+        before.into_iter().chain(after).collect()
+    }
+
     /// Addresses in it, less one: the whole of IPv6 does not fit otherwise.
     pub(super) fn size(&self) -> u128 {
         self.last - self.first
@@ -301,6 +316,23 @@ impl Directory {
         directory.vlan_nets =
             vlan_nets.into_iter().map(|(vlan, nets)| (vlan, Segments::build(&nets, nesting, found))).collect();
         directory
+    }
+
+    /// Networks whose addresses are a zone's, those of a VLAN included.
+    pub(super) fn networks(&self, zone: ZoneId) -> Vec<Interval> {
+        let segments = self.vlan_nets.values().chain([&self.nets]);
+        let of = |v6: bool, list: &[Segment]| {
+            let mine = list.iter().filter(|segment| segment.claim.zone == zone);
+            mine.map(|segment| Interval { v6, first: segment.first, last: segment.last }).collect::<Vec<_>>()
+        };
+        segments.flat_map(|segments| [of(false, &segments.v4), of(true, &segments.v6)]).flatten().collect()
+    }
+
+    /// Single addresses that zones claim, in order.
+    pub(super) fn hosts_by_ip(&self) -> impl Iterator<Item = (ZoneId, Address)> {
+        let mut hosts: Vec<(ZoneId, Address)> = self.ips.iter().map(|(ip, claim)| (claim.zone, *ip)).collect();
+        hosts.sort_unstable();
+        hosts.into_iter()
     }
 
     /// Zones that claim something.
@@ -531,7 +563,7 @@ impl Policy {
 }
 
 /// Globally routable, or reserved for documentation: those stand for public addresses in examples and tests.
-fn is_public(address: Address) -> bool {
+pub(super) fn is_public(address: Address) -> bool {
     match address.ip() {
         Some(IpAddr::V4(v4)) => {
             let [a, b, c, _] = v4.octets();

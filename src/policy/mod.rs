@@ -59,6 +59,7 @@
 //!    object, validity, window, security, rate, boundary. The candidate that got furthest names the reason.
 //! 6. No candidate: external side, unknown side, reverse conduit, conduit for other assets, `defaults.inter_zone`.
 //! 7. Allowed, but nobody approved the asset or knows the payload: review.
+//! 8. Allowed by a draft (`[site] approved = false`): review, without a reason to object.
 //!
 //! The order of blocks in the files never matters, and only packet time is used.
 //!
@@ -72,10 +73,13 @@ mod breadth;
 mod cases;
 mod compile;
 mod conversation;
+pub mod declaration;
 mod diagnostic;
 mod diff;
+pub mod exchange;
 mod file;
 mod finding;
+pub mod firewall;
 mod index;
 mod judge;
 mod kind;
@@ -87,9 +91,11 @@ mod protocol;
 mod question;
 mod read;
 mod reason;
+pub mod review;
 mod schema;
 mod severity;
 mod side;
+pub mod suggest;
 mod text;
 mod trace;
 mod verdict;
@@ -116,4 +122,4 @@ pub use side::Side;
 pub use text::{Context, Touched, Who};
 pub use trace::Step;
 pub use verdict::{Qualifier, Qualifiers, Stage, Verdict};
-pub use word::{Classes, Rate, SecurityLevels};
+pub use word::{Classes, Rate, SecurityLevels, is_id};

@@ -35,6 +35,12 @@ pub struct Policy {
     pub site: String,
     /// Name of the site for people.
     pub site_name: String,
+    /// `[site] approved = false`: nobody has approved it yet, so what it would allow is to be reviewed.
+    pub draft: bool,
+    /// When somebody has to look at it again.
+    pub review_due: Option<crate::time::Timestamp>,
+    /// Days without a sign of a declared asset, or of a conduit that says no other number, after which it is told.
+    pub max_idle_days: u32,
     /// Declared zones, then `external` and `unknown`.
     pub zones: Vec<Zone>,
     /// Declared assets.
@@ -272,6 +278,8 @@ pub struct Rule {
     pub remote_access: bool,
     /// Days without use after which it is reported.
     pub max_idle_days: u32,
+    /// Longest session of remote access.
+    pub max_session: Option<std::time::Duration>,
     /// Longest silence of a conduit that is expected to be continuous.
     pub max_silence: Option<std::time::Duration>,
     /// Its target security levels.

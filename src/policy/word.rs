@@ -11,11 +11,17 @@ use crate::address::{Address, Mac};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Id(pub(super) String);
 
+/// Whether a text may be an id.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let starts = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    starts && text.len() <= 64 && text.chars().all(plain)
+}
+
 impl Word for Id {
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        let starts = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-        if starts && text.len() <= 64 && text.chars().all(plain) {
+        if is_id(text) {
             return Ok(Self(text.to_owned()));
         }
         Err(Mistake::new(format!("\"{text}\" is not an id"))

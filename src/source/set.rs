@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::file::{self, BLOCK, CaptureFile, CaptureSummary, Damage, OpenError};
 use super::{Batch, FrameRef};
@@ -62,6 +63,9 @@ impl Open {
         self.file.fill(&mut self.batch)
     }
 }
+
+/// Captures that are being hashed.
+pub struct Hashing(thread::JoinHandle<io::Result<Vec<Option<String>>>>);
 
 /// A capture that could not be opened.
 #[derive(Debug)]
@@ -232,17 +236,26 @@ impl Captures {
         self.list.iter().map(|entry| entry.summary.clone()).collect()
     }
 
-    /// SHA-256 of a capture as it is stored, in hex, by its place in the order. Reads a file once more; of a stream it
-    /// is known when the stream was read.
+    /// Starts to hash the captures as they are stored, each file read once more in a thread beside the analysis.
+    #[must_use]
+    pub fn hash(&self) -> Hashing {
+        // A stream cannot be read again: it is hashed while it is read.
+        let file = |entry: &Entry| entry.path.clone().filter(|_| entry.opened.is_none());
+        let paths: Vec<Option<PathBuf>> = self.list.iter().map(file).collect();
+        let hash = |path: &Option<PathBuf>| path.as_deref().map(file::sha256).transpose();
+        Hashing(thread::spawn(move || paths.iter().map(hash).collect()))
+    }
+
+    /// SHA-256 of each capture in hex, in their order, when all were read: of a stream it is known only then.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub fn sha256(&self, place: usize) -> io::Result<String> {
-        match self.list.get(place) {
-            Some(Entry { sha256: Some(hash), .. }) => Ok(hash.clone()),
-            Some(Entry { path: Some(path), .. }) => file::sha256(path),
-            _ => Err(io::ErrorKind::NotFound.into()),
-        }
+    /// A capture cannot be read.
+    pub fn sha256s(&self, hashing: Hashing) -> io::Result<Vec<String>> {
+        let files = hashing.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let hash = |(entry, file): (&Entry, Option<String>)| {
+            file.or_else(|| entry.sha256.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        self.list.iter().zip(files).map(hash).collect()
     }
 
     /// Stored bytes read so far, and how many there are; `None` when one of the captures is a stream.
@@ -396,7 +409,7 @@ mod tests {
         });
         assert!(found.eq(want.iter().copied()));
         assert_eq!(captures.summaries().iter().map(|summary| summary.frames).sum::<u64>(), want.len() as u64);
-        assert_eq!(captures.sha256(0).unwrap(), file::sha256(&paths[0]).unwrap());
+        assert_eq!(captures.sha256s(captures.hash()).unwrap()[0], file::sha256(&paths[0]).unwrap());
     }
 
     #[test]

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
-use std::thread;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::support::{self, Run};
+use crate::support::{self, Run, for_each};
 use crate::truth;
 
 #[derive(Debug, Deserialize)]
@@ -149,25 +147,4 @@ pub(crate) fn analyze(path: &Path, options: &[&str]) -> Run {
 pub(crate) fn outcome(run: Run) -> Outcome {
     let analysis = serde_json::from_slice(&run.stdout).ok();
     Outcome { code: run.code, stderr: run.stderr, analysis }
-}
-
-/// Does something for every item on two threads; the results in the order of the items.
-pub(crate) fn for_each<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(items.len()));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let index = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some(item) = items.get(index)
-                {
-                    let result = work(item);
-                    results.lock().unwrap().push((index, result));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap();
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
 }

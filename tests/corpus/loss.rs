@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::analysis::{Analysis, analyze, for_each, outcome, outcomes};
+use crate::analysis::{Analysis, analyze, outcome, outcomes};
 use crate::pcap::Pcap;
+use crate::support::for_each;
 
 /// Which frames are not seen.
 #[derive(Clone, Copy, Debug)]

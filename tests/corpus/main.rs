@@ -19,8 +19,9 @@ mod truth;
 
 use std::path::Path;
 
-use analysis::{analyses, for_each, outcomes};
+use analysis::{analyses, outcomes};
 use differences::Differences;
+use support::for_each;
 use truth::{Truth, captures, corpus};
 
 #[test]
@@ -103,8 +104,11 @@ fn identities_are_on_their_assets() {
     differences.judge();
 }
 
-/// The larger captures, in which order could matter.
-const LARGE: u64 = 100_000;
+/// Captures of one folder that are read together.
+const FEW: usize = 8;
+
+/// Bytes from which a capture is large enough that workers have something to share.
+const LARGE: u64 = 250_000;
 
 #[test]
 fn workers_do_not_show() {
@@ -131,11 +135,11 @@ fn the_order_of_files_does_not_show() {
     let groups: Vec<_> = by_folder.into_values().filter(|group| group.len() > 1).collect();
     let differ = for_each(&groups, |group| {
         let run = |names: &mut dyn Iterator<Item = &String>| {
-            let paths = names.take(12).map(|name| corpus.join("captures").join(name).into_os_string());
+            let paths = names.take(FEW).map(|name| corpus.join("captures").join(name).into_os_string());
             let args = ["analyze", "--quiet", "--format", "json"].map(Into::into).into_iter();
             support::run(args.chain(paths)).stdout
         };
-        let mut few: Vec<_> = group.iter().take(12).cloned().collect();
+        let mut few: Vec<_> = group.iter().take(FEW).cloned().collect();
         let forward = run(&mut few.iter());
         few.reverse();
         (forward.is_empty() || forward != run(&mut few.iter())).then(|| group.first().cloned())

@@ -6,7 +6,11 @@ use crate::cli::PolicyCommand;
 mod check;
 mod diff;
 mod explain;
+mod export;
+mod import;
+mod review;
 mod schema;
+mod suggest;
 mod test;
 
 pub(super) fn run(command: &PolicyCommand) -> Outcome {
@@ -15,6 +19,10 @@ pub(super) fn run(command: &PolicyCommand) -> Outcome {
         PolicyCommand::Diff(options) => diff::run(options),
         PolicyCommand::Schema => schema::run(),
         PolicyCommand::Explain(options) => explain::run(options),
+        PolicyCommand::Export(options) => export::run(options),
+        PolicyCommand::Import(options) => import::run(options),
+        PolicyCommand::Review(options) => review::run(options),
+        PolicyCommand::Suggest(options) => suggest::run(options),
         PolicyCommand::Test(options) => test::run(options),
     }
 }

@@ -26,6 +26,7 @@ use crate::policy::model::{Asset, AssetId, Defaults, End, Policy, Zone, ZoneId};
 use crate::policy::protocol::{self, PRESETS, PROTOCOLS, Protocol};
 use crate::policy::read::{At, Mistake, Reader};
 use crate::policy::severity::Weights;
+use crate::policy::window::instant;
 use crate::policy::word::Id;
 
 use load::{Located, Merged, hash};
@@ -140,6 +141,13 @@ impl<'r> Compiler<'r> {
             sha256: hash(&sources),
             site,
             site_name,
+            draft: whole.site.as_ref().is_some_and(|site| site.approved == Some(false)),
+            review_due: whole
+                .site
+                .as_ref()
+                .and_then(|site| site.review_due)
+                .and_then(|due| instant(due, true, &self.time_zone)),
+            max_idle_days: whole.defaults.as_ref().and_then(|table| table.max_idle_days).unwrap_or(90),
             zones: self.zones,
             assets: self.assets,
             rules: Vec::new(),

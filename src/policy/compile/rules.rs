@@ -117,6 +117,7 @@ impl Compiler<'_> {
                 one_way: entry.one_way,
                 remote_access: entry.remote_access,
                 max_idle_days: entry.max_idle_days.unwrap_or(idle),
+                max_session: entry.max_session.map(|span| span.0),
                 max_silence: entry.max_silence.map(|span| span.0),
                 sl_t: entry.sl_t,
                 sl_c: entry.sl_c,

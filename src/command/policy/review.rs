@@ -1,0 +1,21 @@
+use std::sync::Arc;
+
+use crate::analysis::{self, Options};
+use crate::cli::{PolicyReview, TableOrJson};
+use crate::command::{Done, Outcome, analyze, for_people, print};
+use crate::output::review::{render, view};
+
+pub(super) fn run(options: &PolicyReview) -> Outcome {
+    let policy = analyze::load_policy(std::slice::from_ref(&options.policy), true)?;
+    let mut captures = analyze::open(&options.captures)?;
+    let settings = Options { policy: policy.clone(), ..Options::default() };
+    let analysis = analysis::run(&mut captures, |captures, batch| captures.fill(batch), &settings);
+    let watched = analysis.watched().ok_or("there is no packet in the captures, so nothing to review by")?;
+    let Some(policy) = policy.as_ref().map(Arc::as_ref) else { return Ok(Done::Clean) };
+    let review = view(policy, &watched);
+    match options.format.unwrap_or(if for_people() { TableOrJson::Table } else { TableOrJson::Json }) {
+        TableOrJson::Table => print(&render(&review))?,
+        TableOrJson::Json => print(&format!("{}\n", serde_json::to_string_pretty(&review)?))?,
+    }
+    Ok(Done::Clean)
+}

@@ -1,0 +1,219 @@
+//! Findings about the declaration itself, and the states of the conduit review: what a policy, some use of it and the
+//! time of the last packet come to.
+
+use std::collections::BTreeMap;
+
+use dissectors::Class;
+use zonewatch::flow::key::{Initiator, Transport};
+use zonewatch::ledger::Evidence;
+use zonewatch::policy::declaration::declarations;
+use zonewatch::policy::review::{Use, Watched, review};
+use zonewatch::policy::suggest::{Act, Talk};
+use zonewatch::policy::{Policy, Reason, Verdict};
+use zonewatch::time::Timestamp;
+
+/// Two zones, and what each case adds.
+fn policy(more: &str) -> Policy {
+    let text = format!(
+        "[site]\nid = \"p\"\ntimezone = \"UTC\"\n{}\n\
+         [[zone]]\nid = \"a\"\nlevel = 2\nsl_t = 2\nmembers = [ {{ cidr = \"10.1.0.0/24\" }} ]\n\
+         [[zone]]\nid = \"b\"\nlevel = 1\nsl_t = {{ all = 2, RDF = 3 }}\nmembers = [ {{ cidr = \"10.2.0.0/24\" }} ]\n",
+        more
+    );
+    Policy::parse("p.toml", &text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"))
+}
+
+fn time(text: &str) -> Timestamp {
+    Timestamp::parse(&format!("{text}T00:00:00Z")).unwrap()
+}
+
+/// `first last reason code first-object last-object`: a read, or what was objected to.
+fn used(text: &str) -> Use {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [first, last, reason, code, from, to] = words[..] else { panic!("{text}") };
+    let (first, last) = (time(first), time(last));
+    let evidence = |at| Evidence::new(at, 0, 1);
+    let reason = Reason::parse(reason);
+    let act = Act {
+        code: code.to_owned(),
+        name: "read".to_owned(),
+        class: Class::Read,
+        unit: Some("1".to_owned()),
+        ranges: vec![("holding".to_owned(), from.parse().unwrap(), to.parse().unwrap())],
+        names: Vec::new(),
+        partial: false,
+        count: 5,
+        first: evidence(first),
+        last: evidence(last),
+    };
+    let talk = Talk {
+        client: "10.1.0.1".parse().unwrap(),
+        server: "10.2.0.1".parse().unwrap(),
+        transport: Transport::Tcp,
+        port: 502,
+        protocol: Some("modbus"),
+        refuted: None,
+        initiator: Initiator::Seen,
+        blocked: false,
+        clear_password: false,
+        protection: None,
+        acts: vec![act],
+        connections: 1,
+        frames: 10,
+        first: evidence(first),
+        last: evidence(last),
+    };
+    let verdict = if reason.is_some() { Verdict::Violation } else { Verdict::Allow };
+    Use { talk, verdict, reason, class: Class::Read, count: 5, first, last }
+}
+
+fn watched(span: &str, uses: &[&str]) -> Watched {
+    let (first, last) = span.split_once(' ').unwrap();
+    let uses: BTreeMap<u32, Vec<Use>> =
+        if uses.is_empty() { BTreeMap::new() } else { [(0, uses.iter().map(|text| used(text)).collect())].into() };
+    Watched { first: time(first), last: time(last), uses }
+}
+
+const CONDUIT: &str = "[[conduit]]\nid = \"C\"\nowner = \"x\"\nfrom = [\"a\"]\nto = [\"b\"]\n\
+                       allow = [ { protocol = \"modbus\", functions = [3, 4], units = [1], objects = [ { table = \"holding\", from = 0, to = 9 } ] } ]\n";
+const EXCEPTION: &str = "[[exception]]\nid = \"X\"\nrisk_owner = \"x\"\nfrom = [\"a\"]\nto = [\"b\"]\n\
+                         valid_from = 2026-01-01\nvalid_until = 2026-03-31\nallow = [ { protocol = \"modbus\", functions = [3] } ]\n";
+
+#[test]
+fn findings() {
+    let week = "2026-03-01 2026-03-08";
+    let season = "2026-01-01 2026-06-01";
+    for (case, more, span, uses, want) in [
+        ("a short capture says nothing of idle conduits", CONDUIT.to_owned(), week, &[][..], ""),
+        ("a long one does", CONDUIT.to_owned(), season, &[], "DC001 C"),
+        ("as the conduit itself allows", format!("{CONDUIT}max_idle_days = 7\n"), week, &[], "DC001 C"),
+        ("used, but long ago", CONDUIT.to_owned(), season, &["2026-01-02 2026-01-03 - 3 0 9"], "DC001 C, DC006 C"),
+        ("in use, a function is not", CONDUIT.to_owned(), season, &["2026-01-02 2026-05-30 - 3 0 9"], "DC006 C"),
+        ("all of it in use", CONDUIT.replace(", 4]", "]"), season, &["2026-01-02 2026-05-30 - 3 0 9"], ""),
+        ("expired", format!("{CONDUIT}valid_until = 2026-02-01\n"), week, &[], "DC002 C"),
+        ("an exception in good time", EXCEPTION.to_owned(), week, &["2026-03-01 2026-03-08 - 3 0 9"], ""),
+        (
+            "an exception that ends soon",
+            EXCEPTION.to_owned(),
+            "2026-03-01 2026-03-20",
+            &["2026-03-01 2026-03-20 - 3 0 9"],
+            "DC003 X",
+        ),
+        ("an exception that has ended", EXCEPTION.to_owned(), "2026-04-01 2026-04-02", &[], "DC002 X"),
+        (
+            "and is still used",
+            EXCEPTION.to_owned(),
+            "2026-04-01 2026-04-02",
+            &["2026-04-01 2026-04-02 ZC007 3 0 9"],
+            "DC004 X",
+        ),
+        (
+            "continuous and silent at the end",
+            format!("{CONDUIT}expect = \"continuous\"\nmax_silence = \"10m\"\n"),
+            week,
+            &["2026-03-01 2026-03-07 - 3 0 9"],
+            "DC005 C",
+        ),
+        (
+            "continuous and there",
+            format!("{CONDUIT}expect = \"continuous\"\nmax_silence = \"10m\"\n"),
+            week,
+            &["2026-03-01 2026-03-08 - 3 0 9"],
+            "",
+        ),
+        (
+            "no tap sees either end: not observable, not unused",
+            format!("{CONDUIT}[[zone]]\nid = \"c\"\nmembers = [ {{ cidr = \"10.3.0.0/24\" }} ]\n[[tap]]\nid = \"t\"\nsees = [\"c\"]\n"),
+            season,
+            &[],
+            "DC007 C, DC007 a, DC007 b",
+        ),
+        (
+            "one end is enough",
+            format!("{CONDUIT}[[tap]]\nid = \"t\"\nsees = [\"a\"]\n"),
+            season,
+            &[],
+            "DC001 C, DC007 b",
+        ),
+        (
+            "an asset that was never seen",
+            "[[asset]]\nid = \"plc\"\nip = [\"10.2.0.1\"]\n".to_owned(),
+            season,
+            &[],
+            "DC008 plc",
+        ),
+        ("in a week nobody can say", "[[asset]]\nid = \"plc\"\nip = [\"10.2.0.1\"]\n".to_owned(), week, &[], ""),
+        ("review overdue", "review_due = 2026-03-01\n".to_owned(), week, &[], "DC010 p"),
+        ("review due today", "review_due = 2026-03-08\n".to_owned(), week, &[], ""),
+        ("a conduit of less than its ends", format!("{CONDUIT}sl_c = 2\n"), week, &[], "DC011 C"),
+        ("remote access without a broker", format!("{CONDUIT}remote_access = true\n"), week, &[], "DC014 C"),
+        (
+            "with one",
+            format!("{}[[zone]]\nid = \"j\"\nkind = \"remote-access\"\nmembers = [ {{ cidr = \"10.9.0.0/24\" }} ]\n", format!("{CONDUIT}remote_access = true\n").replace("\"a\"", "\"j\"")),
+            week,
+            &[],
+            "",
+        ),
+        (
+            "a major incident behind security level 2",
+            "[[zone]]\nid = \"s\"\nsl_t = 2\nconsequence = \"major-incident\"\nmembers = [ { cidr = \"10.3.0.0/24\" } ]\n".to_owned(),
+            week,
+            &[],
+            "DC015 s",
+        ),
+    ] {
+        let policy = policy(&more);
+        let found = declarations(&policy, &watched(span, uses), &|_| None);
+        let got: Vec<String> = found.iter().map(|found| format!("{} {}", found.kind.code(), found.subject)).collect();
+        assert_eq!(got.join(", "), want, "{case}");
+    }
+}
+
+#[test]
+fn an_id_is_that_of_the_fault() {
+    let id =
+        |policy: &Policy| declarations(policy, &watched("2026-03-01 2026-03-08", &[]), &|_| None)[0].id(&policy.site);
+    let (one, other) = (format!("{CONDUIT}sl_c = 2\n"), format!("{CONDUIT}sl_c = 1\nreason = \"y\"\n"));
+    assert_eq!(id(&policy(&one)), id(&policy(&other)));
+    assert!(id(&policy(&one)).starts_with("D-") && id(&policy(&one)).len() == 18);
+}
+
+#[test]
+fn states_and_narrower_rights() {
+    let season = "2026-01-01 2026-06-01";
+    let all = "2026-01-02 2026-05-30 - 3 0 9";
+    for (case, more, span, uses, state, unused, narrower) in [
+        ("clean", CONDUIT.replace(", 4]", "]"), season, vec![all], "used clean", "", ""),
+        (
+            "clean, and wider than needed",
+            CONDUIT.to_owned(),
+            season,
+            vec!["2026-01-02 2026-05-30 - 3 2 5"],
+            "used clean",
+            "functions 4 | only 2 to 5 was used",
+            "{ protocol = \"modbus\", functions = [3], units = [1], objects = [{ table = \"holding\", from = 2, to = 5 }] }",
+        ),
+        (
+            "what was objected to is not in the proposal",
+            CONDUIT.to_owned(),
+            season,
+            vec!["2026-01-02 2026-05-30 - 3 5 20", "2026-01-02 2026-05-30 ZC005 3 5 20"],
+            "used with violations",
+            "functions 4 | only 5 to 9 was used",
+            "{ protocol = \"modbus\", functions = [3], units = [1], objects = [{ table = \"holding\", from = 5, to = 9 }] }",
+        ),
+        ("never seen", CONDUIT.to_owned(), "2026-03-01 2026-03-08", vec![], "never seen", "", ""),
+        ("unused", CONDUIT.to_owned(), season, vec![], "unused for 151 days", "", ""),
+        ("expired", format!("{CONDUIT}valid_until = 2026-02-01\n"), season, vec![], "expired", "", ""),
+    ] {
+        let policy = policy(&more);
+        let watched = watched(span, &uses);
+        let rows = review(&policy, &watched);
+        let [row] = &rows[..] else { panic!("{case}") };
+        assert_eq!(row.state.text(), state, "{case}");
+        let told: Vec<bool> = unused.split(" | ").map(|part| row.unused.join("; ").contains(part)).collect();
+        assert!(told.iter().all(|told| *told), "{case}: {:?}", row.unused);
+        assert_eq!(row.unused.is_empty(), unused.is_empty(), "{case}");
+        assert_eq!(row.narrower.join(", "), narrower, "{case}");
+    }
+}
