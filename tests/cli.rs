@@ -137,7 +137,7 @@ fn a_policy_tells_what_is_wrong_once_and_what_is_odd() {
         run_in(folder.path(), ["policy", "check", "p.toml"])
     };
     let misspelt = check(&plant.replacen("{ protocol = ", "{ protocl = ", 1));
-    assert_eq!((misspelt.code, misspelt.stderr.matches("error").count()), (Some(2), 1), "{}", misspelt.stderr);
+    assert_eq!((misspelt.code, misspelt.stderr.matches("error: ").count()), (Some(2), 1), "{}", misspelt.stderr);
     assert!(misspelt.stderr.contains("did you mean \"protocol\"?"), "{}", misspelt.stderr);
     let odd = check(&format!(
         "{plant}\n[[conduit]]\nid = \"C-999\"\nfrom = [\"cell-a\"]\nto = [\"cell-b\"]\nowner = \"x\"\n"

@@ -306,7 +306,14 @@ fn explanations() {
             "no rule",
             &["10.60.0.77", "plc-b1", "tcp/445"],
             MONDAY,
-            &["no conduit or exception covers both ends", "C-1", "comes from scada-1", "ZC023"],
+            &[
+                "no conduit or exception covers both ends",
+                "C-1",
+                "comes from scada-1",
+                "C-2",
+                "lets the other side open",
+                "ZC002",
+            ],
         ),
         (
             "nobody's address",
