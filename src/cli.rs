@@ -67,6 +67,10 @@ Example:
 
 and as the first line of the declaration, for language servers such as taplo:
   #:schema ./plant.schema.json";
+const DIFF_EXAMPLE: &str = "\
+Example:
+  zonewatch policy diff plant.toml plant-new.toml
+  zonewatch policy diff plant.toml plant-new.toml last-week.pcap";
 const CHECK_EXAMPLE: &str = "\
 Example:
   zonewatch policy check plant.toml
@@ -139,6 +143,12 @@ pub enum PolicyCommand {
     /// server and port with their verdict (and rule), and under "rest" the verdicts that all others may have.
     #[command(after_help = TEST_EXAMPLE)]
     Test(PolicyTest),
+    /// Say in words what changed between two declarations
+    ///
+    /// Rules that were added, removed, widened or narrowed, zones and assets that moved. With captures also which of
+    /// their flows are judged otherwise now.
+    #[command(after_help = DIFF_EXAMPLE)]
+    Diff(PolicyDiff),
     /// Print the JSON Schema of the declaration language, for editors
     ///
     /// With it an editor completes keys and words, explains them, and marks what does not belong there.
@@ -194,6 +204,20 @@ pub struct PolicyTest {
     /// Write the results there as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// Options of `policy diff`.
+#[derive(Debug, Args)]
+pub struct PolicyDiff {
+    /// The declaration as it was: a file, or a folder of *.toml
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The declaration as it is now
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Captures whose flows are judged by both
+    #[arg(value_name = "CAPTURE")]
+    pub captures: Vec<PathBuf>,
 }
 
 /// Options of `policy explain`.

@@ -30,7 +30,7 @@ impl Rule {
         let (mine, wide) = (&self.schedule, &other.schedule);
         wide.from.is_none_or(|from| mine.from.is_some_and(|mine| from <= mine))
             && wide.until.is_none_or(|until| mine.until.is_some_and(|mine| mine <= until))
-            && (wide.windows.is_empty() || wide.windows == mine.windows)
+            && mine.hours_within(wide)
     }
 
     /// The path, and the way back.

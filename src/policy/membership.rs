@@ -152,10 +152,11 @@ impl Interval {
     }
 
     pub(super) fn first_address(&self) -> Address {
-        match u32::try_from(self.first) {
-            Ok(v4) if !self.v6 => Address::v4(v4.to_be_bytes()),
-            _ => Address::v6(self.first.to_be_bytes()),
-        }
+        address((self.v6, self.first))
+    }
+
+    pub(super) fn last_address(&self) -> Address {
+        address((self.v6, self.last))
     }
 
     /// `10.20.0.0/16`, `10.20.2.10` or `10.20.2.10-10.20.2.19`.
@@ -195,6 +196,14 @@ impl Interval {
             (Some((v6, first)), Some((also_v6, last))) if v6 == also_v6 => Ok(Self { v6, first, last }),
             _ => Err(Mistake::new(format!("{net} mixes IPv4-mapped and other addresses"))),
         }
+    }
+}
+
+/// The address of a family and number.
+pub(super) fn address((v6, number): (bool, u128)) -> Address {
+    match u32::try_from(number) {
+        Ok(v4) if !v6 => Address::v4(v4.to_be_bytes()),
+        _ => Address::v6(number.to_be_bytes()),
     }
 }
 
@@ -329,6 +338,44 @@ impl Directory {
     /// Zones that claim something.
     pub(super) fn claimed(&self) -> &AHashSet<ZoneId> {
         &self.claimed
+    }
+
+    /// Addresses at which the zone may change: the first of each claim, and the first behind it.
+    pub(super) fn edges(&self) -> Vec<(bool, u128)> {
+        let single = self.ips.keys().chain(self.assets.ips.keys()).filter_map(|address| Interval::one(*address));
+        let of = |segments: &[Segment], v6| -> Vec<Interval> {
+            segments.iter().map(|segment| Interval { v6, first: segment.first, last: segment.last }).collect()
+        };
+        let claims = single.chain(of(&self.nets.v4, false)).chain(of(&self.nets.v6, true));
+        let last = |v6| if v6 { u128::MAX } else { u32::MAX.into() };
+        claims
+            .flat_map(|net| {
+                let behind = (net.last < last(net.v6)).then(|| (net.v6, net.last.saturating_add(1)));
+                std::iter::once((net.v6, net.first)).chain(behind)
+            })
+            .collect()
+    }
+
+    /// Selectors other than addresses, in words, and the zone that each decides.
+    pub(super) fn selectors(&self) -> Vec<(String, ZoneId)> {
+        let mut list: Vec<(String, ZoneId)> = Vec::new();
+        list.extend(self.macs.iter().map(|(mac, claim)| (format!("mac {mac}"), claim.zone)));
+        list.extend(self.hosts.iter().map(|(name, claim)| (format!("hostname {name}"), claim.zone)));
+        list.extend(self.suffixes.iter().map(|(name, claim)| (format!("hostname *.{name}"), claim.zone)));
+        list.extend(self.vlans.iter().map(|(vlan, claim)| (format!("vlan {vlan}"), claim.zone)));
+        list.extend(self.taps.iter().map(|(tap, claim)| (format!("subnet_of_tap {tap}"), claim.zone)));
+        for (vlan, nets) in &self.vlan_nets {
+            for (segment, v6) in nets.v4.iter().map(|it| (it, false)).chain(nets.v6.iter().map(|it| (it, true))) {
+                let (first, last) = (address((v6, segment.first)), address((v6, segment.last)));
+                list.push((format!("vlan {vlan} and {first}-{last}"), segment.claim.zone));
+            }
+        }
+        for (vendor, role, claim) in &self.queries {
+            let word = |key: &str, value: &Option<String>| value.as_ref().map(|value| format!("{key} {value}"));
+            let words: Vec<String> = [word("vendor", vendor), word("role", role)].into_iter().flatten().collect();
+            list.push((words.join(" and "), claim.zone));
+        }
+        list
     }
 
     fn claim(&self, member: &Member<'_>, asset: Option<AssetId>, role: Option<&str>) -> Option<(Selector, Claim)> {

@@ -127,6 +127,15 @@ impl Schedule {
         self.windows.iter().any(|window| window.contains(day, minute))
     }
 
+    /// At every minute of the week at which this is open, the other is.
+    pub(super) fn hours_within(&self, other: &Self) -> bool {
+        let open = |schedule: &Self, day, minute| {
+            schedule.windows.is_empty() || schedule.windows.iter().any(|window| window.contains(day, minute))
+        };
+        self.windows == other.windows
+            || (0..7).all(|day| (0..1440).all(|minute| !open(self, day, minute) || open(other, day, minute)))
+    }
+
     /// An instant after `at` before which neither answer changes.
     pub(super) fn steady_until(&self, at: Timestamp, zone: &TimeZone) -> Timestamp {
         let dates = [self.from, self.until].into_iter().flatten().filter(|edge| *edge > at).min();

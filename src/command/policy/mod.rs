@@ -4,6 +4,7 @@ use super::Outcome;
 use crate::cli::PolicyCommand;
 
 mod check;
+mod diff;
 mod explain;
 mod export;
 mod import;
@@ -15,6 +16,7 @@ mod test;
 pub(super) fn run(command: &PolicyCommand) -> Outcome {
     match command {
         PolicyCommand::Check(options) => check::run(options),
+        PolicyCommand::Diff(options) => diff::run(options),
         PolicyCommand::Schema => schema::run(),
         PolicyCommand::Explain(options) => explain::run(options),
         PolicyCommand::Export(options) => export::run(options),
