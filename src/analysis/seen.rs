@@ -66,7 +66,10 @@ impl Flow {
         let mut protection: Vec<String> = mode.map(|mode| format!("mode {}", mode.text())).into_iter().collect();
         protection.extend(policies.iter().map(|policy| format!("policy {policy}")));
         protection.extend(tokens.iter().map(|token| format!("token {}", token.text())));
-        let clear_password = *mode == Some(Mode::None) && tokens.contains(&Token::Username);
+        // A client asks for endpoints unprotected and then opens its session protected: both are one conversation here.
+        let unprotected =
+            *mode == Some(Mode::None) && policies.iter().all(|policy| policy.eq_ignore_ascii_case("none"));
+        let clear_password = unprotected && tokens.contains(&Token::Username);
         let mut operations: Vec<&Operation> = self.book.operations.iter().collect();
         operations.sort_by(|a, b| a.key.cmp(&b.key));
         Talk {
