@@ -11,7 +11,7 @@ mod hold_out;
 mod text;
 mod zones;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dissectors::Class;
 
@@ -36,6 +36,8 @@ pub struct Seen {
     pub nodes: Vec<Node>,
     /// Every conversation.
     pub talks: Vec<Talk>,
+    /// The IP addresses whose packets came under each MAC address.
+    pub carried: BTreeMap<Address, BTreeSet<Address>>,
 }
 
 /// An address in use.
