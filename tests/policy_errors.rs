@@ -159,6 +159,66 @@ fn mistakes() {
     assert!(missing.is_empty(), "{}", missing.join("\n\n"));
 }
 
+/// What a good policy should not have: each added piece, and a text that some line must hold; empty: nothing at all.
+#[test]
+fn warnings() {
+    const TIME: &str = "[[conduit]]\nid = \"T\"\nowner = \"x\"\nfrom = [\"cell-b\"]\nto = [\"sup\"]\nallow = [{ protocol = \"ntp\" }]\n";
+    let conduit = |id: &str, keys: &str| {
+        format!("[[conduit]]\nid = \"{id}\"\nowner = \"x\"\nfrom = [\"sup\"]\nto = [\"cell-b\"]\n{keys}\n")
+    };
+    let safety = |names: &str| {
+        format!(
+            "[[exception]]\nid = \"X\"\nrisk_owner = \"x\"\nfrom = [\"sup\"]\nto = [\"sis\"]\nvalid_until = 2026-12-31\nallow = [{{ protocol = \"https\" }}]\n{names}"
+        )
+    };
+    let modbus = "allow = [{ protocol = \"modbus\", ops = [\"read\"] }]";
+    for (case, added, want) in [
+        ("a conduit for time is all it takes", String::new(), ""),
+        ("clear text", conduit("C", modbus), "C carries modbus in clear text, and \"sup\" has SL-T 2"),
+        ("what makes up for it", conduit("C", &format!("{modbus}\ncompensating = [\"locked\"]")), ""),
+        ("encrypted", conduit("C", "allow = [{ protocol = \"https\" }]"), ""),
+        (
+            "within a wider one",
+            conduit("C-1", "allow = [{ protocol = \"https\" }]\nwindows = [\"mon 06:00-07:00\"]")
+                + &conduit("C-2", "allow = [{ protocol = \"https\" }]"),
+            "C-1 never decides: C-2 allows all of it",
+        ),
+        (
+            "two equal ones are told once",
+            conduit("C-1", "allow = [{ protocol = \"https\" }]")
+                + &conduit("C-2", "allow = [{ protocol = \"https\" }]"),
+            "C-2 never decides: C-1 allows all of it",
+        ),
+        (
+            "both narrow",
+            conduit("C-1", "allow = [{ protocol = \"https\" }]\nwindows = [\"mon 06:00-07:00\"]")
+                + &conduit("C-2", "allow = [{ protocol = \"https\" }]\nwindows = [\"tue 06:00-07:00\"]"),
+            "",
+        ),
+        ("wide members", "[[zone]]\nid = \"w\"\nmembers = [{ cidr = \"11.0.0.0/8\" }]\n".to_owned(), "as wide as a /8"),
+        ("not so wide members", "[[zone]]\nid = \"w\"\nmembers = [{ cidr = \"11.0.0.0/9\" }]\n".to_owned(), ""),
+        (
+            "levels far apart",
+            "[[zone]]\nid = \"low\"\nmembers = [{ ip = \"10.9.9.9\" }]\n".to_owned()
+                + &conduit("C", "allow = [{ protocol = \"https\" }]").replace("\"sup\"", "\"low\""),
+            "C joins \"low\" (SL-T 0) and \"cell-b\" (SL-T 2) with no boundary device",
+        ),
+        (
+            "one approver",
+            safety("approved_by = [\"A\"]\n"),
+            "X is an exception for the safety zone \"sis\" and not approved by two",
+        ),
+        ("one approver twice", safety("approved_by = [\"A\", \"A \"]\n"), "not approved by two"),
+    ] {
+        let found = errors(&format!("{TIME}{added}"));
+        let right = if want.is_empty() { found.is_empty() } else { found.iter().any(|line| line.contains(want)) };
+        assert!(right, "{case}: \"{want}\" against\n{}", found.join("\n"));
+        assert!(found.iter().filter(|line| line.contains("never decides")).count() <= 1, "{case}");
+    }
+    let found = errors(&conduit("C", "allow = [{ protocol = \"https\" }]"));
+    assert!(found.iter().any(|line| line.contains("no conduit carries time")), "{found:?}");
+}
+
 #[test]
 fn a_good_policy_has_nothing_wrong() {
     assert_eq!(errors(""), Vec::<String>::new());

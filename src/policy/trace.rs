@@ -253,6 +253,9 @@ impl Policy {
         match stage {
             Stage::Protocol => "another protocol or port".to_owned(),
             Stage::Mismatch => "the port is not one of this protocol's".to_owned(),
+            Stage::Operation if request.code.is_empty() && allow.codes.is_some() => {
+                format!("it lists functions: ask by a function instead of {}", asked.class.text())
+            }
             Stage::Operation if request.code.is_empty() => format!("{} is not listed", asked.class.text()),
             Stage::Operation => format!("function {} ({}) is not listed", request.code, asked.class.text()),
             Stage::Object => "the unit or an object lies outside".to_owned(),
