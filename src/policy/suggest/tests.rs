@@ -145,6 +145,14 @@ fn what_is_drafted() {
             vec!["{ protocol = \"modbus\", ops = [\"session\"] },"],
         ),
         (
+            "cyclic data to a group is on the zone's list, though nobody reads it",
+            vec![Talk {
+                transport: Transport::Ethertype(0x88B8),
+                ..talk("10.60.0.10 > 01:0c:cd:01:00:00 -:0", vec![])
+            }],
+            vec!["{ protocol = \"goose\" },"],
+        ),
+        (
             "engineering is never approved unseen",
             vec![talk(scada, vec![act("3 read 1 | holding 0 9"), act("90 program 1")])],
             vec![
