@@ -93,7 +93,7 @@ const LAYERS: &str = "
     policy: ledger flow inventory
     config: decode stream ledger flow
     worker: source decode stream ledger flow policy config
-    pipeline: worker source ledger flow policy config
+    pipeline: worker source decode ledger flow policy config
     analysis: pipeline worker source ledger flow inventory policy config output
     output: inventory ledger policy flow worker source pipeline analysis
     cli:

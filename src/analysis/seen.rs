@@ -1,6 +1,6 @@
 //! An analysis in plain words: what a draft of a policy is made from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dissectors::{Mode, REGISTRY, Token};
 
@@ -25,8 +25,24 @@ impl Analysis {
             captures,
             nodes: self.inventory.assets.iter().flat_map(nodes).collect(),
             talks: flows.map(Flow::talk).collect(),
+            carried: carried(&self.observed.flows),
         }
     }
+}
+
+/// The IP addresses whose packets came under each MAC address.
+fn carried(flows: &[Flow]) -> BTreeMap<Address, BTreeSet<Address>> {
+    let mut carried: BTreeMap<Address, BTreeSet<Address>> = BTreeMap::new();
+    for flow in flows {
+        for (host, side) in [(flow.key.client, &flow.client), (flow.key.server, &flow.server)] {
+            let address = host.address;
+            if address.ip().is_some() && !address.is_unspecified() {
+                let macs = side.paths.iter().filter_map(|used| used.path.src_mac);
+                macs.for_each(|mac| _ = carried.entry(mac.into()).or_default().insert(address));
+            }
+        }
+    }
+    carried
 }
 
 /// Every address of an asset.
@@ -66,7 +82,10 @@ impl Flow {
         let mut protection: Vec<String> = mode.map(|mode| format!("mode {}", mode.text())).into_iter().collect();
         protection.extend(policies.iter().map(|policy| format!("policy {policy}")));
         protection.extend(tokens.iter().map(|token| format!("token {}", token.text())));
-        let clear_password = *mode == Some(Mode::None) && tokens.contains(&Token::Username);
+        // A client asks for endpoints unprotected and then opens its session protected: both are one conversation here.
+        let unprotected =
+            *mode == Some(Mode::None) && policies.iter().all(|policy| policy.eq_ignore_ascii_case("none"));
+        let clear_password = unprotected && tokens.contains(&Token::Username);
         let mut operations: Vec<&Operation> = self.book.operations.iter().collect();
         operations.sort_by(|a, b| a.key.cmp(&b.key));
         Talk {

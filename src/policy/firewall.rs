@@ -64,6 +64,7 @@ pub fn proposal(policy: &Policy) -> Proposal {
             }
         }
     }
+    proposal.left_out.extend(policy.denies.iter().map(|deny| format!("{}: a deny", deny.id)));
     proposal
 }
 
@@ -288,7 +289,7 @@ fn left_out(out: &mut String, proposal: &Proposal, mark: &str) {
     if proposal.left_out.is_empty() {
         return;
     }
-    let _ = writeln!(out, "{mark}\n{mark}Not in it, for want of an address or a port:");
+    let _ = writeln!(out, "{mark}\n{mark}Not in it:");
     for why in &proposal.left_out {
         let _ = writeln!(out, "{mark}  {}", why.replace(|c: char| c.is_control(), "?"));
     }

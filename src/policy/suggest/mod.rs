@@ -11,7 +11,7 @@ mod hold_out;
 mod text;
 mod zones;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dissectors::Class;
 
@@ -36,6 +36,8 @@ pub struct Seen {
     pub nodes: Vec<Node>,
     /// Every conversation.
     pub talks: Vec<Talk>,
+    /// The IP addresses whose packets came under each MAC address.
+    pub carried: BTreeMap<Address, BTreeSet<Address>>,
 }
 
 /// An address in use.
@@ -129,6 +131,12 @@ impl Talk {
             Some(protocol) => (protocol.name.clone(), protocol.operations),
             None => (carrier_word(self.transport), false),
         }
+    }
+
+    /// Its protocol is not decoded and known to change something: what is judged of it is its protocol's own class.
+    fn changes_unread(&self) -> bool {
+        let class = super::protocol::PROTOCOLS.get(&self.word().0).and_then(|protocol| protocol.class);
+        class.is_some_and(super::word::Classes::changing)
     }
 
     /// The ports to write: none where the protocol is on its own.
@@ -228,7 +236,7 @@ impl<'a> Plan<'a> {
             if talk.server.is_group() {
                 // What looks only stays in its zone without a rule; what changes something is judged by the zone's list.
                 good.retain(|act| super::word::Classes::changing(act.class));
-                if good.is_empty() {
+                if good.is_empty() && (!talk.acts.is_empty() || !talk.changes_unread()) {
                     continue;
                 }
             } else if good.is_empty() && !talk.acts.is_empty() {

@@ -75,6 +75,7 @@ fn plant(talks: Vec<Talk>) -> Seen {
             node("203.0.113.9", Some("external-host"), Some(50)),
         ],
         talks,
+        carried: BTreeMap::new(),
     }
 }
 
@@ -144,6 +145,14 @@ fn what_is_drafted() {
             vec!["{ protocol = \"modbus\", ops = [\"session\"] },"],
         ),
         (
+            "cyclic data to a group is on the zone's list, though nobody reads it",
+            vec![Talk {
+                transport: Transport::Ethertype(0x88B8),
+                ..talk("10.60.0.10 > 01:0c:cd:01:00:00 -:0", vec![])
+            }],
+            vec!["{ protocol = \"goose\" },"],
+        ),
+        (
             "engineering is never approved unseen",
             vec![talk(scada, vec![act("3 read 1 | holding 0 9"), act("90 program 1")])],
             vec![
@@ -209,6 +218,31 @@ fn who_belongs_together() {
     ] {
         let zone = policy.zone_of(&Member::at(address.parse().unwrap())).zone;
         assert_eq!(policy.zone(zone).id, want, "{address}");
+    }
+}
+
+/// A MAC address is asked before an IP address is, so a router's own would pull all that it carries into its zone.
+#[test]
+fn a_mac_address_claims_only_its_own() {
+    let mac: Address = "00:1b:21:aa:00:02".parse().unwrap();
+    let wire = Talk {
+        transport: Transport::Ethertype(0x88A4),
+        port: 0,
+        ..talk("00:1b:21:aa:00:02 > 00:1b:21:aa:00:03 -:0", vec![])
+    };
+    for (case, carried, want) in [("no IP", vec![], "layer-2"), ("somebody's IP", vec!["10.60.0.10"], "unknown")] {
+        let mut seen = plant(vec![wire.clone()]);
+        seen.carried.insert(mac, carried.iter().map(|ip| ip.parse().unwrap()).collect());
+        let policy = Policy::parse("draft.toml", &draft(&seen, "test")).unwrap();
+        assert_eq!(
+            policy
+                .zone(
+                    policy.zone_of(&Member { mac: Some("00:1b:21:aa:00:02".parse().unwrap()), ..Member::at(mac) }).zone
+                )
+                .id,
+            want,
+            "{case}"
+        );
     }
 }
 

@@ -100,8 +100,8 @@ impl Places {
 
         let common = common_levels(seen, &hosts);
         let vlans = vlans(seen, &hosts);
-        let mut groups: BTreeMap<ZoneKey, Vec<(Address, Option<usize>)>> = BTreeMap::new();
-        for (address, number) in &hosts {
+        let mut keys: BTreeMap<Address, ZoneKey> = BTreeMap::new();
+        for address in hosts.keys() {
             let at = own(*address);
             let subnet = subnet(at);
             let anchor = hosts.get(&at).and_then(node);
@@ -116,7 +116,15 @@ impl Places {
                 level: anchor.and_then(|node| node.level).or_else(|| common.get(&subnet).copied()),
                 subnet,
             };
-            groups.entry(key).or_default().push((*address, *number));
+            keys.insert(*address, key);
+        }
+        // Whose IP packets come under a MAC address is in its zone, whatever the IP address says.
+        let consistent = |address: &Address, key: &ZoneKey| {
+            seen.carried.get(address).is_none_or(|carried| carried.iter().all(|ip| keys.get(ip) == Some(key)))
+        };
+        let mut groups: BTreeMap<ZoneKey, Vec<(Address, Option<usize>)>> = BTreeMap::new();
+        for (address, key) in keys.iter().filter(|(address, key)| consistent(address, key)) {
+            groups.entry(key.clone()).or_default().push((*address, hosts.get(address).copied().flatten()));
         }
         let whole = whole_subnets(&groups);
         let zones: Vec<DraftZone> = groups
