@@ -431,6 +431,10 @@ impl Listener for Ear<'_> {
         self
     }
 
+    fn limits(&self) -> dissectors::Limits {
+        self.notes.limits.session
+    }
+
     #[inline]
     fn direction(&self, sender: Side) -> Direction {
         if sender == self.record.orientation.client { Direction::ToServer } else { Direction::ToClient }

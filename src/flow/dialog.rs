@@ -27,6 +27,8 @@ const DESYNCS: u32 = 8;
 pub trait Listener {
     /// A sink for what the session observes of one PDU.
     fn sink(&mut self, protocol: usize, sender: Side, at: Evidence) -> &mut dyn Sink;
+    /// Bounds on what a session may hold.
+    fn limits(&self) -> Limits;
     /// Which way that side sends.
     fn direction(&self, sender: Side) -> Direction;
     /// The first bytes show which role sent them.
@@ -253,7 +255,7 @@ impl Dialog {
         if let Some((sender, role)) = speaker {
             to.role(sender, role);
         }
-        let session = protocol.session(&Limits::default());
+        let session = protocol.session(&to.limits());
         self.stage = Stage::Speaking(Box::new(Speaking { index, protocol, session, framers: Default::default() }));
         for h in held {
             if h.refused && !is_whole(protocol, &h.bytes) {
