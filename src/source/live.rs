@@ -126,6 +126,18 @@ pub struct LiveCounts {
     pub dropped_by_interface: u64,
 }
 
+impl LiveCounts {
+    /// With what another opening of the interface counted.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            dropped: self.dropped + other.dropped,
+            dropped_by_interface: self.dropped_by_interface + other.dropped_by_interface,
+        }
+    }
+}
+
 /// An open interface.
 pub struct Live {
     capture: Capture<Active>,
