@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::config::Limits;
 use crate::decode::Packet;
 use crate::flow::Flow;
+use crate::flow::meter::Meter;
 use crate::ledger::{Ledger, Table};
 use crate::policy::Policy;
 use crate::source::{Batch, Frame};
@@ -29,6 +30,8 @@ pub struct Observed {
     pub ledger: Ledger,
     /// What happened to frames.
     pub coverage: Coverage,
+    /// Rates where one is declared, by client, server and table.
+    pub meters: Vec<Meter>,
 }
 
 /// Runs every batch that `fill` gives through the shards. `fill` says `false` when there are no more.
@@ -158,10 +161,12 @@ fn gather(results: Vec<ShardResult>) -> Observed {
     let table = Table::default();
     let mut flows: Vec<Flow> = Vec::with_capacity(results.iter().map(|result| result.flows.len()).sum());
     let mut coverage = Coverage::default();
+    let mut meters = Vec::new();
     for mut result in results {
         coverage.merge(&result.coverage);
         table.publish(result.ledger);
         flows.append(&mut result.flows);
+        meters.append(&mut result.meters);
     }
     flows.sort_by_cached_key(|flow| flow.key);
     // A host pair is in one shard, unless fragments hid it in a tunnel.
@@ -172,7 +177,8 @@ fn gather(results: Vec<ShardResult>) -> Observed {
         }
         same
     });
-    Observed { flows, ledger: table.into_ledger(), coverage }
+    meters.sort_by_key(|meter| (meter.client, meter.server, meter.table));
+    Observed { flows, ledger: table.into_ledger(), coverage, meters }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::flow::connection::{Connection, ConnectionKey, Orientation, Record, Si
 use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::key::{Initiator, Transport};
+use crate::flow::meter::{Meter, Meters};
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
@@ -140,6 +141,7 @@ struct Notes {
     hasher: RandomState,
     limits: Limits,
     policy: Option<Arc<Policy>>,
+    meters: Meters,
 }
 
 /// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
@@ -159,6 +161,8 @@ pub struct ShardResult {
     pub ledger: Ledger,
     /// What happened to frames.
     pub coverage: Coverage,
+    /// Rates, in no order.
+    pub meters: Vec<Meter>,
 }
 
 impl Shard {
@@ -179,6 +183,7 @@ impl Shard {
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
                 hasher,
+                meters: Meters::new(limits.meters),
                 limits,
                 policy,
             },
@@ -231,14 +236,15 @@ impl Shard {
             close(connection, &mut self.notes);
             self.flows.add(Flow::take(connection));
         }
-        let Notes { mut ledger, tail, mut coverage, .. } = self.notes;
+        let Notes { mut ledger, tail, mut coverage, meters, .. } = self.notes;
         tail.finish(&mut ledger);
         coverage.limit("facts", ledger.refused());
+        coverage.limit("rates", meters.refused);
         coverage.limit("services-per-pair", self.flows.folded);
         let (flows, frames, bytes) = self.flows.forgotten;
         coverage.limit("flows", flows);
         coverage.forgotten = (frames, bytes);
-        ShardResult { flows: self.flows.into_flows(), ledger, coverage }
+        ShardResult { flows: self.flows.into_flows(), ledger, coverage, meters: meters.into_meters() }
     }
 
     /// A fragment counts where it is; the datagram that it completes is read as if it came whole.
@@ -405,7 +411,7 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     }
     dialog.finish(terms, &mut ear);
     if let Some(policy) = &notes.policy {
-        docket::close(connection, policy);
+        docket::close(connection, policy, &mut notes.meters);
     }
 }
 
@@ -507,11 +513,12 @@ impl Ear<'_> {
             self.notes.coverage.limit("operations-per-flow", 1);
         }
         if let Some(policy) = &self.notes.policy
-            && !self.record.docket.known(fingerprint, operation.outcome, self.at)
+            && !self.record.docket.known(fingerprint, operation.outcome, self.at, &mut self.notes.meters)
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
-            self.record.docket.operation(fingerprint, operation, &case, &parties);
+            let meters = &mut self.notes.meters;
+            self.record.docket.operation(fingerprint, operation, &case, &parties, meters);
         }
     }
 
@@ -521,7 +528,7 @@ impl Ear<'_> {
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
-            self.record.docket.hidden(&case, &parties);
+            self.record.docket.hidden(&case, &parties, &mut self.notes.meters);
         }
     }
 

@@ -7,14 +7,15 @@ use dissectors::{Class, Object, Operation as Asked, Outcome, Protocol};
 
 use super::book::Protection;
 use super::connection::{Connection, Orientation, Side};
+use super::meter::Meters;
 use super::ops::{Objects, Tally};
 use super::path::Path;
 use crate::address::Mac;
 use crate::bounded;
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement,
-    Verdict, bucket,
+    Cast, Conversation, Ends, Judgement, Member, Peak, Policy, Protection as Seen, Reason, Request, Stage, Statement,
+    Table, Verdict, bucket,
 };
 use crate::time::Timestamp;
 
@@ -23,10 +24,17 @@ use crate::time::Timestamp;
 pub struct Docket {
     /// Distinct judgements, in the order of their first message.
     pub entries: Vec<Entry>,
-    /// What concerns the two sides, found at the first judgement.
-    conversation: Option<Arc<Conversation>>,
-    orientation: Option<Orientation>,
+    sides: Option<Box<Sides>>,
     cache: Option<Box<[Known; 16]>>,
+}
+
+/// What concerns the two sides, found at the first judgement.
+#[derive(Clone, Debug)]
+struct Sides {
+    orientation: Orientation,
+    conversation: Arc<Conversation>,
+    /// The tables that declare a rate, with the places of their meters. Most policies have none.
+    meters: Vec<(Table, u32)>,
 }
 
 /// A place in the cache.
@@ -36,11 +44,13 @@ struct Known {
     entry: u32,
     code: u64,
     until: Timestamp,
+    /// The meter it counts in, and whether the rate was used up when it was judged.
+    meter: Option<(u32, bool)>,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { fingerprint: 0, entry: 0, code: 0, until: Timestamp::MIN }
+        Self { fingerprint: 0, entry: 0, code: 0, until: Timestamp::MIN, meter: None }
     }
 }
 
@@ -59,6 +69,8 @@ pub struct Entry {
     pub tally: Tally,
     /// The first frames that show it.
     pub samples: Vec<Evidence>,
+    /// For a rate that was exceeded: the most that was counted.
+    pub peak: Option<Peak>,
     /// The sides of its conversation, for zones and severity.
     pub conversation: Arc<Conversation>,
 }
@@ -78,10 +90,19 @@ impl Entry {
         for (code, count) in &other.codes {
             count_code(&mut self.codes, *code, *count);
         }
+        self.note_peak(other.peak);
         self.samples.extend_from_slice(&other.samples);
         self.samples.sort_unstable();
         self.samples.dedup();
         self.samples.truncate(SAMPLES);
+    }
+
+    /// Keeps the worse of two peaks.
+    pub fn note_peak(&mut self, peak: Option<Peak>) {
+        self.peak = match (self.peak, peak) {
+            (Some(known), Some(new)) => Some(known.worse(new)),
+            (known, new) => known.or(new),
+        };
     }
 }
 
@@ -120,13 +141,22 @@ pub struct Parties {
 impl Docket {
     /// Counts an operation that was judged before and whose judgement still holds. `false`: it has to be judged.
     #[inline]
-    pub fn known(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence) -> bool {
+    pub fn known(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence, meters: &mut Meters) -> bool {
         let slot = (fingerprint >> 60) as usize & 15;
         let Some(known) = self.cache.as_ref().and_then(|cache| cache.get(slot)) else { return false };
         if known.fingerprint != fingerprint || at.at >= known.until {
             return false;
         }
         let Some(entry) = self.entries.get_mut(known.entry as usize) else { return false };
+        // A reply uses nothing up, and belongs to where its request was counted.
+        if let (Some((place, was_spent)), 1..) = (known.meter, requests(outcome)) {
+            let spent = meters.spent(place, at.at, 1);
+            if spent.is_some() != was_spent {
+                return false;
+            }
+            meters.operations(place, at.at, 1);
+            entry.note_peak(spent);
+        }
         entry.tally.count(outcome, at);
         count_code(&mut entry.codes, known.code, requests(outcome));
         if entry.samples.len() < SAMPLES && entry.judgement.verdict.is_finding() {
@@ -142,7 +172,14 @@ impl Docket {
 
     /// Judges an operation.
     #[cold]
-    pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, case: &Case<'_>, parties: &Parties) {
+    pub fn operation(
+        &mut self,
+        fingerprint: u64,
+        asked: &Asked<'_>,
+        case: &Case<'_>,
+        parties: &Parties,
+        meters: &mut Meters,
+    ) {
         let code = case.protocol.operation(asked.code).code;
         let is_reply = matches!(asked.outcome, Outcome::Answered | Outcome::Refused(_));
         let request = Request {
@@ -154,34 +191,33 @@ impl Docket {
             ..self.request(case, parties)
         };
         let about = (asked.code, bucket(&code, asked.component, asked.objects));
-        let entry = self.judge(&request, case, parties, about, asked.objects, asked.outcome);
-        let Some((place, until)) = entry else { return };
+        let known = self.judge(&request, case, parties, about, asked.objects, asked.outcome, meters);
+        self.remember(fingerprint, known);
+    }
+
+    fn remember(&mut self, fingerprint: u64, known: Option<Known>) {
         let cache = self.cache.get_or_insert_with(Box::default);
-        if let (Some(known), Ok(entry)) = (cache.get_mut((fingerprint >> 60) as usize & 15), u32::try_from(place)) {
-            *known = Known { fingerprint, entry, code: asked.code, until };
+        if let (Some(slot), Some(known)) = (cache.get_mut((fingerprint >> 60) as usize & 15), known) {
+            *slot = Known { fingerprint, ..known };
         }
     }
 
     /// Judges a message whose meaning is hidden.
-    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties) {
+    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties, meters: &mut Meters) {
         const HIDDEN: u64 = 0x0DEF_ACED;
         let outcome = if case.sender == case.orientation.client { Outcome::Asked } else { Outcome::Answered };
-        if self.known(HIDDEN, outcome, case.at) {
+        if self.known(HIDDEN, outcome, case.at, meters) {
             return;
         }
         let request = Request { opaque: true, ..self.request(case, parties) };
-        if let Some((place, until)) = self.judge(&request, case, parties, (0, String::new()), &[], outcome)
-            && let Ok(entry) = u32::try_from(place)
-        {
-            let cache = self.cache.get_or_insert_with(Box::default);
-            cache[(HIDDEN >> 60) as usize & 15] = Known { fingerprint: HIDDEN, entry, code: 0, until };
-        }
+        let known = self.judge(&request, case, parties, (0, String::new()), &[], outcome, meters);
+        self.remember(HIDDEN, known);
     }
 
     /// The docket of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, ..self }
+        Self { cache: None, sides: None, ..self }
     }
 
     /// Adds another connection's closed docket.
@@ -211,6 +247,7 @@ impl Docket {
         }
     }
 
+    #[allow(clippy::too_many_arguments)] // What is asked, around what, and where it is counted.
     fn judge(
         &mut self,
         request: &Request<'_>,
@@ -219,10 +256,38 @@ impl Docket {
         (code, bucket): (u64, String),
         objects: &[Object<'_>],
         outcome: Outcome,
-    ) -> Option<(usize, Timestamp)> {
-        let conversation = self.conversation(case.policy, case.orientation, parties);
-        let judgement = conversation.judge(case.policy, request);
-        self.enter(conversation, judgement, (code, bucket), objects, outcome, case.at)
+        meters: &mut Meters,
+    ) -> Option<Known> {
+        let (at, asked) = (case.at.at, requests(outcome));
+        let sides = self.sides(case.policy, case.orientation, parties, meters);
+        let (conversation, measured) = (Arc::clone(&sides.conversation), sides.meters.clone());
+        let mut spent: Vec<Table> = Vec::new();
+        // With one table used up another may still pass, which may be used up as well: at most once each.
+        let (judgement, meter) = loop {
+            let judgement = conversation.judge(case.policy, &Request { spent: &spent, ..*request });
+            let meter = measured.iter().find(|(table, _)| judgement.limited == Some(*table));
+            match meter {
+                Some((table, place)) if !spent.contains(table) && meters.spent(*place, at, asked).is_some() => {
+                    spent.push(*table);
+                }
+                meter => break (judgement, meter.map(|(_, place)| *place)),
+            }
+        };
+        let peak = meter.and_then(|place| meters.spent(place, at, asked));
+        meter.into_iter().for_each(|place| meters.operations(place, at, asked));
+        let entry = self.enter(conversation, judgement, (code, bucket), objects, outcome, case.at)?;
+        if let Some(entry) = self.entries.get_mut(entry) {
+            entry.note_peak(peak);
+        }
+        // With a table used up the judgement hangs on more meters than one: it is not kept.
+        let held = spent.len() <= usize::from(peak.is_some());
+        Some(Known {
+            fingerprint: 0,
+            entry: u32::try_from(entry).ok()?,
+            code,
+            until: if held { judgement.valid_until } else { Timestamp::MIN },
+            meter: meter.map(|place| (place, peak.is_some())),
+        })
     }
 
     fn enter(
@@ -233,7 +298,7 @@ impl Docket {
         objects: &[Object<'_>],
         outcome: Outcome,
         at: Evidence,
-    ) -> Option<(usize, Timestamp)> {
+    ) -> Option<usize> {
         let fresh = Entry {
             judgement,
             bucket: bucket.into(),
@@ -241,6 +306,7 @@ impl Docket {
             objects: Objects::default(),
             tally: Tally::new(at),
             samples: Vec::new(),
+            peak: None,
             conversation,
         };
         let place = self.entries.iter().position(|known| known.key() == fresh.key()).unwrap_or(self.entries.len());
@@ -259,22 +325,29 @@ impl Docket {
                 entry.samples.push(at);
             }
         }
-        Some((place, judgement.valid_until))
+        Some(place)
     }
 
-    fn conversation(&mut self, policy: &Policy, orientation: Orientation, parties: &Parties) -> Arc<Conversation> {
-        if let (Some(known), true) = (&self.conversation, self.orientation == Some(orientation)) {
-            return Arc::clone(known);
-        }
-        let found = Arc::new(conversation(policy, orientation, parties));
-        self.conversation = Some(Arc::clone(&found));
-        self.orientation = Some(orientation);
-        found
+    fn sides(&mut self, policy: &Policy, orientation: Orientation, parties: &Parties, meters: &mut Meters) -> &Sides {
+        let known = self.sides.take().filter(|sides| sides.orientation == orientation);
+        self.sides.insert(known.unwrap_or_else(|| Box::new(Sides::find(policy, orientation, parties, meters))))
+    }
+}
+
+impl Sides {
+    #[cold]
+    fn find(policy: &Policy, orientation: Orientation, parties: &Parties, meters: &mut Meters) -> Self {
+        let conversation = conversation(policy, orientation, parties);
+        let [client, server] = [orientation.client, orientation.client.other()].map(|side| parties.key.host(side));
+        let limited = conversation.limited(policy).into_iter();
+        let meters =
+            limited.filter_map(|(table, rates)| Some((table, meters.place(client, server, table, rates)?))).collect();
+        Self { orientation, conversation: Arc::new(conversation), meters }
     }
 }
 
 /// Judges a connection of which no operation is known, as a whole, at its first frame. ARP is no conversation.
-pub fn close(connection: &mut Connection, policy: &Policy) {
+pub fn close(connection: &mut Connection, policy: &Policy, meters: &mut Meters) {
     if !connection.docket.entries.is_empty() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
         return;
     }
@@ -289,7 +362,7 @@ pub fn close(connection: &mut Connection, policy: &Policy) {
         ..Request::at(connection.first.at)
     };
     let docket = &mut connection.docket;
-    let conversation = docket.conversation(policy, orientation, &parties);
+    let conversation = Arc::clone(&docket.sides(policy, orientation, &parties, meters).conversation);
     let judgement = conversation.judge(policy, &request);
     docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, connection.first);
     let answered = connection.traffic[orientation.client.other().index()].frames > 0 && !blocked;

@@ -7,6 +7,7 @@ pub mod docket;
 pub mod facts;
 mod index;
 pub mod key;
+pub mod meter;
 pub mod ops;
 mod orient;
 pub mod path;

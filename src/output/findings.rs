@@ -118,6 +118,7 @@ impl Teller<'_> {
         entry.codes.iter().for_each(|(code, count)| *fold.codes.entry(*code).or_default() += count);
         fold.objects.merge(&entry.objects);
         fold.entry.tally.merge(&entry.tally);
+        fold.entry.note_peak(entry.peak);
         fold.entry.samples.extend_from_slice(&entry.samples);
         fold.entry.samples.sort_unstable();
         fold.entry.samples.truncate(SAMPLES);
@@ -177,6 +178,7 @@ impl Teller<'_> {
             count,
             first: tally.first.at,
             last: tally.last.at,
+            peak: fold.entry.peak,
             frames: &frames,
         };
         let mut do_next = policy.do_next(&context).to_vec();
