@@ -22,12 +22,13 @@ use crate::flow::connection::{Connection, ConnectionKey, Orientation, Record, Si
 use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::key::{Initiator, Transport};
-use crate::flow::meter::{Meter, Meters};
 use crate::flow::table::{Connections, Flows, Spot};
+use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
 use crate::policy::Policy;
 use crate::source::Frame;
+use crate::stream::Piece;
 
 /// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
 pub const SHARDS: usize = 16;
@@ -141,7 +142,7 @@ struct Notes {
     hasher: RandomState,
     limits: Limits,
     policy: Option<Arc<Policy>>,
-    meters: Meters,
+    watch: Watch,
 }
 
 /// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
@@ -161,8 +162,8 @@ pub struct ShardResult {
     pub ledger: Ledger,
     /// What happened to frames.
     pub coverage: Coverage,
-    /// Rates, in no order.
-    pub meters: Vec<Meter>,
+    /// What the policy asked to be watched.
+    pub watch: Watch,
 }
 
 impl Shard {
@@ -183,7 +184,7 @@ impl Shard {
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
                 hasher,
-                meters: Meters::new(limits.meters),
+                watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
                 policy,
             },
@@ -236,15 +237,16 @@ impl Shard {
             close(connection, &mut self.notes);
             self.flows.add(Flow::take(connection));
         }
-        let Notes { mut ledger, tail, mut coverage, meters, .. } = self.notes;
+        let Notes { mut ledger, tail, mut coverage, watch, .. } = self.notes;
         tail.finish(&mut ledger);
         coverage.limit("facts", ledger.refused());
-        coverage.limit("rates", meters.refused);
+        coverage.limit("rates", watch.meters.refused);
+        coverage.limit("sessions", watch.sessions_dropped);
         coverage.limit("services-per-pair", self.flows.folded);
         let (flows, frames, bytes) = self.flows.forgotten;
         coverage.limit("flows", flows);
         coverage.forgotten = (frames, bytes);
-        ShardResult { flows: self.flows.into_flows(), ledger, coverage, meters: meters.into_meters() }
+        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch }
     }
 
     /// A fragment counts where it is; the datagram that it completes is read as if it came whole.
@@ -280,6 +282,11 @@ impl Shard {
         let Some(connection) = connection else { return };
         let Spot { key, sender, .. } = *spot;
         let counted = connection.count(sender, packet, wire_len, at);
+        notes.watch.frame(at.at);
+        if let (Some(policy), true) = (&notes.policy, notes.watch.asks() && !counted.copy) {
+            let payload = !packet.payload.is_empty();
+            docket::frame(connection, policy, wire_len, payload, at, &mut notes.watch);
+        }
         if counted.new_path && !packet.tunnels.is_empty() {
             notes.tunnels(key.host(sender), packet, at);
         }
@@ -361,6 +368,7 @@ fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: 
     } else {
         let limits = ear.notes.limits.order;
         mine.segment(seq, bytes, packet.cut, at.at, &limits, &mut |piece| {
+            ear.loss(piece);
             dialog.piece(terms, sender, piece, at, &mut ear);
         });
     }
@@ -407,11 +415,14 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     let (dialog, order, record) = connection.split();
     let mut ear = Ear::new(record, notes, Side::A, at);
     for (side, order) in [Side::A, Side::B].into_iter().zip(order) {
-        order.flush(&mut |piece| dialog.piece(terms, side, piece, at, &mut ear));
+        order.flush(&mut |piece| {
+            ear.loss(piece);
+            dialog.piece(terms, side, piece, at, &mut ear);
+        });
     }
     dialog.finish(terms, &mut ear);
     if let Some(policy) = &notes.policy {
-        docket::close(connection, policy, &mut notes.meters);
+        docket::close(connection, policy, &mut notes.watch);
     }
 }
 
@@ -506,6 +517,13 @@ impl Sink for Ear<'_> {
 }
 
 impl Ear<'_> {
+    /// A gap is what the tap lost.
+    fn loss(&mut self, piece: Piece<'_>) {
+        if let Piece::Gap(lost @ 1..) = piece {
+            self.notes.watch.loss(lost, self.at.at);
+        }
+    }
+
     #[inline]
     fn operation(&mut self, operation: &Operation<'_>) {
         let fingerprint = ops::fingerprint(&self.notes.hasher, operation);
@@ -513,11 +531,11 @@ impl Ear<'_> {
             self.notes.coverage.limit("operations-per-flow", 1);
         }
         if let Some(policy) = &self.notes.policy
-            && !self.record.docket.known(fingerprint, operation.outcome, self.at, &mut self.notes.meters)
+            && !self.record.docket.known(fingerprint, operation.outcome, self.at, &mut self.notes.watch.meters)
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
-            let meters = &mut self.notes.meters;
+            let meters = &mut self.notes.watch.meters;
             self.record.docket.operation(fingerprint, operation, &case, &parties, meters);
         }
     }
@@ -528,7 +546,7 @@ impl Ear<'_> {
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
-            self.record.docket.hidden(&case, &parties, &mut self.notes.meters);
+            self.record.docket.hidden(&case, &parties, &mut self.notes.watch.meters);
         }
     }
 

@@ -10,6 +10,7 @@ use super::connection::{Connection, Orientation, Side};
 use super::meter::Meters;
 use super::ops::{Objects, Tally};
 use super::path::Path;
+use super::watch::{Asks, Attention, Glance, Watch};
 use crate::address::Mac;
 use crate::bounded;
 use crate::ledger::Evidence;
@@ -25,6 +26,8 @@ pub struct Docket {
     /// Distinct judgements, in the order of their first message.
     pub entries: Vec<Entry>,
     sides: Option<Box<Sides>>,
+    /// What it is watched for, frame by frame.
+    attention: Attention,
     cache: Option<Box<[Known; 16]>>,
 }
 
@@ -217,7 +220,7 @@ impl Docket {
     /// The docket of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, sides: None, ..self }
+        Self { cache: None, sides: None, attention: Attention::default(), ..self }
     }
 
     /// Adds another connection's closed docket.
@@ -344,31 +347,70 @@ impl Sides {
             limited.filter_map(|(table, rates)| Some((table, meters.place(client, server, table, rates)?))).collect();
         Self { orientation, conversation: Arc::new(conversation), meters }
     }
+
+    fn asks(&self, policy: &Policy, protocol: Option<&str>) -> Asks {
+        let conversation = &self.conversation;
+        let limits_bytes = |table: Table| policy.rates(table).is_some_and(|rates| rates.bytes.is_some());
+        let bytes = |(table, _): &&(Table, u32)| limits_bytes(*table) && conversation.speaks(policy, *table, protocol);
+        let rules = conversation.spoken(policy, protocol);
+        let known = || rules.iter().filter_map(|number| Some((*number, policy.rules.get(*number as usize)?)));
+        Asks {
+            bytes: self.meters.iter().filter(bytes).copied().collect(),
+            busy: known().filter_map(|(number, rule)| Some((number, rule.max_silence?))).collect(),
+            remote: known().find(|(_, rule)| rule.remote_access).map(|(number, _)| number),
+        }
+    }
 }
 
 /// Judges a connection of which no operation is known, as a whole, at its first frame. ARP is no conversation.
-pub fn close(connection: &mut Connection, policy: &Policy, meters: &mut Meters) {
+pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) {
+    connection.docket.attention.close(watch);
     if !connection.docket.entries.is_empty() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
         return;
     }
     let parties = connection.parties();
     let orientation = connection.orientation;
     let blocked = connection.is_blocked();
+    let spent = connection.docket.attention.spent();
+    let tables: Vec<Table> = spent.iter().map(|spent| spent.table).collect();
+    let evidence = spent.map_or(connection.first, |spent| spent.at);
     let request = Request {
         protocol: connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place)).map(|p| p.info().name),
         unidentified: connection.dialog.refuted().is_some(),
         path: segment(&parties, orientation.client),
         blocked,
-        ..Request::at(connection.first.at)
+        spent: &tables,
+        ..Request::at(evidence.at)
     };
     let docket = &mut connection.docket;
-    let conversation = Arc::clone(&docket.sides(policy, orientation, &parties, meters).conversation);
+    let conversation = Arc::clone(&docket.sides(policy, orientation, &parties, &mut watch.meters).conversation);
     let judgement = conversation.judge(policy, &request);
-    docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, connection.first);
+    docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, evidence);
+    if let (Some(entry), Some(spent), true) = (docket.entries.first_mut(), spent, judgement.stage == Some(Stage::Rate))
+    {
+        entry.note_peak(Some(spent.peak));
+    }
     let answered = connection.traffic[orientation.client.other().index()].frames > 0 && !blocked;
     if let (Some(entry), true) = (docket.entries.first_mut(), answered) {
         entry.tally.count(Outcome::Answered, connection.last);
     }
+}
+
+/// Takes note of a frame for what the policy asks to be watched.
+pub fn frame(connection: &mut Connection, policy: &Policy, bytes: u32, payload: bool, at: Evidence, watch: &mut Watch) {
+    let (orientation, protocol) = (connection.orientation, connection.dialog.protocol());
+    let sides = [orientation.client, orientation.client.other()];
+    let (ends, port) = (sides.map(|side| connection.key.host(side)), connection.key.end(sides[1]).port);
+    let glance = Glance { orientation, protocol, ends, port, bytes, payload, at };
+    let (_, _, record) = connection.split();
+    let mut attention = std::mem::take(&mut record.docket.attention);
+    attention.frame(&glance, watch, |meters| {
+        let parties = record.parties();
+        let sides = record.docket.sides(policy, orientation, &parties, meters);
+        let name = protocol.and_then(|place| dissectors::REGISTRY.get(place)).map(|protocol| protocol.info().name);
+        sides.asks(policy, name)
+    });
+    record.docket.attention = attention;
 }
 
 fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) -> Conversation {

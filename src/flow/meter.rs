@@ -93,7 +93,7 @@ impl Meter {
 }
 
 /// The meters of one shard. At the limit a further table of a further pair is not measured, which is counted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Meters {
     meters: Vec<Meter>,
     places: HashMap<(Host, Host, Table), u32, RandomState>,
@@ -149,9 +149,14 @@ impl Meters {
     }
 
     /// All of them, in no order.
-    #[must_use]
-    pub fn into_meters(self) -> Vec<Meter> {
-        self.meters
+    pub fn iter(&self) -> impl Iterator<Item = &Meter> {
+        self.meters.iter()
+    }
+
+    /// Adds those of another shard: no pair is in two.
+    pub fn merge(&mut self, other: Self) {
+        self.meters.extend(other.meters);
+        self.refused += other.refused;
     }
 }
 

@@ -12,6 +12,7 @@ pub mod ops;
 mod orient;
 pub mod path;
 pub mod table;
+pub mod watch;
 
 mod aggregate;
 pub use aggregate::{Flow, SideView};

@@ -5,10 +5,11 @@
 //! ([`Request::spent`](super::Request::spent)).
 
 use std::fmt;
+use std::time::Duration;
 
 use super::conversation::{Cast, Conversation};
 use super::judge::Request;
-use super::model::{Allow, Policy};
+use super::model::{Allow, Policy, Rule};
 use super::word::Rate;
 use crate::time::Timestamp;
 
@@ -94,7 +95,36 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Whether some rule asks about the frames of its conversations: a limit of bytes, sessions of remote access, or
+    /// the expectation to be busy.
+    #[must_use]
+    pub fn watches_frames(&self) -> bool {
+        let asks = |rule: &Rule| {
+            let limits_bytes = rule.allow.iter().any(|allow| allow.max_bytes.is_some());
+            rule.remote_access || rule.max_silence.is_some() || limits_bytes
+        };
+        self.rules.iter().any(asks)
+    }
+
+    /// The shortest of the silences that rules may have at the longest.
+    #[must_use]
+    pub fn shortest_silence(&self) -> Option<Duration> {
+        self.rules.iter().filter_map(|rule| rule.max_silence).min()
+    }
+}
+
 impl Conversation {
+    /// The rules that may decide about these two sides, and speak of what they speak.
+    #[must_use]
+    pub fn spoken(&self, policy: &Policy, protocol: Option<&str>) -> Vec<u32> {
+        let speaks = |number: &u32| {
+            let places = policy.rule(*number).map_or(0, |rule| rule.allow.len());
+            (0..).take(places).any(|place| self.speaks(policy, Table { rule: *number, place }, protocol))
+        };
+        self.candidates.iter().map(|(number, _)| *number).filter(speaks).collect()
+    }
+
     /// The tables that may decide about these two sides and declare a rate.
     #[must_use]
     pub fn limited(&self, policy: &Policy) -> Vec<(Table, Rates)> {
