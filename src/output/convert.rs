@@ -16,6 +16,7 @@ use crate::ledger::Evidence;
 use crate::policy::service_name;
 use crate::source::file::CaptureSummary;
 use crate::source::set::Captures;
+use crate::time::Timestamp;
 
 impl Analysis {
     /// The analysis as the outside sees it. `sha256s` are those of the captures, in their order; without them the view
@@ -23,7 +24,9 @@ impl Analysis {
     #[must_use]
     pub fn view(&self, captures: &Captures, sha256s: &[String]) -> AnalysisView {
         let summaries = captures.summaries();
-        let teller = Teller { analysis: self, names: summaries.iter().map(|summary| summary.name.clone()).collect() };
+        let end = summaries.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
+        let names = summaries.iter().map(|summary| summary.name.clone()).collect();
+        let teller = Teller { analysis: self, end, names };
         let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
         let captures = summaries.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256));
         let findings = teller.fold_findings();
@@ -50,6 +53,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What names need to be told: the inventory for assets, the captures for frames.
 pub(super) struct Teller<'a> {
     pub(super) analysis: &'a Analysis,
+    /// The last frame of all captures.
+    pub(super) end: Timestamp,
     names: Vec<String>,
 }
 

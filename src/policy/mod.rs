@@ -86,6 +86,7 @@ pub mod firewall;
 mod index;
 mod judge;
 mod kind;
+pub mod life;
 mod lint;
 mod matching;
 mod membership;
