@@ -96,8 +96,9 @@ const LAYERS: &str = "
     pipeline: worker source decode ledger flow policy config
     analysis: pipeline worker source ledger flow inventory policy config output
     output: inventory ledger policy flow worker source pipeline analysis
+    sensor: output analysis pipeline worker source ledger flow inventory policy config
     cli:
-    command: cli config pipeline analysis output source policy inventory
+    command: cli config pipeline analysis output source policy inventory sensor
 ";
 
 #[test]

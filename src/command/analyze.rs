@@ -45,7 +45,7 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let analysis = analysis::run(&mut captures, fill, &settings);
     progress.finish();
     let sha256s = hashing.map(|hashing| captures.sha256s(hashing)).transpose()?.unwrap_or_default();
-    let view = analysis.view(&captures, &sha256s);
+    let view = analysis.view(&captures.summaries(), &sha256s);
     if !options.quiet {
         tell_damage(&view);
     }

@@ -28,6 +28,12 @@ pub struct Docket {
     sides: Option<Box<Sides>>,
     /// What it is watched for, frame by frame.
     attention: Attention,
+    /// Entries were drained: there was a judgement before.
+    drained: bool,
+    /// The conversation was judged as a whole.
+    is_whole: bool,
+    /// That judgement with what was told of it, once it was drained.
+    whole: Option<Box<Entry>>,
     cache: Option<Box<[Known; 16]>>,
 }
 
@@ -173,6 +179,18 @@ impl Docket {
         self.cache = None;
     }
 
+    /// The policy is another one: who is who has to be asked again.
+    pub fn forget(&mut self) {
+        self.cache = None;
+        self.sides = None;
+        self.attention = Attention::default();
+    }
+
+    /// The connection has ended: what it was watched for is told.
+    pub fn end(&mut self, watch: &mut Watch) {
+        self.attention.close(watch);
+    }
+
     /// Judges an operation.
     #[cold]
     pub fn operation(
@@ -220,7 +238,24 @@ impl Docket {
     /// The docket of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, sides: None, attention: Attention::default(), ..self }
+        Self { cache: None, sides: None, whole: None, attention: Attention::default(), ..self }
+    }
+
+    /// What was judged since the last time, as a closed docket.
+    #[must_use]
+    pub fn drain(&mut self) -> Self {
+        self.drained |= !self.entries.is_empty();
+        self.cache = None;
+        if self.is_whole && self.whole.is_none() {
+            self.whole = self.entries.first().cloned().map(Box::new);
+        }
+        Self { entries: std::mem::take(&mut self.entries), ..Self::default() }
+    }
+
+    /// Nothing was judged yet.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.entries.is_empty() && !self.drained
     }
 
     /// Adds another connection's closed docket.
@@ -362,11 +397,11 @@ impl Sides {
     }
 }
 
-/// Judges a connection of which no operation is known, as a whole, at its first frame. ARP is no conversation.
-pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) {
-    connection.docket.attention.close(watch);
-    if !connection.docket.entries.is_empty() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
-        return;
+/// Judges a connection of which no operation is known, as a whole, at its first frame; `false` when there is nothing to
+/// judge any more. ARP is no conversation.
+pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) -> bool {
+    if !connection.docket.is_blank() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
+        return false;
     }
     let parties = connection.parties();
     let orientation = connection.orientation;
@@ -382,6 +417,7 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) {
         spent: &tables,
         ..Request::at(evidence.at)
     };
+    let answered = connection.has_sent(orientation.client.other()) && !blocked;
     let docket = &mut connection.docket;
     let conversation = Arc::clone(&docket.sides(policy, orientation, &parties, &mut watch.meters).conversation);
     let judgement = conversation.judge(policy, &request);
@@ -390,9 +426,25 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) {
     {
         entry.note_peak(Some(spent.peak));
     }
-    let answered = connection.traffic[orientation.client.other().index()].frames > 0 && !blocked;
     if let (Some(entry), true) = (docket.entries.first_mut(), answered) {
         entry.tally.count(Outcome::Answered, connection.last);
+    }
+    docket.is_whole = true;
+    true
+}
+
+/// A connection that was judged as a whole goes on: the judgement now reaches to its last frame.
+pub fn follow(connection: &mut Connection) {
+    let answered = connection.has_sent(connection.orientation.client.other()) && !connection.is_blocked();
+    let Connection { docket, last, .. } = connection;
+    if let (Some(whole), true, true) = (&mut docket.whole, answered, docket.entries.is_empty()) {
+        let mut more = Entry { tally: Tally::new(whole.tally.first), ..(**whole).clone() };
+        more.tally.last = *last;
+        if whole.tally.answered == 0 {
+            whole.tally.count(Outcome::Answered, *last);
+            more.tally.count(Outcome::Answered, *last);
+        }
+        docket.entries.push(more);
     }
 }
 

@@ -48,6 +48,16 @@ impl Gauge {
         self.first.get_or_insert(window);
     }
 
+    /// Adds what was counted of the same thing at another time.
+    fn merge(&mut self, other: &Self) {
+        self.most = self.most.max(other.most);
+        self.total = self.total.saturating_add(other.total);
+        if other.window >= self.window {
+            (self.window, self.count) = (other.window, other.count);
+        }
+        self.first = self.first.into_iter().chain(other.first).min();
+    }
+
     /// Whether the rate is used up when so much more comes.
     fn is_spent(&self, at: Timestamp, more: u64) -> bool {
         self.at(at).1.saturating_add(more) > self.limit.count
@@ -153,9 +163,38 @@ impl Meters {
         self.meters.iter()
     }
 
-    /// Adds those of another shard: no pair is in two.
+    /// What was counted since the last time. The windows that are open go on.
+    #[must_use]
+    pub fn drain(&mut self) -> Self {
+        let counted = self.clone();
+        for gauge in self.meters.iter_mut().flat_map(|meter| [&mut meter.operations, &mut meter.bytes]).flatten() {
+            *gauge = Gauge { most: 0, total: 0, first: None, ..*gauge };
+        }
+        self.refused = 0;
+        counted
+    }
+
+    /// Adds those of another shard, or of the same one later.
     pub fn merge(&mut self, other: Self) {
-        self.meters.extend(other.meters);
+        self.most = self.most.max(other.most);
+        for meter in other.meters {
+            match self.places.get(&(meter.client, meter.server, meter.table)) {
+                Some(place) => {
+                    let Some(mine) = self.meters.get_mut(*place as usize) else { continue };
+                    let gauges = [(&mut mine.operations, meter.operations), (&mut mine.bytes, meter.bytes)];
+                    for (mine, other) in gauges {
+                        if let (Some(mine), Some(other)) = (mine, other) {
+                            mine.merge(&other);
+                        }
+                    }
+                }
+                None => {
+                    let Ok(place) = u32::try_from(self.meters.len()) else { continue };
+                    self.places.insert((meter.client, meter.server, meter.table), place);
+                    self.meters.push(meter);
+                }
+            }
+        }
         self.refused += other.refused;
     }
 }

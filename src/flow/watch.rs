@@ -175,7 +175,22 @@ impl Watch {
         if self.sessions.len() < SESSIONS { self.sessions.push(session) } else { self.sessions_dropped += 1 }
     }
 
-    /// Adds what another shard saw.
+    /// What was seen since the last time; what is counted in windows goes on.
+    #[must_use]
+    pub fn drain(&mut self) -> Self {
+        Self {
+            meters: self.meters.drain(),
+            active: std::mem::take(&mut self.active),
+            heard: std::mem::take(&mut self.heard),
+            lost: std::mem::take(&mut self.lost),
+            lost_bytes: std::mem::take(&mut self.lost_bytes),
+            sessions: std::mem::take(&mut self.sessions),
+            sessions_dropped: std::mem::take(&mut self.sessions_dropped),
+            ..*self
+        }
+    }
+
+    /// Adds what another shard saw, or the same one later.
     pub fn merge(&mut self, other: Self, policy: Option<&Policy>) {
         self.meters.merge(other.meters);
         for (rule, runs) in other.active {

@@ -15,20 +15,18 @@ use crate::inventory::{Asset, Known, Part};
 use crate::ledger::Evidence;
 use crate::policy::service_name;
 use crate::source::file::CaptureSummary;
-use crate::source::set::Captures;
 use crate::time::Timestamp;
 
 impl Analysis {
     /// The analysis as the outside sees it. `sha256s` are those of the captures, in their order; without them the view
     /// does not say what bytes it was made from.
     #[must_use]
-    pub fn view(&self, captures: &Captures, sha256s: &[String]) -> AnalysisView {
-        let summaries = captures.summaries();
-        let end = summaries.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
-        let names = summaries.iter().map(|summary| summary.name.clone()).collect();
+    pub fn view(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
+        let end = captures.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
+        let names = captures.iter().map(|summary| summary.name.clone()).collect();
         let teller = Teller { analysis: self, end, names };
         let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
-        let captures = summaries.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256));
+        let captures = captures.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256));
         let findings = teller.fold_findings();
         let mut flows: Vec<(String, &Flow)> = self.observed.flows.iter().map(|flow| (flow_id(flow), flow)).collect();
         flows.sort_by(|(a, _), (b, _)| a.cmp(b));
