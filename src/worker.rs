@@ -329,6 +329,9 @@ impl Shard {
         let Some(connection) = connection else { return };
         let Spot { key, sender, .. } = *spot;
         let counted = connection.count(sender, packet, wire_len, at);
+        if packet.cut > 0 {
+            connection.docket.truncated = true;
+        }
         notes.watch.frame(at.at);
         if let (Some(policy), true) = (&notes.policy, notes.watch.asks() && !counted.copy) {
             let payload = !packet.payload.is_empty();

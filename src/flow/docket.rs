@@ -28,6 +28,8 @@ pub struct Docket {
     sides: Option<Box<Sides>>,
     /// What it is watched for, frame by frame.
     attention: Attention,
+    /// Frames were cut by the snap length.
+    pub truncated: bool,
     /// Entries were drained: there was a judgement before.
     drained: bool,
     /// The conversation was judged as a whole.
@@ -44,6 +46,8 @@ struct Sides {
     conversation: Arc<Conversation>,
     /// The tables that declare a rate, with the places of their meters. Most policies have none.
     meters: Vec<(Table, u32)>,
+    /// Of these, what the latest request found used up: its reply belongs to where it was counted.
+    spent: Vec<Table>,
 }
 
 /// A place in the cache.
@@ -53,8 +57,8 @@ struct Known {
     entry: u32,
     code: u64,
     until: Timestamp,
-    /// The meter it counts in, and whether the rate was used up when it was judged.
-    meter: Option<(u32, bool)>,
+    /// The table whose rate it counts against, its meter, and whether the rate was used up when it was judged.
+    meter: Option<(Table, u32, bool)>,
 }
 
 impl Default for Known {
@@ -157,14 +161,19 @@ impl Docket {
             return false;
         }
         let Some(entry) = self.entries.get_mut(known.entry as usize) else { return false };
-        // A reply uses nothing up, and belongs to where its request was counted.
-        if let (Some((place, was_spent)), 1..) = (known.meter, requests(outcome)) {
-            let spent = meters.spent(place, at.at, 1);
-            if spent.is_some() != was_spent {
+        if let (Some((table, place, was_spent)), Some(sides)) = (known.meter, &mut self.sides) {
+            let is_request = requests(outcome) > 0;
+            let spent = meters.spent(place, at.at, 1).filter(|_| is_request);
+            let is_spent = if is_request { spent.is_some() } else { sides.spent.contains(&table) };
+            if is_spent != was_spent {
                 return false;
             }
-            meters.operations(place, at.at, 1);
-            entry.note_peak(spent);
+            if is_request {
+                meters.operations(place, at.at, 1);
+                sides.spent.clear();
+                sides.spent.extend(is_spent.then_some(table));
+                entry.note_peak(spent);
+            }
         }
         entry.tally.count(outcome, at);
         count_code(&mut entry.codes, known.code, requests(outcome));
@@ -281,6 +290,7 @@ impl Docket {
                 version: None,
             },
             path: segment(parties, case.orientation.client),
+            truncated: self.truncated,
             ..Request::at(case.at.at)
         }
     }
@@ -296,35 +306,45 @@ impl Docket {
         outcome: Outcome,
         meters: &mut Meters,
     ) -> Option<Known> {
-        let (at, asked) = (case.at.at, requests(outcome));
+        let (at, is_request) = (case.at.at, requests(outcome) > 0);
         let sides = self.sides(case.policy, case.orientation, parties, meters);
-        let (conversation, measured) = (Arc::clone(&sides.conversation), sides.meters.clone());
-        let mut spent: Vec<Table> = Vec::new();
+        let conversation = Arc::clone(&sides.conversation);
+        let before = if is_request { std::mem::take(&mut sides.spent) } else { Vec::new() };
         // With one table used up another may still pass, which may be used up as well: at most once each.
         let (judgement, meter) = loop {
-            let judgement = conversation.judge(case.policy, &Request { spent: &spent, ..*request });
-            let meter = measured.iter().find(|(table, _)| judgement.limited == Some(*table));
+            let judgement = conversation.judge(case.policy, &Request { spent: &sides.spent, ..*request });
+            let meter = sides.meters.iter().find(|(table, _)| judgement.limited == Some(*table)).copied();
             match meter {
-                Some((table, place)) if !spent.contains(table) && meters.spent(*place, at, asked).is_some() => {
-                    spent.push(*table);
+                Some((table, place))
+                    if is_request && !sides.spent.contains(&table) && meters.spent(place, at, 1).is_some() =>
+                {
+                    sides.spent.push(table);
                 }
-                meter => break (judgement, meter.map(|(_, place)| *place)),
+                meter => break (judgement, meter),
             }
         };
-        let peak = meter.and_then(|place| meters.spent(place, at, asked));
-        meter.into_iter().for_each(|place| meters.operations(place, at, asked));
+        let spent = sides.spent.len();
+        // What no rate is about leaves things as they are, as it does when it is known.
+        if is_request && meter.is_none() && spent == 0 {
+            sides.spent = before;
+        }
+        let meter = meter.map(|(table, place)| (table, place, sides.spent.contains(&table)));
+        let peak = meter.filter(|_| is_request).and_then(|(_, place, _)| meters.spent(place, at, 1));
+        if let (Some((_, place, _)), true) = (meter, is_request) {
+            meters.operations(place, at, 1);
+        }
         let entry = self.enter(conversation, judgement, (code, bucket), objects, outcome, case.at)?;
         if let Some(entry) = self.entries.get_mut(entry) {
             entry.note_peak(peak);
         }
-        // With a table used up the judgement hangs on more meters than one: it is not kept.
-        let held = spent.len() <= usize::from(peak.is_some());
+        // When it hangs on more meters than that of the table which decided, it is judged anew each time.
+        let held = spent == usize::from(meter.is_some_and(|(_, _, is_spent)| is_spent));
         Some(Known {
             fingerprint: 0,
             entry: u32::try_from(entry).ok()?,
             code,
             until: if held { judgement.valid_until } else { Timestamp::MIN },
-            meter: meter.map(|place| (place, peak.is_some())),
+            meter,
         })
     }
 
@@ -366,7 +386,13 @@ impl Docket {
         Some(place)
     }
 
-    fn sides(&mut self, policy: &Policy, orientation: Orientation, parties: &Parties, meters: &mut Meters) -> &Sides {
+    fn sides(
+        &mut self,
+        policy: &Policy,
+        orientation: Orientation,
+        parties: &Parties,
+        meters: &mut Meters,
+    ) -> &mut Sides {
         let known = self.sides.take().filter(|sides| sides.orientation == orientation);
         self.sides.insert(known.unwrap_or_else(|| Box::new(Sides::find(policy, orientation, parties, meters))))
     }
@@ -380,7 +406,7 @@ impl Sides {
         let limited = conversation.limited(policy).into_iter();
         let meters =
             limited.filter_map(|(table, rates)| Some((table, meters.place(client, server, table, rates)?))).collect();
-        Self { orientation, conversation: Arc::new(conversation), meters }
+        Self { orientation, conversation: Arc::new(conversation), meters, spent: Vec::new() }
     }
 
     fn asks(&self, policy: &Policy, protocol: Option<&str>) -> Asks {
@@ -414,6 +440,7 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) ->
         unidentified: connection.dialog.refuted().is_some(),
         path: segment(&parties, orientation.client),
         blocked,
+        truncated: connection.docket.truncated,
         spent: &tables,
         ..Request::at(evidence.at)
     };

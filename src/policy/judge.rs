@@ -35,6 +35,8 @@ pub struct Request<'a> {
     pub objects: &'a [Object<'a>],
     /// A reply whose request was not seen: its objects and component cannot be known.
     pub orphan: bool,
+    /// Frames of the conversation were cut by the snap length.
+    pub truncated: bool,
     /// How it is protected.
     pub security: Protection<'a>,
     /// The payload is encrypted.
@@ -66,6 +68,7 @@ impl Request<'_> {
             component: None,
             objects: &[],
             orphan: false,
+            truncated: false,
             security: Protection::default(),
             opaque: false,
             rate: None,
@@ -523,13 +526,17 @@ impl Conversation {
     }
 
     fn finding(&self, asked: &Asked<'_>, verdict: Verdict, reason: Reason) -> Judgement {
+        let mut qualifiers = self.qualifiers;
+        if asked.request.truncated {
+            qualifiers.add(Qualifier::Truncated);
+        }
         Judgement {
             verdict,
             reason: Some(reason),
             statement: None,
             stage: None,
             limited: None,
-            qualifiers: self.qualifiers,
+            qualifiers,
             class: asked.class,
             valid_until: Timestamp::MAX,
         }
