@@ -19,6 +19,8 @@ pub struct Limits {
     pub ledger: LedgerLimits,
     /// Conversations that another one announced (CIP connections).
     pub links: usize,
+    /// Rates that are measured: allow tables that declare one, for each client-server pair.
+    pub meters: usize,
     /// Segments out of order.
     pub order: OrderLimits,
     /// State of one dissector session.
@@ -33,6 +35,7 @@ impl Default for Limits {
             fragments: FragmentLimits::default(),
             ledger: LedgerLimits { subjects: 1 << 16, facts: 256 },
             links: 1 << 16,
+            meters: 1 << 16,
             order: OrderLimits::default(),
             session: dissectors::Limits::default(),
         }
@@ -73,6 +76,7 @@ impl Limits {
             flows: FlowLimits { flows: part(self.flows.flows), glimpses: part(self.flows.glimpses), ..self.flows },
             ledger: LedgerLimits { subjects: part(self.ledger.subjects), ..self.ledger },
             links: part(self.links),
+            meters: part(self.meters),
             ..*self
         }
     }
