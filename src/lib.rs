@@ -70,6 +70,9 @@ pub mod analysis;
 
 pub mod output;
 
+#[cfg(feature = "sensor")]
+pub mod store;
+
 #[cfg(all(feature = "live", feature = "sensor"))]
 pub mod sensor;
 

@@ -11,15 +11,18 @@ use crate::config::{File, Interface, Limits};
 use crate::output::escape::terminal;
 use crate::sensor::notify::Manager;
 use crate::sensor::shared::Shared;
-use crate::sensor::{Sensor, Settings};
+use crate::sensor::{Keeping, Sensor, Settings};
 use crate::source::live::LiveOptions;
+use crate::store::Store;
 
 pub(super) fn run(options: &Watch) -> Outcome {
     let config = configuration(options)?;
     let policy = analyze::load_policy(&config.policy, options.quiet)?;
     let reload = reload_on_signal()?;
     let stop = analyze::stop_on_signals()?;
+    let store = open_store(&config.store)?;
     let settings = Settings {
+        store,
         interfaces: config.interface.iter().map(live).collect(),
         analysis: Options {
             workers: config.workers,
@@ -78,6 +81,18 @@ fn configuration(options: &Watch) -> Result<File, Failure> {
         ));
     }
     Ok(config)
+}
+
+/// Opens the store. What is wrong with it is told; a sensor that cannot keep anything still watches.
+fn open_store(config: &crate::config::Store) -> Result<Option<Keeping>, Failure> {
+    if config.path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let (store, said) = Store::open(&config.path)?;
+    if let Some(said) = said {
+        note(&said);
+    }
+    Ok(Some(Keeping { store, keep: config.keep.duration(), most: config.max_size.0 }))
 }
 
 fn live(interface: &Interface) -> LiveOptions {

@@ -398,6 +398,20 @@ impl Docket {
     }
 }
 
+/// What the policy has to say about the two sides of a flow.
+#[must_use]
+pub fn conversation_of(policy: &Policy, flow: &super::Flow) -> Conversation {
+    let end = |host: crate::address::Host, port| super::connection::Endpoint { address: host.address, port };
+    let key = super::connection::ConnectionKey {
+        a: end(flow.key.client, 0),
+        b: end(flow.key.server, flow.key.port),
+        transport: flow.key.transport,
+        realm: flow.key.client.realm,
+    };
+    let paths = [flow.client.paths.first(), flow.server.paths.first()];
+    conversation(policy, Orientation { client: Side::A, how: flow.initiator }, &Parties { key, paths })
+}
+
 impl Sides {
     #[cold]
     fn find(policy: &Policy, orientation: Orientation, parties: &Parties, meters: &mut Meters) -> Self {

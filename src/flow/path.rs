@@ -117,6 +117,13 @@ impl Paths {
         self.first.map(|used| used.path)
     }
 
+    /// Ways that are known with their use, in their order.
+    #[must_use]
+    pub fn from_iter(ways: impl IntoIterator<Item = PathUse>) -> Self {
+        let mut ways = ways.into_iter();
+        Self { first: ways.next(), more: ways.collect() }
+    }
+
     fn entry(&mut self, path: Path, at: Evidence, most: usize) -> Option<&mut PathUse> {
         match &mut self.first {
             Some(first) if first.path != path => {

@@ -231,6 +231,19 @@ impl Policy {
         id.unwrap_or_default()
     }
 
+    /// The statement that findings cite so.
+    #[must_use]
+    pub fn statement(&self, reference: &str) -> Option<Statement> {
+        let number = |place: usize| u32::try_from(place).ok();
+        if let Some(zone) = reference.strip_prefix("zone:") {
+            return self.zone_named(zone).map(Statement::Inside);
+        }
+        let rule = self.rules.iter().position(|rule| rule.id == reference).and_then(number).map(Statement::Rule);
+        let deny = || self.denies.iter().position(|deny| deny.id == reference).and_then(number).map(Statement::Deny);
+        let ignore = || self.ignores.iter().position(|one| one.id == reference).and_then(number).map(Statement::Ignore);
+        rule.or_else(deny).or_else(ignore)
+    }
+
     /// Why a deny is there, in its author's words.
     #[must_use]
     pub fn deny_reason(&self, statement: Statement) -> Option<&str> {

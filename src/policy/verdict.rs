@@ -20,6 +20,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// From the word of reports.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Allow, Self::Ignore, Self::Exception, Self::Review, Self::Attempt, Self::Violation];
+        all.into_iter().find(|verdict| verdict.text() == text)
+    }
+
     /// Every verdict, from harmless to grave.
     pub const ALL: [Self; 6] =
         [Self::Ignore, Self::Allow, Self::Exception, Self::Review, Self::Attempt, Self::Violation];
@@ -68,6 +75,25 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 9] = [
+        Self::Protocol,
+        Self::Mismatch,
+        Self::Operation,
+        Self::Object,
+        Self::Validity,
+        Self::Window,
+        Self::Security,
+        Self::Rate,
+        Self::Boundary,
+    ];
+
+    /// From the word of reports.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.text() == text)
+    }
+
     /// The word of reports.
     #[must_use]
     pub fn text(self) -> &'static str {
@@ -157,6 +183,14 @@ impl Qualifier {
 /// A set of qualifiers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Qualifiers(u16);
+
+impl FromIterator<Qualifier> for Qualifiers {
+    fn from_iter<T: IntoIterator<Item = Qualifier>>(list: T) -> Self {
+        let mut all = Self::default();
+        list.into_iter().for_each(|qualifier| all.add(qualifier));
+        all
+    }
+}
 
 impl Qualifiers {
     /// Whether it has this one.

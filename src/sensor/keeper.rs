@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::capture::InterfaceState;
-use super::clock;
 use super::engine::Engine;
 use super::shared::{Health, Shared};
+use super::world::Changed;
+use super::{Keeping, clock};
 use crate::policy::Policy;
+use crate::store::Flush;
+use crate::time::Timestamp;
 use crate::worker::ShardResult;
 
 /// What the keeper is told to do.
@@ -29,6 +32,11 @@ pub struct Keeper {
     inbox: Receiver<Order>,
     listener: Box<dyn FnMut(&Shared) + Send>,
     health: Health,
+    store: Option<Keeping>,
+    /// Captures of earlier starts.
+    earlier: usize,
+    /// What is not written yet.
+    pending: Changed,
 }
 
 impl Keeper {
@@ -36,12 +44,14 @@ impl Keeper {
         shared: Arc<Shared>,
         flush: Duration,
         inbox: Receiver<Order>,
+        store: Option<Keeping>,
         listener: Box<dyn FnMut(&Shared) + Send>,
     ) -> Self {
         let now = clock::now();
         let health = Health { at: now, started: now, policy_loaded: Some(now), ..Health::default() };
         shared.set_health(health.clone());
-        Self { shared, flush, inbox, listener, health }
+        let earlier = shared.picture().world.captures.len();
+        Self { shared, flush, inbox, listener, health, store, earlier, pending: Changed::default() }
     }
 
     /// Runs until it is told to stop.
@@ -82,15 +92,56 @@ impl Keeper {
         let interfaces = self.shared.interfaces();
         {
             let mut picture = self.shared.picture_mut();
-            picture.world.captures = interfaces.iter().map(InterfaceState::summary).collect();
-            let _changed = picture.world.merge(results);
+            picture.world.captures.truncate(self.earlier);
+            picture.world.captures.extend(interfaces.iter().map(InterfaceState::summary));
+            let mut changed = picture.world.merge(results);
+            self.pending.flows.append(&mut changed.flows);
+            self.pending.subjects.append(&mut changed.subjects);
             picture.told = picture.world.analysis.tell(&picture.world.captures);
             picture.at = now;
         }
         self.health.at = now;
         self.health.flushes += 1;
         self.health.interfaces = interfaces;
+        self.write(now);
         self.shared.set_health(self.health.clone());
         (self.listener)(&self.shared);
     }
+
+    /// Writes what changed. What cannot be written is tried again at the next flush: it stays in memory, which is bounded,
+    /// and that is told.
+    fn write(&mut self, now: Timestamp) {
+        let Some(Keeping { store, keep, most }) = &mut self.store else { return };
+        let picture = self.shared.picture();
+        let observed = &picture.world.analysis.observed;
+        let captures: Vec<_> = (0..).zip(&picture.world.captures).skip(self.earlier).collect();
+        let facts: Vec<_> =
+            self.pending.subjects.iter().filter_map(|subject| Some((subject, observed.ledger.get(subject)?))).collect();
+        let flows: Vec<_> = self
+            .pending
+            .flows
+            .iter()
+            .filter_map(|key| observed.flows.binary_search_by_key(key, |flow| flow.key).ok())
+            .filter_map(|place| observed.flows.get(place))
+            .collect();
+        let policy = picture.world.options().policy.as_deref();
+        let written = store.write(&Flush {
+            captures: &captures,
+            facts: &facts,
+            flows: &flows,
+            policy,
+            findings: &[],
+            coverage: &observed.coverage,
+        });
+        drop(picture);
+        let written = written.and_then(|()| {
+            self.pending = Changed::default();
+            // Once an hour is often enough: nothing hangs on it.
+            if self.health.flushes % FORGET == 1 { store.forget(now.before(*keep), *most).map(|_| ()) } else { Ok(()) }
+        });
+        self.health.store_error = written.err().map(|error| error.to_string());
+    }
 }
+
+/// Flushes between two looks for what is too old.
+const FORGET: u64 = 360;

@@ -10,6 +10,7 @@ use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Subject};
 use crate::pipeline::Observed;
 use crate::source::file::CaptureSummary;
+use crate::store::Restored;
 use crate::worker::ShardResult;
 
 /// The sum of all that was observed, and the conclusions.
@@ -44,6 +45,21 @@ impl World {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Goes on from what a store kept.
+    pub fn restore(&mut self, restored: Restored) {
+        let mut observed = std::mem::take(&mut self.analysis.observed);
+        self.table.restore(observed.flows);
+        for flow in restored.flows {
+            self.table.add(flow);
+        }
+        observed.flows = self.table.take();
+        observed.flows.sort_by_cached_key(|flow| flow.key);
+        observed.ledger.merge(restored.ledger);
+        observed.coverage.merge(&restored.coverage);
+        self.captures = restored.captures;
+        self.analysis = analysis::conclude(observed, &self.options);
     }
 
     /// Judges by another policy from now on. What was judged is judged again by what is known of it.
