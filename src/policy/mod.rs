@@ -84,6 +84,7 @@ mod file;
 mod finding;
 pub mod firewall;
 mod index;
+mod json;
 mod judge;
 mod kind;
 pub mod life;
