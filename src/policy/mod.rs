@@ -76,6 +76,7 @@ mod breadth;
 mod cases;
 mod compile;
 mod conversation;
+pub mod decisions;
 pub mod declaration;
 mod diagnostic;
 mod diff;
