@@ -363,6 +363,12 @@ pub struct PolicyReview {
     /// Capture files, or folders of them
     #[arg(value_name = "CAPTURE", required = true)]
     pub captures: Vec<PathBuf>,
+    /// The decisions of the last review, which this one starts from
+    #[arg(long, value_name = "FILE")]
+    pub decisions: Option<PathBuf>,
+    /// Write the draft of this review's decisions, to be filled in and signed
+    #[arg(long, value_name = "FILE")]
+    pub draft: Option<PathBuf>,
     /// What to print [default: table on a terminal, json otherwise]
     #[arg(long, value_enum)]
     pub format: Option<TableOrJson>,

@@ -268,3 +268,45 @@ error: no zone, asset or group is called \"cel-b\"
 ";
     assert_eq!(shown.trim_end(), want.trim_end(), "\n{shown}");
 }
+
+/// A policy in JSON: each mistake at its line and column, as in TOML.
+#[test]
+fn json_has_lines_too() {
+    let text = r#"{
+  "site": { "id": "mill", "timezone": "Europe/Stockholm" },
+  "zone": [
+    { "id": "sup", "level": 2.5, "members": [ { "cidr": "10.60.0.0/24" } ] },
+    { "id": "cell b", "members": [ { "cidr": "10.20.2.0/24" } ] }, { "id": 7 }
+  ],
+  "conduit": [
+    {
+      "id": "C-1", "form": ["sup"], "owner": "x",
+      "to": ["cel-b"],
+      "windows": ["moon 06:00-18:00"],
+      "allow": [ { "protocol": "modbus" } ]
+    }
+  ]
+}"#;
+    let found = Policy::parse("p.json", text).unwrap_err();
+    let told: Vec<String> = found.to_string().lines().map(str::to_owned).collect();
+    for want in [
+        "p.json:4:29: error: a level is",
+        "p.json:5:13: error: \"cell b\" is not an id",
+        "p.json:5:76: error: expected text, found an integer",
+        "p.json:9:20: error: a conduit or exception has no key \"form\"",
+        "p.json:10:14: error: no zone, asset or group is called \"cel-b\"",
+        "p.json:11:19: error: \"moon\" is not a day",
+        "p.json:12:32: error: modbus without operations",
+    ] {
+        assert!(told.iter().any(|line| line.starts_with(want)), "no {want} in\n{}", told.join("\n"));
+    }
+    assert!(found.render(false).contains("10 |       \"to\": [\"cel-b\"],"), "{}", found.render(false));
+    for (case, text, want) in [
+        ("a key twice", "{ \"zone\": [],\n  \"zone\": [] }", "p.json:2:3: error: the key \"zone\" is given twice"),
+        ("not JSON", "{ \"zone\": [\n}", "p.json:2:1: error: not JSON"),
+        ("nested without end", &"[".repeat(100_000), "p.json:1:128: error: not JSON: recursion limit exceeded"),
+    ] {
+        let told = Policy::parse("p.json", text).unwrap_err().to_string();
+        assert!(told.contains(want), "{case}: {}", &told[..told.len().min(300)]);
+    }
+}

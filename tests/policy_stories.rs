@@ -573,6 +573,50 @@ fn a_session_of_remote_access_ends_in_time() {
     }
 }
 
+/// The review of some captures as the command tells it.
+fn review(tape: &Tape, policy: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("capture.pcap"), tape.pcap()).unwrap();
+    std::fs::write(folder.path().join("plant.toml"), policy).unwrap();
+    let told = |format: &str| {
+        let args = ["policy", "review", "plant.toml", "capture.pcap", "--format", format];
+        support::run_in(folder.path(), args)
+    };
+    let table = told("table");
+    assert_eq!((table.code, table.text().is_empty()), (Some(0), false), "{table:?}");
+    // The draft of the decisions can be read back, and is not written over.
+    let draft = |file: &str, from: &[&str]| {
+        let args = [&["policy", "review", "plant.toml", "capture.pcap", "--draft", file], from].concat();
+        support::run_in(folder.path(), args).code
+    };
+    assert_eq!(draft("one.toml", &[]), Some(0));
+    assert_eq!(draft("two.toml", &["--decisions", "one.toml"]), Some(0));
+    assert_eq!(draft("one.toml", &[]), Some(2));
+    told("json").json()
+}
+
+#[test]
+fn a_review_tells_what_was_measured() {
+    let limits = "units = [1], max_rate = \"5/s\" }";
+    let more = "via = [\"fw\"]\nwindows = [\"mon 10:00-12:00\"]\nremote_access = true\nsl_c = 2\n\
+                [[asset]]\nid = \"fw\"\nmac = [\"02:00:00:00:00:02\"]\n\
+                [[exception]]\nid = \"X\"\nrisk_owner = \"x\"\nfrom = [\"supervision\"]\nto = [\"10.20.2.0/25\"]\n\
+                valid_from = 2026-11-01\nvalid_until = 2026-12-01\nallow = [ { protocol = \"http\" } ]\n";
+    let review = review(&burst(&[3, 8, 1]), &plant(more).replace("units = [1] }", limits));
+    let row = list(&review, "conduits").iter().find(|row| row["id"] == "C").unwrap();
+    let rate = &row["rates"][0];
+    assert_eq!((&rate["maximum"], &rate["peak"], &rate["mean"]), (&"5/s".into(), &8.into(), &4.0.into()), "{rate}");
+    assert_eq!(rate["exceeded"], true);
+    assert_eq!(row["windows"], serde_json::json!({ "declared": ["mon 10:00-12:00"], "outside": 0 }));
+    assert_eq!((&row["via"][0], &row["boundary"]), (&"fw".into(), &"no bypass seen".into()));
+    assert_eq!(row["exceptions"], serde_json::json!(["X"]));
+    assert_eq!((&row["sl_c"], &row["sl_t"][0]["rdf"]), (&2.into(), &2.into()));
+    let session = &row["remote"][0];
+    assert_eq!((&session["client"], &session["in_window"]), (&SCADA.into(), &true.into()), "{session}");
+    assert_eq!(session["seconds"], 2, "from the first payload to the last");
+    assert_eq!(row["state"], "used with violations");
+}
+
 #[test]
 fn s16_reading_twice_or_in_halves_says_the_same() {
     let exchanges: Vec<_> = (0..40).map(|n| if n % 4 == 3 { write(n, 200) } else { read(n) }).collect();
