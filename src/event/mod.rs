@@ -13,6 +13,7 @@
 //! Nothing here reads a clock for its content: times are those of packets. Timers (retries, time limits) are tokio's.
 
 pub mod format;
+mod spool;
 #[cfg(test)]
 mod testkit;
 
