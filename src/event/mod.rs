@@ -12,10 +12,17 @@
 //!
 //! Nothing here reads a clock for its content: times are those of packets. Timers (retries, time limits) are tokio's.
 
+pub mod config;
+mod courier;
 pub mod format;
+pub mod health;
+mod outbox;
+mod sink;
 mod spool;
 #[cfg(test)]
 mod testkit;
+
+pub use outbox::Outbox;
 
 use serde::Deserialize;
 
