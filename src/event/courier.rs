@@ -80,7 +80,7 @@ impl Desk {
     pub(super) fn health(&self) -> OutputHealth {
         let (counts, waiting, queue_error) = {
             let spool = self.spool();
-            (spool.counts(), spool.waiting(), spool.trouble().map(str::to_owned))
+            (spool.counts(), spool.waiting(), spool.trouble())
         };
         let status = self.status();
         OutputHealth {

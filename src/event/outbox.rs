@@ -76,7 +76,7 @@ impl Outbox {
         self.desks.iter().map(|desk| desk.health()).collect()
     }
 
-    /// Sends what can be sent within a second. The rest stays in the queues for the next start.
+    /// Sends what can be sent within a second, and gives the disk another one to keep the rest for the next start.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         let aborts: Vec<_> = self.couriers.iter().map(JoinHandle::abort_handle).collect();

@@ -103,9 +103,8 @@ mod tests {
         let path = folder.path().join("events.json");
         let message = |text: &str| Message { number: 1, bytes: text.as_bytes().to_vec() };
         for (before, after) in [(None, "a\nb\n"), (Some("x\n"), "x\na\nb\n"), (Some("{\"torn"), "{\"torn\na\nb\n")] {
-            match before {
-                Some(text) => std::fs::write(&path, text).unwrap(),
-                None => {}
+            if let Some(text) = before {
+                std::fs::write(&path, text).unwrap();
             }
             let mut lines = Lines::file(path.clone()).await.unwrap();
             let sent = lines.send(&[message("a"), message("b")]).await.unwrap();

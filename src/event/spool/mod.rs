@@ -112,7 +112,7 @@ impl Spool {
         }
         match self.read_folder() {
             Ok(()) => self.trouble = None,
-            Err(error) => self.trouble = Some(format!("{}: {error}", self.folder.display())),
+            Err(error) => self.trouble = Some(error.to_string()),
         }
     }
 
@@ -157,7 +157,7 @@ impl Spool {
             match self.put_on_disk(number, time, band, &record) {
                 Ok(stored) => stored,
                 Err(error) => {
-                    self.trouble = Some(format!("{}: {error}", self.folder.display()));
+                    self.trouble = Some(error.to_string());
                     self.put_in_memory(number, time, band, &record)
                 }
             }
@@ -170,7 +170,7 @@ impl Spool {
     /// `Ok(false)` when there is no room, an error when the disk does not take it.
     fn put_on_disk(&mut self, number: u64, time: Timestamp, band: Band, record: &[u8]) -> io::Result<bool> {
         if self.lock.is_none() {
-            return Err(io::Error::other(self.trouble.take().unwrap_or_default()));
+            return Err(io::Error::other(self.trouble.clone().unwrap_or_default()));
         }
         if !self.make_room(true, record.len() as u64, band) {
             return Ok(false);
@@ -246,7 +246,7 @@ impl Spool {
                     batch.push(Message { number: entry.number, bytes: message });
                 }
                 Some(Err(error)) => {
-                    self.trouble = Some(format!("{}: {error}", self.folder.display()));
+                    self.trouble = Some(error.to_string());
                     if let Some(segment) = self.bands[band as usize].get_mut(at) {
                         segment.entries.retain(|other| other.number != entry.number);
                     }
@@ -277,11 +277,6 @@ impl Spool {
         }
         self.confirmed = number;
         self.given = self.given.max(number);
-        if self.lock.is_some()
-            && let Err(error) = write_cursor(&self.folder, number)
-        {
-            self.trouble = Some(format!("{}: {error}", self.folder.display()));
-        }
         for segments in &mut self.bands {
             while let Some(front) = segments.front_mut() {
                 while front.entries.front().is_some_and(|entry| entry.number <= number) {
@@ -293,6 +288,13 @@ impl Spool {
                 }
                 segments.pop_front().into_iter().for_each(Segment::remove);
             }
+        }
+        // After the files, whose room a full disk needs for it. A kill between the two costs nothing: what is gone was
+        // delivered, and what is there is delivered again.
+        if self.lock.is_some()
+            && let Err(error) = write_cursor(&self.folder, number)
+        {
+            self.trouble = Some(error.to_string());
         }
     }
 
@@ -307,8 +309,8 @@ impl Spool {
     }
 
     /// Why records wait in memory, or why the disk lost some.
-    pub(super) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.as_ref().map(|trouble| format!("{}: {trouble}", self.folder.display()))
     }
 
     pub(super) fn counts(&self) -> Counts {

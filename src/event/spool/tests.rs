@@ -165,7 +165,9 @@ fn a_disk_that_takes_nothing_leaves_a_bounded_queue_in_memory() {
     fs::write(&place, "a file where the folder should be").unwrap();
     let mut spool = Spool::open(&place, 1 << 20);
     assert!(spool.trouble().is_some_and(|text| text.contains("queue")), "{:?}", spool.trouble());
+    let before = spool.trouble();
     (0..2000).for_each(|_| put(&mut spool, Band::Low, &"x".repeat(1000)));
+    assert_eq!(spool.trouble(), before);
     let waiting = spool.waiting();
     assert_eq!(waiting.records, waiting.in_memory);
     assert!((900_000..=1 << 20).contains(&waiting.bytes), "{waiting:?}");
