@@ -136,6 +136,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("csv", &["output", "inventory", "policy"]), // a policy may be exchanged with a spreadsheet
     ("rustls", &["event"]),
     ("tokio_rustls", &["event"]),
+    ("socket2", &["event"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["output", "command"]),
     ("indicatif", &["command"]),
