@@ -74,5 +74,8 @@ pub mod output;
 #[cfg(feature = "sensor")]
 pub mod event;
 
+#[cfg(all(feature = "live", feature = "sensor"))]
+pub mod sensor;
+
 pub mod cli;
 pub mod command;

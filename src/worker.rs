@@ -27,6 +27,7 @@ use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
 use crate::policy::Policy;
 use crate::source::Frame;
+use crate::time::Timestamp;
 
 /// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
 pub const SHARDS: usize = 16;
@@ -85,6 +86,16 @@ pub struct ProtocolCoverage {
 
 /// Message codes counted for one protocol; Modbus, the widest, has 256.
 const MESSAGES: usize = 512;
+
+impl Flows {
+    /// Counts what the limits of the table took.
+    fn tell_limits(&self, coverage: &mut Coverage) {
+        coverage.limit("services-per-pair", self.folded);
+        let (flows, frames, bytes) = self.forgotten;
+        coverage.limit("flows", flows);
+        coverage.forgotten = (frames, bytes);
+    }
+}
 
 impl Coverage {
     /// Adds another.
@@ -234,11 +245,38 @@ impl Shard {
         let Notes { mut ledger, tail, mut coverage, .. } = self.notes;
         tail.finish(&mut ledger);
         coverage.limit("facts", ledger.refused());
-        coverage.limit("services-per-pair", self.flows.folded);
-        let (flows, frames, bytes) = self.flows.forgotten;
-        coverage.limit("flows", flows);
-        coverage.forgotten = (frames, bytes);
+        self.flows.tell_limits(&mut coverage);
         ShardResult { flows: self.flows.into_flows(), ledger, coverage }
+    }
+
+    /// What was learned since the last time; everything goes on. `now` is the time of the capture's clock, by which
+    /// conversations that came to nothing are told.
+    ///
+    /// The sum of all that is drained, and of what [`Self::finish`] adds, is what [`Self::finish`] alone would have said.
+    #[must_use]
+    pub fn drain(&mut self, now: Timestamp) -> ShardResult {
+        for connection in self.connections.iter_mut() {
+            let policy = self.notes.policy.as_deref().filter(|_| connection.is_told(now));
+            let judged = policy.is_some_and(|policy| docket::close(connection, policy));
+            if judged || connection.is_ripe(now) {
+                self.flows.add(Flow::drain(connection));
+            }
+        }
+        let Notes { ledger, tail, coverage, limits, .. } = &mut self.notes;
+        let mut learned = std::mem::replace(ledger, Ledger::bounded(limits.ledger));
+        std::mem::take(tail).finish(&mut learned);
+        let mut fresh = Coverage::default();
+        fresh.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
+        let mut coverage = std::mem::replace(coverage, fresh);
+        coverage.limit("facts", learned.refused());
+        self.flows.tell_limits(&mut coverage);
+        ShardResult { flows: self.flows.drain(), ledger: learned, coverage }
+    }
+
+    /// Judges by another policy from now on.
+    pub fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
+        self.connections.iter_mut().for_each(|connection| connection.docket.forget());
+        self.notes.policy = policy;
     }
 
     /// A fragment counts where it is; the datagram that it completes is read as if it came whole.
@@ -364,7 +402,7 @@ fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: 
 #[cold]
 fn open(connection: &mut Connection, sender: Side, tcp: &Tcp, at: Evidence, notes: &mut Notes) {
     let other = connection.order.get(sender.index()).is_some_and(|order| order.is_other(tcp.seq));
-    let was_speaking = connection.payload.iter().any(|bytes| *bytes > 0);
+    let was_speaking = [Side::A, Side::B].into_iter().any(|side| connection.has_spoken(side));
     if other && was_speaking && !tcp.has(Tcp::ACK) {
         close(connection, notes);
         connection.reopened += 1;
@@ -405,7 +443,7 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     }
     dialog.finish(terms, &mut ear);
     if let Some(policy) = &notes.policy {
-        docket::close(connection, policy);
+        _ = docket::close(connection, policy);
     }
 }
 

@@ -26,6 +26,12 @@ pub struct Docket {
     /// What concerns the two sides, found at the first judgement.
     conversation: Option<Arc<Conversation>>,
     orientation: Option<Orientation>,
+    /// Entries were drained: there was a judgement before.
+    drained: bool,
+    /// The conversation was judged as a whole.
+    is_whole: bool,
+    /// That judgement with what was told of it, once it was drained.
+    whole: Option<Box<Entry>>,
     cache: Option<Box<[Known; 16]>>,
 }
 
@@ -140,6 +146,13 @@ impl Docket {
         self.cache = None;
     }
 
+    /// The policy is another one: who is who has to be asked again.
+    pub fn forget(&mut self) {
+        self.cache = None;
+        self.conversation = None;
+        self.orientation = None;
+    }
+
     /// Judges an operation.
     #[cold]
     pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, case: &Case<'_>, parties: &Parties) {
@@ -181,7 +194,24 @@ impl Docket {
     /// The docket of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, ..self }
+        Self { cache: None, whole: None, ..self }
+    }
+
+    /// What was judged since the last time, as a closed docket.
+    #[must_use]
+    pub fn drain(&mut self) -> Self {
+        self.drained |= !self.entries.is_empty();
+        self.cache = None;
+        if self.is_whole && self.whole.is_none() {
+            self.whole = self.entries.first().cloned().map(Box::new);
+        }
+        Self { entries: std::mem::take(&mut self.entries), ..Self::default() }
+    }
+
+    /// Nothing was judged yet.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.entries.is_empty() && !self.drained
     }
 
     /// Adds another connection's closed docket.
@@ -273,10 +303,11 @@ impl Docket {
     }
 }
 
-/// Judges a connection of which no operation is known, as a whole, at its first frame. ARP is no conversation.
-pub fn close(connection: &mut Connection, policy: &Policy) {
-    if !connection.docket.entries.is_empty() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
-        return;
+/// Judges a connection of which no operation is known, as a whole, at its first frame; `false` when there is nothing to
+/// judge any more. ARP is no conversation.
+pub fn close(connection: &mut Connection, policy: &Policy) -> bool {
+    if !connection.docket.is_blank() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
+        return false;
     }
     let parties = connection.parties();
     let orientation = connection.orientation;
@@ -288,13 +319,30 @@ pub fn close(connection: &mut Connection, policy: &Policy) {
         blocked,
         ..Request::at(connection.first.at)
     };
+    let answered = connection.has_sent(orientation.client.other()) && !blocked;
     let docket = &mut connection.docket;
     let conversation = docket.conversation(policy, orientation, &parties);
     let judgement = conversation.judge(policy, &request);
     docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, connection.first);
-    let answered = connection.traffic[orientation.client.other().index()].frames > 0 && !blocked;
     if let (Some(entry), true) = (docket.entries.first_mut(), answered) {
         entry.tally.count(Outcome::Answered, connection.last);
+    }
+    docket.is_whole = true;
+    true
+}
+
+/// A connection that was judged as a whole goes on: the judgement now reaches to its last frame.
+pub fn follow(connection: &mut Connection) {
+    let answered = connection.has_sent(connection.orientation.client.other()) && !connection.is_blocked();
+    let Connection { docket, last, .. } = connection;
+    if let (Some(whole), true, true) = (&mut docket.whole, answered, docket.entries.is_empty()) {
+        let mut more = Entry { tally: Tally::new(whole.tally.first), ..(**whole).clone() };
+        more.tally.last = *last;
+        if whole.tally.answered == 0 {
+            whole.tally.count(Outcome::Answered, *last);
+            more.tally.count(Outcome::Answered, *last);
+        }
+        docket.entries.push(more);
     }
 }
 
