@@ -96,7 +96,7 @@ const LAYERS: &str = "
     pipeline: worker source decode ledger flow policy config
     analysis: pipeline worker source ledger flow inventory policy config output
     output: inventory ledger policy flow worker source pipeline analysis
-    event: output policy
+    event: output policy config
     sensor: event output analysis pipeline worker source ledger flow inventory policy config
     cli: config
     command: cli config pipeline analysis output source policy inventory sensor

@@ -25,58 +25,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, de};
-
 use super::format::{Facility, Format};
-use super::{Event, Kind};
+use super::{BANDS, Event, Kind};
+use crate::config::{Output as Entry, OutputType, Size, Transport};
 use crate::policy::Band;
-
-/// An `[[output]]` as it is written. Which keys go together is for [`check`] to say.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // The module says what each is.
-pub struct OutputEntry {
-    #[serde(rename = "type")]
-    pub kind: OutputType,
-    pub name: Option<String>,
-    pub transport: Option<Transport>,
-    pub address: Option<String>,
-    pub server_name: Option<String>,
-    pub ca: Option<PathBuf>,
-    pub certificate: Option<PathBuf>,
-    pub key: Option<PathBuf>,
-    pub path: Option<PathBuf>,
-    pub format: Option<Format>,
-    pub facility: Option<Facility>,
-    #[serde(default, deserialize_with = "band")]
-    pub min_severity: Option<Band>,
-    pub kinds: Option<Vec<Kind>>,
-    pub queue: Option<String>,
-}
-
-/// What an output is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OutputType {
-    /// Lines on standard output.
-    Stdout,
-    /// Lines at the end of a file.
-    File,
-    /// Messages to a syslog receiver.
-    Syslog,
-}
-
-/// How syslog messages travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// RFC 5426. What is lost on the way is lost.
-    Udp,
-    /// RFC 6587 with octet counting.
-    Tcp,
-    /// RFC 5425.
-    Tls,
-}
 
 /// An output that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,10 +102,8 @@ impl fmt::Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
-/// Waiting bytes unless said otherwise.
-const QUEUE: u64 = 64 << 20;
 /// The smallest queue that is worth its name.
-const SMALLEST_QUEUE: u64 = 256 << 10;
+const SMALLEST_QUEUE: Size = Size(256 << 10);
 /// The longest name, in bytes.
 const NAME: usize = 64;
 
@@ -169,7 +119,7 @@ impl Output {
 ///
 /// # Errors
 /// One mistake for each key that is missing, superfluous or senseless.
-pub fn check(entries: &[OutputEntry]) -> Result<Vec<Output>, Vec<Mistake>> {
+pub fn check(entries: &[Entry]) -> Result<Vec<Output>, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let mut outputs: Vec<Output> = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
@@ -202,27 +152,27 @@ impl Check {
     }
 
     /// `None` after a mistake.
-    fn output(&mut self, entry: &OutputEntry) -> Option<Output> {
+    fn output(&mut self, entry: &Entry) -> Option<Output> {
         let target = self.target(entry);
-        let queue = match entry.queue.as_deref().map(size) {
-            None => QUEUE,
-            Some(Some(bytes)) if bytes >= SMALLEST_QUEUE => bytes,
-            Some(Some(_)) => {
-                self.wrong("queue", "too small to be of use", "give at least 256KiB");
-                QUEUE
-            }
-            Some(None) => {
-                self.wrong("queue", "no size", "write a number with a unit, such as 64MiB");
-                QUEUE
-            }
-        };
+        if entry.queue < SMALLEST_QUEUE {
+            self.wrong("queue", "too small to be of use", &format!("give at least {SMALLEST_QUEUE}"));
+        }
         let kinds = match &entry.kinds {
             None => Kind::ALL.into_iter().collect(),
-            Some(kinds) => kinds.iter().copied().collect::<BTreeSet<_>>(),
+            Some(kinds) if kinds.is_empty() => {
+                self.wrong("kinds", "an empty list sends nothing", "name the kinds, or leave the key out for all");
+                BTreeSet::new()
+            }
+            Some(kinds) => {
+                let all = Kind::ALL.map(|kind| (kind.text(), kind));
+                kinds.iter().filter_map(|kind| self.word("kinds", kind, &all)).collect()
+            }
         };
-        if kinds.is_empty() {
-            self.wrong("kinds", "an empty list sends nothing", "name the kinds, or leave the key out for all");
-        }
+        let format =
+            entry.format.as_ref().and_then(|word| self.word("format", word, &Format::ALL.map(|f| (f.text(), f))));
+        let facility = entry.facility.as_ref().and_then(|word| self.word("facility", word, &Facility::WORDS));
+        let min_severity =
+            entry.min_severity.as_ref().and_then(|word| self.word("min_severity", word, &BANDS.map(|b| (b.text(), b))));
         let target = target.filter(|_| self.mistakes.is_empty())?;
         let name = match &entry.name {
             Some(name) if is_name(name) => name.clone(),
@@ -235,19 +185,29 @@ impl Check {
         };
         Some(Output {
             name,
-            format: entry.format.unwrap_or(match target {
+            format: format.unwrap_or(match target {
                 Target::Stdout | Target::File(_) => Format::Json,
                 Target::Udp(_) | Target::Tcp(..) => Format::Rfc5424,
             }),
             target,
-            facility: entry.facility.unwrap_or_default(),
-            min_severity: entry.min_severity.unwrap_or(Band::Info),
+            facility: facility.unwrap_or_default(),
+            min_severity: min_severity.unwrap_or(Band::Info),
             kinds,
-            queue,
+            queue: entry.queue.0,
         })
     }
 
-    fn target(&mut self, entry: &OutputEntry) -> Option<Target> {
+    /// What a word means.
+    fn word<T: Copy>(&mut self, key: &str, word: &str, all: &[(&str, T)]) -> Option<T> {
+        let found = all.iter().find(|(name, _)| *name == word).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+            self.wrong(key, format!("`{word}` is not known"), &format!("choose from {}", names.join(", ")));
+        }
+        found
+    }
+
+    fn target(&mut self, entry: &Entry) -> Option<Target> {
         let syslog = entry.kind == OutputType::Syslog;
         let tls = syslog && entry.transport == Some(Transport::Tls);
         for (key, given, fits, whose) in [
@@ -280,7 +240,7 @@ impl Check {
         }
     }
 
-    fn syslog(&mut self, entry: &OutputEntry) -> Option<Target> {
+    fn syslog(&mut self, entry: &Entry) -> Option<Target> {
         let address = match entry.address.as_deref().map(address) {
             Some(Some(address)) => Some(address),
             Some(None) => {
@@ -337,20 +297,6 @@ fn address(text: &str) -> Option<Address> {
     (is_host && is_v6 == text.starts_with('[')).then(|| Address { host: host.to_owned(), port })
 }
 
-/// `64MiB`, `512 KiB`, `1GiB`, or a number of bytes.
-fn size(text: &str) -> Option<u64> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at_checked(digits)?;
-    let unit = match unit.trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit)
-}
-
 fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
@@ -371,25 +317,13 @@ fn usual_name(target: &Target) -> String {
     name.chars().map(|c| if is_name_character(c) { c } else { '-' }).take(NAME).collect()
 }
 
-fn band<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Band>, D::Error> {
-    const BANDS: [Band; 5] = [Band::Info, Band::Low, Band::Medium, Band::High, Band::Critical];
-    let word = String::deserialize(deserializer)?;
-    let band = BANDS.into_iter().find(|band| band.text() == word);
-    band.map(Some).ok_or_else(|| de::Error::unknown_variant(&word, &["info", "low", "medium", "high", "critical"]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::testkit;
 
-    #[derive(Deserialize)]
-    struct File {
-        output: Vec<OutputEntry>,
-    }
-
     fn read(text: &str) -> Result<Vec<Output>, String> {
-        let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let file: crate::config::File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         check(&file.output).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
@@ -421,7 +355,7 @@ mod tests {
         let file = &outputs[1];
         assert_eq!(
             (file.name.as_str(), file.format, file.queue),
-            ("file-var-log-zonewatch-events.json", Format::Json, QUEUE)
+            ("file-var-log-zonewatch-events.json", Format::Json, 64 << 20)
         );
         assert_eq!((file.min_severity, file.kinds.len()), (Band::Info, 9));
     }
@@ -431,9 +365,22 @@ mod tests {
         for (text, want) in [
             ("type = \"fax\"", "unknown variant `fax`, expected one of `stdout`, `file`, `syslog`"),
             ("type = \"stdout\"\nlevel = 3", "unknown field `level`, expected one of `type`, `name`, "),
-            ("type = \"stdout\"\nmin_severity = \"loud\"", "unknown variant `loud`, expected one of `info`, `low`, "),
-            ("type = \"stdout\"\nkinds = [\"finding\"]", "unknown variant `finding`, expected one of `asset-new`, "),
-            ("type = \"stdout\"\nformat = \"xml\"", "unknown variant `xml`, expected one of `json`, `rfc5424`, "),
+            (
+                "type = \"stdout\"\nmin_severity = \"loud\"",
+                "output[0].min_severity: `loud` is not known; choose from info, low, medium, high, critical",
+            ),
+            (
+                "type = \"stdout\"\nkinds = [\"finding\"]",
+                "output[0].kinds: `finding` is not known; choose from asset-new, asset-changed, finding-opened, ",
+            ),
+            (
+                "type = \"stdout\"\nformat = \"xml\"",
+                "output[0].format: `xml` is not known; choose from json, rfc5424, cef, leef, ocsf, ecs",
+            ),
+            (
+                "type = \"stdout\"\nfacility = \"mail\"",
+                "output[0].facility: `mail` is not known; choose from user, daemon, ",
+            ),
             ("type = \"file\"", "output[0].path: missing; say which file events are added to"),
             ("type = \"file\"\npath = \"a\"", "output[0].path: a service has no folder of its own to start from; give"),
             (
@@ -454,10 +401,7 @@ mod tests {
                 "output[0].ca: belongs to transport = \"tls\" alone; remove the key, or say what the output is",
             ),
             ("type = \"stdout\"\naddress = \"a:1\"", "output[0].address: belongs to type = \"syslog\" alone; remove"),
-            (
-                "type = \"stdout\"\nqueue = \"lots\"",
-                "output[0].queue: no size; write a number with a unit, such as 64MiB",
-            ),
+            ("type = \"stdout\"\nqueue = \"lots\"", "'lots' is no size: write it like 64KiB, 256MiB or 2GiB"),
             ("type = \"stdout\"\nqueue = \"1KiB\"", "output[0].queue: too small to be of use; give at least 256KiB"),
             ("type = \"stdout\"\nkinds = []", "output[0].kinds: an empty list sends nothing; name the kinds, or leave"),
             (
@@ -491,22 +435,6 @@ mod tests {
         ] {
             let got = address(text);
             assert_eq!(got.as_ref().map(|to| (to.host.as_str(), to.port)), want, "{text}");
-        }
-    }
-
-    #[test]
-    fn sizes() {
-        for (text, want) in [
-            ("64MiB", Some(64 << 20)),
-            ("512 KiB", Some(512 << 10)),
-            ("1GiB", Some(1 << 30)),
-            ("1000000", Some(1_000_000)),
-            ("64MB", None),
-            ("MiB", None),
-            ("-1", None),
-            ("99999999999GiB", None),
-        ] {
-            assert_eq!(size(text), want, "{text}");
         }
     }
 

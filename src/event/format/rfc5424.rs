@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use serde::Deserialize;
-
 use super::NAME;
 use super::flat::Flat;
 use crate::event::Event;
@@ -11,8 +9,7 @@ use crate::output::escape::terminal;
 use crate::policy::Band;
 
 /// Where a receiver sorts the messages to (RFC 5424, table 1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Facility {
     /// 1.
     User = 1,
@@ -43,6 +40,26 @@ pub enum Facility {
     Local6 = 22,
     /// 23.
     Local7 = 23,
+}
+
+impl Facility {
+    /// Every facility with its word in configurations.
+    pub const WORDS: [(&'static str, Self); 14] = [
+        ("user", Self::User),
+        ("daemon", Self::Daemon),
+        ("auth", Self::Auth),
+        ("authpriv", Self::Authpriv),
+        ("audit", Self::Audit),
+        ("alert", Self::Alert),
+        ("local0", Self::Local0),
+        ("local1", Self::Local1),
+        ("local2", Self::Local2),
+        ("local3", Self::Local3),
+        ("local4", Self::Local4),
+        ("local5", Self::Local5),
+        ("local6", Self::Local6),
+        ("local7", Self::Local7),
+    ];
 }
 
 /// Name of our element: the enterprise number is the one that RFC 5612 keeps for documentation.

@@ -19,8 +19,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use self::record::{BANDS, LONGEST, Record, checksum};
+use self::record::{LONGEST, Record, checksum};
 use self::segment::{Entry, Segment};
+use crate::event::BANDS;
 use crate::policy::Band;
 use crate::time::Timestamp;
 

@@ -10,6 +10,7 @@
 
 use flate2::Crc;
 
+use crate::event::BANDS;
 use crate::policy::Band;
 use crate::time::Timestamp;
 
@@ -18,9 +19,6 @@ const MARK: &[u8; 4] = b"ZWE1";
 const HEAD: usize = 29;
 /// The longest message, in bytes. A longer one is dropped and counted.
 pub(super) const LONGEST: usize = 1 << 20;
-
-/// Bands from the mildest, which is the order of dropping and of counters.
-pub(super) const BANDS: [Band; 5] = [Band::Info, Band::Low, Band::Medium, Band::High, Band::Critical];
 
 /// A message with what the queue must know of it.
 pub(super) struct Record<'a> {

@@ -5,7 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::record::{BANDS, LONGEST, Record};
+use super::record::{LONGEST, Record};
+use crate::event::BANDS;
 use crate::policy::Band;
 use crate::time::Timestamp;
 
