@@ -1,5 +1,5 @@
 //! The languages that receivers speak. Each is one file, and takes what it has a place for from the record; the
-//! [native one](json) alone has a place for everything.
+//! native one ([`Format::Json`]) alone has a place for everything.
 //!
 //! Texts from the wire are made harmless in each format's own way: a name that contains a line end, a delimiter or a
 //! terminal's control character stays one value of one event.
