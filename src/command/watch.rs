@@ -9,6 +9,7 @@ use crate::analysis::Options;
 use crate::cli::Watch;
 use crate::config::{File, Interface, Limits};
 use crate::output::escape::terminal;
+use crate::sensor::notify::Manager;
 use crate::sensor::shared::Shared;
 use crate::sensor::{Sensor, Settings};
 use crate::source::live::LiveOptions;
@@ -24,7 +25,7 @@ pub(super) fn run(options: &Watch) -> Outcome {
             workers: config.workers,
             policy,
             home_nets: config.home_nets.clone(),
-            limits: Limits::default(),
+            limits: Limits::within(config.memory.0),
             ..Options::default()
         },
         flush: config.flush.duration(),
@@ -33,13 +34,19 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let sensor = Sensor::start(settings, move |shared| news.tell(shared))?;
     let names: Vec<_> = config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
     note(&format!("watching {}; nothing is ever sent there", names.join(", ")));
+    let mut manager = Manager::new();
+    manager.ready(&format!("watching {}", names.join(", ")));
     let until = options.duration.map(|time| Instant::now() + time.duration());
     while !stop.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
         if reload.swap(false, Ordering::Relaxed) {
+            manager.reloading();
             reload_policy(options, &sensor);
+            manager.ready("loaded again");
         }
+        manager.alive(&sensor.shared, config.flush.duration());
         thread::sleep(Duration::from_millis(50));
     }
+    manager.stopping();
     let shared = sensor.stop();
     if let Some(folder) = &options.out {
         let picture = shared.picture();
