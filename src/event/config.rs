@@ -1,25 +1,4 @@
-//! `[[output]]` of `zonewatch.toml`: where events go.
-//!
-//! ```toml
-//! [[output]]
-//! type         = "syslog"            # or "file", "stdout"
-//! transport    = "tls"               # or "tcp", "udp"; syslog only
-//! address      = "siem.example:6514"
-//! format       = "rfc5424"           # or "cef", "leef", "json", "ocsf", "ecs"
-//! facility     = "local0"            # of the syslog header
-//! ca           = "/etc/zonewatch/siem-ca.pem"
-//! certificate  = "/etc/zonewatch/sensor.pem"   # optional: the sensor's own, with its key
-//! key          = "/etc/zonewatch/sensor.key"
-//! server_name  = "siem.example"      # in the receiver's certificate, where it is not the host of the address
-//! min_severity = "low"               # default: everything
-//! kinds        = ["finding-opened", "finding-escalated", "campaign", "health"]   # default: all
-//! queue        = "64MiB"             # on disk, while the receiver is away
-//! name         = "siem"              # of the queue and in metrics; default: from what it is
-//!
-//! [[output]]
-//! type = "file"
-//! path = "/var/log/zonewatch/events.json"      # rotated by logrotate, then SIGHUP
-//! ```
+//! What `[[output]]` of `zonewatch.toml` means. `systemd/zonewatch.toml` shows every field.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -328,11 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_module() {
-        let page = include_str!("config.rs").lines().map_while(|line| line.strip_prefix("//!"));
-        let lines: Vec<&str> =
-            page.skip_while(|line| *line != " ```toml").skip(1).take_while(|l| *l != " ```").collect();
+    fn the_sample_configuration_with_all_its_fields() {
+        let sample = include_str!("../../systemd/zonewatch.toml");
+        // A field is behind a `#`, a sentence behind a `#` and a space.
+        let lines = sample.lines().skip_while(|line| *line != "#[[output]]").filter_map(|line| line.strip_prefix('#'));
+        let lines: Vec<&str> = lines.filter(|line| !line.starts_with(' ')).collect();
         let outputs = read(&lines.join("\n")).unwrap();
+        assert_eq!(outputs.len(), 3);
         assert_eq!(
             outputs[0],
             Output {
@@ -341,14 +322,17 @@ mod tests {
                     Address { host: "siem.example".into(), port: 6514 },
                     Some(Tls {
                         server_name: "siem.example".into(),
-                        ca: "/etc/zonewatch/siem-ca.pem".into(),
-                        identity: Some(("/etc/zonewatch/sensor.pem".into(), "/etc/zonewatch/sensor.key".into())),
+                        ca: "/etc/zonewatch/tls/siem-ca.pem".into(),
+                        identity: Some((
+                            "/etc/zonewatch/tls/sensor.pem".into(),
+                            "/etc/zonewatch/tls/sensor.key".into()
+                        )),
                     })
                 ),
                 format: Format::Rfc5424,
                 facility: Facility::Local0,
-                min_severity: Band::Low,
-                kinds: [Kind::FindingOpened, Kind::FindingEscalated, Kind::Campaign, Kind::Health].into(),
+                min_severity: Band::Info,
+                kinds: Kind::ALL.into(),
                 queue: 64 << 20,
             }
         );
