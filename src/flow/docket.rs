@@ -270,12 +270,17 @@ impl Docket {
     /// Adds another connection's closed docket.
     pub fn merge(&mut self, other: Self) {
         for entry in other.entries {
-            let full = self.entries.len() >= ENTRIES;
-            match self.entries.iter_mut().find(|known| known.key() == entry.key()) {
-                Some(mine) => mine.merge(&entry),
-                None if full => {}
-                None => self.entries.push(entry),
-            }
+            self.add(entry);
+        }
+    }
+
+    /// Adds a judgement to the one that says the same.
+    pub fn add(&mut self, entry: Entry) {
+        let full = self.entries.len() >= ENTRIES;
+        match self.entries.iter_mut().find(|known| known.key() == entry.key()) {
+            Some(mine) => mine.merge(&entry),
+            None if full => {}
+            None => self.entries.push(entry),
         }
     }
 

@@ -19,10 +19,8 @@ const QUEUE: usize = 64;
 /// What a worker is told.
 enum Work {
     Batch(Arc<Batch>),
-    /// Tell what was learned since the last time, as of this time.
-    Drain(Timestamp, Sender<Vec<ShardResult>>),
-    /// Judge by this from now on.
-    Policy(Option<Arc<Policy>>),
+    /// Tell what was learned since the last time, as of this time, and judge by another policy from now on if there is one.
+    Drain(Timestamp, Option<Option<Arc<Policy>>>, Sender<Vec<ShardResult>>),
 }
 
 /// The workers with their shards.
@@ -94,24 +92,27 @@ impl Engine {
     /// What was learned since the last time, in the order of shards. `now` is the time of the capture's clock.
     #[must_use]
     pub fn drain(&self, now: Timestamp) -> Vec<ShardResult> {
+        self.ask(now, None)
+    }
+
+    /// The same, and what comes after is judged by another policy: no judgement of one is counted as the other's.
+    #[must_use]
+    pub fn judge_by(&self, now: Timestamp, policy: Option<&Arc<Policy>>) -> Vec<ShardResult> {
+        self.ask(now, Some(policy.cloned()))
+    }
+
+    fn ask(&self, now: Timestamp, policy: Option<Option<Arc<Policy>>>) -> Vec<ShardResult> {
         let answers: Vec<Receiver<Vec<ShardResult>>> = self
             .queues
             .iter()
             .map(|queue| {
                 let (answer, results) = bounded(1);
                 // A worker that is gone has panicked; stopping says so.
-                let _ = queue.send(Work::Drain(now, answer));
+                let _ = queue.send(Work::Drain(now, policy.clone(), answer));
                 results
             })
             .collect();
         answers.iter().filter_map(|results| results.recv().ok()).flatten().collect()
-    }
-
-    /// Judges by another policy from the next batch on.
-    pub fn judge_by(&self, policy: Option<&Arc<Policy>>) {
-        for queue in &self.queues {
-            let _ = queue.send(Work::Policy(policy.cloned()));
-        }
     }
 
     /// Whether a worker has panicked.
@@ -144,10 +145,12 @@ fn run(
                     let _ = give_back.try_send(batch);
                 }
             }
-            Work::Drain(now, answer) => {
+            Work::Drain(now, policy, answer) => {
                 let _ = answer.send(shards.iter_mut().map(|shard| shard.drain(now)).collect());
+                if let Some(policy) = policy {
+                    shards.iter_mut().for_each(|shard| shard.judge_by(policy.clone()));
+                }
             }
-            Work::Policy(policy) => shards.iter_mut().for_each(|shard| shard.judge_by(policy.clone())),
         }
     }
     shards.into_iter().map(Shard::finish).collect()

@@ -60,8 +60,7 @@ impl Keeper {
         loop {
             match self.inbox.recv_deadline(next) {
                 Ok(Order::Policy(policy)) => {
-                    engine.judge_by(policy.as_ref());
-                    self.gather(&engine, engine.drain(clock::now()));
+                    self.gather(&engine, engine.judge_by(clock::now(), policy.as_ref()));
                     self.shared.picture_mut().world.judge_by(policy);
                     self.health.policy_loaded = Some(clock::now());
                     self.health.reload_error = None;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::analysis::{self, Analysis, Options};
-use crate::flow::facts;
 use crate::flow::key::FlowKey;
 use crate::flow::table::Flows;
 use crate::flow::watch::Watch;
+use crate::flow::{again, facts};
 use crate::ledger::{Ledger, Subject};
 use crate::pipeline::Observed;
 use crate::source::file::CaptureSummary;
@@ -66,6 +66,7 @@ impl World {
     pub fn judge_by(&mut self, policy: Option<std::sync::Arc<crate::policy::Policy>>) {
         self.options.policy = policy;
         let mut observed = std::mem::take(&mut self.analysis.observed);
+        observed.flows.iter_mut().for_each(|flow| again::judge(flow, self.options.policy.as_deref()));
         // What was watched is by the numbers of the old policy's rules.
         observed.watch = Watch::default();
         self.analysis = analysis::conclude(observed, &self.options);
@@ -147,5 +148,31 @@ mod tests {
             assert_eq!(differs, None, "drained after every {every} frames");
             assert_eq!(whole.len(), parts.len());
         }
+    }
+
+    #[test]
+    fn another_policy_judges_what_is_known_anew() {
+        let findings = |world: &World, captures: &[CaptureSummary]| -> BTreeSet<String> {
+            let told = world.analysis.tell(captures);
+            let undeclared = told.findings().iter().filter(|finding| finding.kind == "violation");
+            undeclared.map(|finding| finding.id.clone()).collect()
+        };
+        let policy = |text: &str| Some(Arc::new(Policy::parse("plant.toml", text).unwrap()));
+        let mut world = World::new(Options { policy: policy(POLICY), ..Options::default() });
+        let mut captures = Captures::stream("plant.pcap", Box::new(CAPTURE)).unwrap();
+        let options = Options { policy: policy(POLICY), ..Options::default() };
+        world.analysis = analysis::run(&mut captures, |c, b| c.fill(b), &options);
+        let captures = captures.summaries();
+        let before = findings(&world, &captures);
+        world.judge_by(policy(POLICY));
+        assert_eq!(findings(&world, &captures), before, "the same policy says the same");
+
+        let office = "\n[[conduit]]\nid = \"C-900\"\nfrom = [\"enterprise\"]\nto = [\"cell-b\"]\nowner = \"Operations\"\n\
+                      allow = [{ protocol = \"modbus\", ops = [\"all\"] }]\n";
+        world.judge_by(policy(&format!("{POLICY}{office}")));
+        let after = findings(&world, &captures);
+        assert!(after.len() < before.len() && after.is_subset(&before), "{after:?} of {before:?}");
+        world.judge_by(None);
+        assert_eq!(findings(&world, &captures).len(), 0);
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::words::Words;
 use super::{Restored, signed, unsigned};
 use crate::address::{Host, Mac, Realm};
+use crate::flow::again;
 use crate::flow::book::{Book, Protection};
 use crate::flow::connection::Traffic;
 use crate::flow::docket::{Docket, Entry};
@@ -73,8 +74,12 @@ fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::
         let key = FlowKey { client: host(client?), server: host(server?), transport: transport?, port };
         let protocol = protocol.and_then(|name| REGISTRY.iter().position(|known| known.info().name == name));
         // Judgements of another policy are none of the one in force.
-        let policy = policy.filter(|policy| judged_by.as_deref() == Some(&policy.sha256));
-        detail?.flow(key, protocol, connections, words, policy)
+        let same = policy.filter(|policy| judged_by.as_deref() == Some(&policy.sha256));
+        let mut flow = detail?.flow(key, protocol, connections, words, same)?;
+        if same.is_none() {
+            again::judge(&mut flow, policy);
+        }
+        Some(flow)
     })())
 }
 
