@@ -58,7 +58,7 @@ pub fn run(
 ///
 /// Some frames are decoded and their connections looked up before the first of them is taken: what a connection needs
 /// lies in a dozen cache lines, and the lines of several connections come from memory in the time of one.
-fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
+pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
     let mut ahead: Vec<Arrival<'_>> = Vec::with_capacity(AHEAD);
     for frames in batch.frames.chunks(AHEAD) {
         for frame in frames.iter().filter_map(|frame| batch.frame(frame)) {
