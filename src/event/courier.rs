@@ -112,7 +112,8 @@ impl Desk {
 /// Carries records until told to stop.
 pub(super) async fn run(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
     let mut delay = Delay::default();
-    loop {
+    // A second remains after the stop; whoever gave the order ends us then.
+    while !*stop.borrow() || !desk.spool().is_empty() {
         let end = session(&desk, &mut stop, &mut delay).await;
         desk.status().connected = false;
         match end {
@@ -138,10 +139,7 @@ pub(super) async fn run(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
 
 /// One link, from opening it to its end.
 async fn session(desk: &Desk, stop: &mut watch::Receiver<bool>, delay: &mut Delay) -> io::Result<End> {
-    let mut link = tokio::select! {
-        link = Link::open(&desk.output.target) => link?,
-        () = stopped(stop) => return Ok(End::Stopped),
-    };
+    let mut link = Link::open(&desk.output.target).await?;
     desk.status().connected = true;
     let mut window = Window::default();
     loop {

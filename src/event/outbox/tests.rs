@@ -159,6 +159,17 @@ async fn a_proxy_that_ends_idle_connections_is_no_failure() {
 }
 
 #[tokio::test]
+async fn a_stop_sends_what_is_there_to_send() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("events.json");
+    let outbox = Outbox::start(vec![output("file", Target::File(path.clone()))], folder.path()).unwrap();
+    // The courier has not run yet.
+    put(&outbox, 0..2100);
+    outbox.stop().await;
+    assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 2100);
+}
+
+#[tokio::test]
 async fn after_a_stop_the_queues_are_free() {
     let folder = TempDir::new().unwrap();
     let (_listener, target) = listener().await;
