@@ -257,13 +257,21 @@ fn rsyslog_with_tls_gets_everything_although_it_is_stopped_and_hangs_and_is_kill
     runtime.block_on(outbox.stop());
     assert_eq!(received_roughly(path).lines().count(), lines + 1);
 
-    // A receiver with another name than the one we asked for gets nothing.
-    let outbox = Outbox::start(vec![output(target("other.example"), Format::Rfc5424)], path).unwrap();
-    outbox.put(&event(9999));
-    until(wait, "the refusal", || outbox.health()[0].last_error.is_some());
-    let health = outbox.health().remove(0);
-    assert!(health.last_error.as_ref().is_some_and(|error| error.contains("certificate")), "{health:?}");
-    runtime.block_on(outbox.stop());
+    // Neither a receiver with another name than the one we asked for, nor one that does not know us, gets anything.
+    let mut unknown = target("siem.example");
+    if let Target::Tcp(_, Some(tls)) = &mut unknown {
+        tls.identity = None;
+    }
+    let wrong_name = &["certificate not valid for name"][..];
+    for (target, wants) in [(target("other.example"), wrong_name), (unknown, &["alert", "reset"])] {
+        let outbox = Outbox::start(vec![output(target, Format::Rfc5424)], path).unwrap();
+        until(wait, "the refusal", || outbox.health()[0].last_error.is_some());
+        let health = outbox.health().remove(0);
+        let says = |want: &&str| health.last_error.as_ref().is_some_and(|error| error.contains(want));
+        assert!(wants.iter().any(says), "{health:?}");
+        outbox.put(&event(9999));
+        runtime.block_on(outbox.stop());
+    }
     receiver.terminate();
     assert!(!received_roughly(path).contains("number 9999"));
 }

@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::config::Output;
 use super::health::OutputHealth;
-use super::sink::Link;
+use super::sink::{Link, closed};
 use super::spool::Spool;
 
 /// Records that are sent at once.
@@ -155,7 +155,10 @@ async fn session(desk: &Desk, stop: &mut watch::Receiver<bool>, delay: &mut Dela
             tokio::select! {
                 () = desk.wake.notified() => {}
                 () = stopped(stop) => {}
-                error = link.ended() => return if window.records == 0 { Ok(End::Idle) } else { Err(error) },
+                end = link.ended() => {
+                    end?;
+                    return if window.records == 0 { Ok(End::Idle) } else { Err(closed()) };
+                }
                 () = window.is_old() => return confirmed(desk, link, &window, delay).await,
             }
             continue;
