@@ -162,9 +162,13 @@ ruleset(name="receive") {{ action(type="omfile" file="{at}/received" template="r
         Self(child)
     }
 
+    fn signal(&self, signal: &str) {
+        run("kill", &[signal, &self.0.id().to_string()], Path::new("/"));
+    }
+
     /// As its administrator would.
     fn terminate(mut self) {
-        run("kill", &["-TERM", &self.0.id().to_string()], Path::new("/"));
+        self.signal("-TERM");
         self.0.wait().unwrap();
     }
 }
@@ -183,7 +187,7 @@ fn free_port() -> u16 {
 }
 
 #[test]
-fn rsyslog_with_tls_gets_everything_although_it_is_stopped_and_killed_in_the_middle() {
+fn rsyslog_with_tls_gets_everything_although_it_is_stopped_and_hangs_and_is_killed_in_the_middle() {
     let gtls = ["/usr/lib", "/usr/lib64"].iter().any(|lib| find(Path::new(lib), "lmnsd_gtls.so", 4).is_some());
     if !Path::new(RSYSLOGD).exists() || !gtls {
         eprintln!("SKIPPED: no rsyslogd with lmnsd_gtls.so here (Debian: rsyslog and rsyslog-gnutls)");
@@ -219,7 +223,10 @@ fn rsyslog_with_tls_gets_everything_although_it_is_stopped_and_killed_in_the_mid
     until(wait, "the loss is noticed", || !connected(&outbox));
     let receiver = Rsyslog::start(path, port);
     until(wait, "the second connection", || connected(&outbox));
+    // It hangs: what we send is acknowledged by its kernel, and never read.
+    receiver.signal("-STOP");
     (1500..2000).for_each(|number| outbox.put(&event(number)));
+    sleep(Duration::from_secs(1));
     drop(receiver);
     until(wait, "the kill is noticed", || !connected(&outbox));
     let receiver = Rsyslog::start(path, port);
@@ -250,13 +257,21 @@ fn rsyslog_with_tls_gets_everything_although_it_is_stopped_and_killed_in_the_mid
     runtime.block_on(outbox.stop());
     assert_eq!(received_roughly(path).lines().count(), lines + 1);
 
-    // A receiver with another name than the one we asked for gets nothing.
-    let outbox = Outbox::start(vec![output(target("other.example"), Format::Rfc5424)], path).unwrap();
-    outbox.put(&event(9999));
-    until(wait, "the refusal", || outbox.health()[0].last_error.is_some());
-    let health = outbox.health().remove(0);
-    assert!(health.last_error.as_ref().is_some_and(|error| error.contains("certificate")), "{health:?}");
-    runtime.block_on(outbox.stop());
+    // Neither a receiver with another name than the one we asked for, nor one that does not know us, gets anything.
+    let mut unknown = target("siem.example");
+    if let Target::Tcp(_, Some(tls)) = &mut unknown {
+        tls.identity = None;
+    }
+    let wrong_name = &["certificate not valid for name"][..];
+    for (target, wants) in [(target("other.example"), wrong_name), (unknown, &["alert", "reset"])] {
+        let outbox = Outbox::start(vec![output(target, Format::Rfc5424)], path).unwrap();
+        until(wait, "the refusal", || outbox.health()[0].last_error.is_some());
+        let health = outbox.health().remove(0);
+        let says = |want: &&str| health.last_error.as_ref().is_some_and(|error| error.contains(want));
+        assert!(wants.iter().any(says), "{health:?}");
+        outbox.put(&event(9999));
+        runtime.block_on(outbox.stop());
+    }
     receiver.terminate();
     assert!(!received_roughly(path).contains("number 9999"));
 }

@@ -11,14 +11,20 @@ use tokio::time::{Sleep, sleep};
 
 use super::config::Output;
 use super::health::OutputHealth;
-use super::sink::Link;
+use super::sink::{Link, closed};
 use super::spool::Spool;
 
-/// Records and bytes that are sent at once.
-const BATCH: (usize, usize) = (256, 256 << 10);
-/// Records, bytes and time that may lie between two points where it is certain what arrived: so much is sent again when
-/// a connection breaks.
-const WINDOW: (u64, usize, Duration) = (2000, 1 << 20, Duration::from_secs(600));
+/// Records that are sent at once.
+const BATCH_RECORDS: usize = 256;
+/// Bytes after which no further record joins a batch.
+const BATCH_BYTES: usize = 256 << 10;
+/// Records after which a link is ended and opened anew.
+const WINDOW_RECORDS: u64 = 2000;
+/// Bytes after which it is.
+const WINDOW_BYTES: usize = 1 << 20;
+/// Time after the first record after which it is. Less than the minute after which proxies end idle connections: they
+/// must not do so before we know what arrived, since then it would be sent again, and again.
+const WINDOW_AGE: Duration = Duration::from_secs(30);
 /// The longest pause between attempts.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
@@ -44,6 +50,8 @@ struct Status {
 enum End {
     /// All that was sent has arrived; there may be more.
     Certain,
+    /// The other side ended it while nothing was under way, as proxies do.
+    Idle,
     Stopped,
 }
 
@@ -104,12 +112,19 @@ impl Desk {
 /// Carries records until told to stop.
 pub(super) async fn run(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
     let mut delay = Delay::default();
-    loop {
+    // A second remains after the stop; whoever gave the order ends us then.
+    while !*stop.borrow() || !desk.spool().is_empty() {
         let end = session(&desk, &mut stop, &mut delay).await;
         desk.status().connected = false;
         match end {
             Ok(End::Stopped) => return,
             Ok(End::Certain) => continue,
+            Ok(End::Idle) => {
+                tokio::select! {
+                    () = desk.wake.notified() => continue,
+                    () = stopped(&mut stop) => return,
+                }
+            }
             Err(error) => {
                 desk.spool().rewind();
                 desk.status().last_error = Some(error.to_string());
@@ -124,17 +139,14 @@ pub(super) async fn run(desk: Arc<Desk>, mut stop: watch::Receiver<bool>) {
 
 /// One link, from opening it to its end.
 async fn session(desk: &Desk, stop: &mut watch::Receiver<bool>, delay: &mut Delay) -> io::Result<End> {
-    let mut link = tokio::select! {
-        link = Link::open(&desk.output.target) => link?,
-        () = stopped(stop) => return Ok(End::Stopped),
-    };
+    let mut link = Link::open(&desk.output.target).await?;
     desk.status().connected = true;
     let mut window = Window::default();
     loop {
         if desk.reopen.swap(false, Ordering::Relaxed) {
             return confirmed(desk, link, &window, delay).await;
         }
-        let batch = desk.spool().take(BATCH.0, BATCH.1);
+        let batch = desk.spool().take(BATCH_RECORDS, BATCH_BYTES);
         let Some(last) = batch.last().map(|message| message.number) else {
             if *stop.borrow() {
                 confirmed(desk, link, &window, delay).await?;
@@ -143,21 +155,23 @@ async fn session(desk: &Desk, stop: &mut watch::Receiver<bool>, delay: &mut Dela
             tokio::select! {
                 () = desk.wake.notified() => {}
                 () = stopped(stop) => {}
-                error = link.ended() => return Err(error),
+                end = link.ended() => {
+                    end?;
+                    return if window.records == 0 { Ok(End::Idle) } else { Err(closed()) };
+                }
                 () = window.is_old() => return confirmed(desk, link, &window, delay).await,
             }
             continue;
         };
         let sent = link.send(&batch).await?;
         desk.status().shortened += sent.shortened;
+        window.add(last, batch.len(), batch.iter().map(|message| message.bytes.len()).sum());
         if sent.is_certain {
             desk.spool().confirm(last);
             *delay = Delay::default();
-        } else {
-            window.add(last, batch.len(), batch.iter().map(|message| message.bytes.len()).sum());
-            if window.is_full() {
-                return confirmed(desk, link, &window, delay).await;
-            }
+        }
+        if window.is_full() {
+            return confirmed(desk, link, &window, delay).await;
         }
     }
 }
@@ -177,7 +191,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// What was sent on a connection and may not have arrived.
+/// What was sent on a link. When it is full, or old, the link is ended and opened anew. That makes certain what arrived on
+/// a connection; and names of receivers are looked up again, and a file that was renamed without a word is found missing.
 #[derive(Default)]
 struct Window {
     last: u64,
@@ -191,11 +206,11 @@ impl Window {
         self.last = last;
         self.records = self.records.saturating_add(records as u64);
         self.bytes = self.bytes.saturating_add(bytes);
-        self.age.get_or_insert_with(|| Box::pin(sleep(WINDOW.2)));
+        self.age.get_or_insert_with(|| Box::pin(sleep(WINDOW_AGE)));
     }
 
     fn is_full(&self) -> bool {
-        self.records >= WINDOW.0 || self.bytes >= WINDOW.1
+        self.records >= WINDOW_RECORDS || self.bytes >= WINDOW_BYTES
     }
 
     /// Waits until the first record in it was sent long ago.

@@ -7,7 +7,8 @@ use crate::time::Timestamp;
 pub struct OutputHealth {
     /// The output.
     pub name: String,
-    /// Whether it is open: the file, or the connection. Always so for datagrams, which nobody answers.
+    /// Whether it is open: the file, or the connection. Also so for datagrams, which nobody answers. A connection that the
+    /// other side closed while nothing was under way is opened with the next event.
     pub connected: bool,
     /// Records that the other side has for certain.
     pub delivered: u64,

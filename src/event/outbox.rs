@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
 
 use super::Event;
 use super::config::{Mistake, Output, Target};
@@ -26,8 +26,7 @@ const STOP: Duration = Duration::from_secs(1);
 /// [`tokio::runtime::Runtime`] waits for when it is dropped: end it with `shutdown_background`.
 pub struct Outbox {
     desks: Vec<Arc<Desk>>,
-    couriers: Vec<JoinHandle<()>>,
-    syncer: JoinHandle<()>,
+    tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -46,9 +45,12 @@ impl Outbox {
         };
         let desks: Vec<Arc<Desk>> = outputs.into_iter().map(open).collect();
         let (stop, stopped) = watch::channel(false);
-        let couriers = desks.iter().map(|desk| tokio::spawn(courier::run(Arc::clone(desk), stopped.clone()))).collect();
-        let syncer = tokio::spawn(sync(desks.clone()));
-        Ok(Self { desks, couriers, syncer, stop })
+        let mut tasks = JoinSet::new();
+        for desk in &desks {
+            tasks.spawn(courier::run(Arc::clone(desk), stopped.clone()));
+        }
+        tasks.spawn(sync(desks.clone(), stopped));
+        Ok(Self { desks, tasks, stop })
     }
 
     /// Puts an event into the queue of each output that wants it. It is on disk when this returns (not yet safe from a
@@ -77,29 +79,19 @@ impl Outbox {
     }
 
     /// Sends what can be sent within a second, and gives the disk another one to keep the rest for the next start.
-    pub async fn stop(self) {
+    /// Whether it could or not, the queues are free for another outbox then.
+    pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        let aborts: Vec<_> = self.couriers.iter().map(JoinHandle::abort_handle).collect();
-        let all = async {
-            for courier in self.couriers {
-                // An error is a panic, after which the queue is as it was.
-                let _ = courier.await;
-            }
-        };
-        let _ = timeout(STOP, all).await;
-        aborts.iter().for_each(tokio::task::AbortHandle::abort);
-        self.syncer.abort();
-        let desks = self.desks;
-        let _ = timeout(STOP, spawn_blocking(move || desks.iter().for_each(|desk| sync_one(desk)))).await;
+        // A task that panicked left its queue as it was.
+        let _ = timeout(STOP, async { while self.tasks.join_next().await.is_some() {} }).await;
+        self.tasks.shutdown().await;
+        let _ = timeout(STOP, spawn_blocking(move || self.desks.iter().for_each(|desk| sync_one(desk)))).await;
     }
 }
 
 /// Makes queues last a loss of power, again and again.
-async fn sync(desks: Vec<Arc<Desk>>) {
-    let mut ticks = interval(SYNC);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
+async fn sync(desks: Vec<Arc<Desk>>, mut stop: watch::Receiver<bool>) {
+    while timeout(SYNC, stop.wait_for(|stop| *stop)).await.is_err() {
         for desk in &desks {
             let desk = Arc::clone(desk);
             let _ = spawn_blocking(move || sync_one(&desk)).await;

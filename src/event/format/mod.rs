@@ -56,29 +56,27 @@ impl Format {
     /// The event as one line, without the line's end: what goes to a file.
     #[must_use]
     pub fn line(self, event: &Event, facility: Facility) -> String {
-        match self {
-            Self::Rfc5424 => rfc5424::structured(event, facility),
-            _ => self.body(event),
-        }
+        self.body(event).unwrap_or_else(|| rfc5424::structured(event, facility))
     }
 
     /// The event as a syslog message of RFC 5424: what goes to a syslog receiver. CEF, LEEF and JSON are its text.
     #[must_use]
     pub fn syslog(self, event: &Event, facility: Facility) -> String {
-        match self {
-            Self::Rfc5424 => rfc5424::structured(event, facility),
-            _ => rfc5424::around(event, facility, &self.body(event)),
+        match self.body(event) {
+            Some(body) => rfc5424::around(event, facility, &body),
+            None => rfc5424::structured(event, facility),
         }
     }
 
-    fn body(self, event: &Event) -> String {
+    /// The event alone; `None` where it is a syslog message by itself.
+    fn body(self, event: &Event) -> Option<String> {
         match self {
-            Self::Json => json::line(event),
-            Self::Rfc5424 => event.message(),
-            Self::Cef => cef::line(event),
-            Self::Leef => leef::line(event),
-            Self::Ocsf => ocsf::object(event).to_string(),
-            Self::Ecs => ecs::object(event).to_string(),
+            Self::Rfc5424 => None,
+            Self::Json => Some(json::line(event)),
+            Self::Cef => Some(cef::line(event)),
+            Self::Leef => Some(leef::line(event)),
+            Self::Ocsf => Some(ocsf::object(event).to_string()),
+            Self::Ecs => Some(ecs::object(event).to_string()),
         }
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{NAME, known, milliseconds, milliseconds_of};
-use crate::event::{Event, Kind, Record};
+use crate::event::{Change, Event, Kind, Record};
 use crate::output::VERSION;
 use crate::output::view::{AssetView, FindingEndView, FindingView};
 use crate::policy::Band;
@@ -170,7 +170,7 @@ fn inventory(event: &Event, asset: &AssetView) -> Value {
     let interfaces = asset.ips.iter().map(|ip| json!({ "ip": ip, "type_id": 0 }));
     let cards = asset.macs.iter().map(|mac| json!({ "mac": mac, "type_id": 0 }));
     let changes = match &event.record {
-        Record::Asset(_, changes) => changes.iter().map(super::super::Change::text).collect(),
+        Record::Asset(_, changes) => changes.iter().map(Change::text).collect(),
         _ => Vec::new(),
     };
     json!({

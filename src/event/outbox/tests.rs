@@ -142,6 +142,46 @@ async fn a_full_window_is_confirmed_by_a_new_connection_and_nothing_comes_twice(
 }
 
 #[tokio::test]
+async fn a_proxy_that_ends_idle_connections_is_no_failure() {
+    let folder = TempDir::new().unwrap();
+    let (listener, target) = listener().await;
+    let outbox = Outbox::start(vec![output("tcp", target)], folder.path()).unwrap();
+    let idle = listener.accept().await.unwrap();
+    until(&outbox, |all| all[0].connected).await;
+    drop(idle);
+    until(&outbox, |all| !all[0].connected).await;
+    put(&outbox, 0..1);
+    let (mut from, _) = listener.accept().await.unwrap();
+    assert_eq!(message(&mut from).await, Some(0));
+    let health = outbox.health().remove(0);
+    assert_eq!((health.reconnects, health.last_error), (0, None));
+    outbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_sends_what_is_there_to_send() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("events.json");
+    let outbox = Outbox::start(vec![output("file", Target::File(path.clone()))], folder.path()).unwrap();
+    // The courier has not run yet.
+    put(&outbox, 0..2100);
+    outbox.stop().await;
+    assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 2100);
+}
+
+#[tokio::test]
+async fn after_a_stop_the_queues_are_free() {
+    let folder = TempDir::new().unwrap();
+    let (_listener, target) = listener().await;
+    for round in 0..3 {
+        let outbox = Outbox::start(vec![output("tcp", target.clone())], folder.path()).unwrap();
+        assert_eq!((outbox.health()[0].queue_error.clone(), outbox.health()[0].queued), (None, round));
+        put(&outbox, 0..1);
+        outbox.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_reads_nothing_holds_up_itself_alone() {
     let folder = TempDir::new().unwrap();
     let (slow, target) = listener().await;

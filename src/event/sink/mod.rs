@@ -44,8 +44,8 @@ impl Link {
         }
     }
 
-    /// Waits until the other side ends the link, which only a connection can.
-    pub(super) async fn ended(&mut self) -> io::Error {
+    /// Waits until the other side ends the link, which only a connection can; well if it closed it in good order.
+    pub(super) async fn ended(&mut self) -> io::Result<()> {
         match self {
             Self::Lines(_) | Self::Udp(_) => std::future::pending().await,
             Self::Stream(stream) => stream.ended().await,
@@ -59,6 +59,11 @@ impl Link {
             Self::Stream(stream) => stream.finish().await,
         }
     }
+}
+
+/// What it means when the other side closes a link on which something was under way.
+pub(super) fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the receiver closed the connection")
 }
 
 /// Whether the files that an output names can be used. Later they are read again for each connection.

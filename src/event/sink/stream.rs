@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
-use super::{Sent, tls};
+use super::{Sent, closed, tls};
 use crate::event::config::{Address, Tls};
 use crate::event::spool::Message;
 
-/// How long connecting and shaking hands may take.
+/// How long connecting to one address may take, and shaking hands.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a batch may wait for room in the receiver's window.
 const WRITE: Duration = Duration::from_secs(30);
@@ -48,15 +48,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 impl Stream {
     pub(super) async fn open(to: &Address, tls: Option<&Tls>) -> io::Result<Self> {
-        limited(CONNECT, "connecting", async {
-            let socket = TcpStream::connect((to.host.as_str(), to.port)).await?;
-            socket.set_nodelay(true)?;
-            notice_silence(&socket)?;
-            let Some(tls) = tls else { return Ok(Self::Clear(socket)) };
-            let (connector, name) = tls::connector(tls)?;
-            Ok(Self::Protected(Box::new(connector.connect(name, socket).await?)))
-        })
-        .await
+        let socket = connect(to).await?;
+        socket.set_nodelay(true)?;
+        notice_silence(&socket)?;
+        let Some(tls) = tls else { return Ok(Self::Clear(socket)) };
+        let (connector, name) = tls::connector(tls)?;
+        let tls = limited(CONNECT, "shaking hands", connector.connect(name, socket)).await?;
+        Ok(Self::Protected(Box::new(tls)))
     }
 
     pub(super) async fn send(&mut self, batch: &[Message]) -> io::Result<Sent> {
@@ -73,29 +71,22 @@ impl Stream {
         Ok(Sent::default())
     }
 
-    /// Waits for the end of the receiver's direction. What it says before that means nothing to syslog.
-    pub(super) async fn ended(&mut self) -> io::Error {
-        match self.read_to_end().await {
-            Ok(()) => io::Error::new(io::ErrorKind::ConnectionAborted, "the receiver closed the connection"),
-            Err(error) => error,
-        }
-    }
-
     pub(super) async fn finish(mut self) -> io::Result<()> {
         limited(FINISH, "the receiver did not confirm by closing its side: closing", async {
             // A receiver that has closed already read some unknown part.
-            if let Ok(error) = timeout(Duration::ZERO, self.ended()).await {
-                return Err(error);
+            if let Ok(end) = timeout(Duration::ZERO, self.ended()).await {
+                return end.and_then(|()| Err(closed()));
             }
             self.io().shutdown().await?;
-            self.read_to_end().await?;
+            self.ended().await?;
             sleep(RESET).await;
             self.socket().take_error()?.map_or(Ok(()), Err)
         })
         .await
     }
 
-    async fn read_to_end(&mut self) -> io::Result<()> {
+    /// Waits for the end of the receiver's direction. What it says before that means nothing to syslog.
+    pub(super) async fn ended(&mut self) -> io::Result<()> {
         let mut bytes = [0; 512];
         loop {
             match self.io().read(&mut bytes).await {
@@ -121,6 +112,19 @@ impl Stream {
             Self::Protected(tls) => tls.get_ref().0,
         }
     }
+}
+
+/// The first address of the receiver that answers. Each has its own time: a receiver whose IPv6 address leads nowhere is
+/// reached by its other one.
+async fn connect(to: &Address) -> io::Result<TcpStream> {
+    let mut last = io::Error::other("the name of the receiver has no address");
+    for address in limited(CONNECT, "looking up the receiver", lookup_host((to.host.as_str(), to.port))).await? {
+        match limited(CONNECT, "connecting", TcpStream::connect(address)).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Without this a connection that died silently takes a quarter of an hour to fail, and events with it.
@@ -196,7 +200,6 @@ mod tests {
         let to = Address { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
         let mut stream = Stream::open(&to, None).await.unwrap();
         drop(listener.accept().await.unwrap());
-        let error = timeout(Duration::from_secs(5), stream.ended()).await.unwrap();
-        assert_eq!(error.to_string(), "the receiver closed the connection");
+        timeout(Duration::from_secs(5), stream.ended()).await.unwrap().unwrap();
     }
 }

@@ -314,6 +314,11 @@ impl Spool {
         self.trouble.as_ref().map(|trouble| format!("{}: {trouble}", self.folder.display()))
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bands.iter().flatten().all(|segment| segment.entries.is_empty())
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.counts
     }
