@@ -100,7 +100,7 @@ const LAYERS: &str = "
     store: flow ledger inventory policy worker analysis source
     sensor: store event output analysis pipeline worker source ledger flow inventory policy config
     cli: config
-    command: cli config pipeline analysis output source policy inventory sensor store
+    command: cli config pipeline analysis output source policy inventory event sensor store
 ";
 
 #[test]

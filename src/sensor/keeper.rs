@@ -8,8 +8,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::capture::InterfaceState;
 use super::engine::Engine;
 use super::shared::{Health, Shared};
+use super::telling::Telling;
 use super::world::Changed;
 use super::{Keeping, clock};
+use crate::event::Event;
 use crate::policy::Policy;
 use crate::store::Flush;
 use crate::time::Timestamp;
@@ -25,12 +27,16 @@ pub enum Order {
     Stop,
 }
 
+/// Who hears of every flush, and of what is to be told.
+pub type Listener = Box<dyn FnMut(&Shared, &[Event]) + Send>;
+
 /// Gathers, concludes and tells.
 pub struct Keeper {
     shared: Arc<Shared>,
     flush: Duration,
     inbox: Receiver<Order>,
-    listener: Box<dyn FnMut(&Shared) + Send>,
+    listener: Listener,
+    telling: Telling,
     health: Health,
     store: Option<Keeping>,
     /// Captures of earlier starts.
@@ -45,13 +51,14 @@ impl Keeper {
         flush: Duration,
         inbox: Receiver<Order>,
         store: Option<Keeping>,
-        listener: Box<dyn FnMut(&Shared) + Send>,
+        (name, listener): (String, Listener),
     ) -> Self {
         let now = clock::now();
         let health = Health { at: now, started: now, policy_loaded: Some(now), ..Health::default() };
         shared.set_health(health.clone());
         let earlier = shared.picture().world.captures.len();
-        Self { shared, flush, inbox, listener, health, store, earlier, pending: Changed::default() }
+        let telling = Telling::new(name, &shared.picture());
+        Self { shared, flush, inbox, listener, telling, health, store, earlier, pending: Changed::default() }
     }
 
     /// Runs until it is told to stop.
@@ -61,7 +68,7 @@ impl Keeper {
             match self.inbox.recv_deadline(next) {
                 Ok(Order::Policy(policy)) => {
                     self.gather(&engine, engine.judge_by(clock::now(), policy.as_ref()));
-                    self.shared.picture_mut().world.judge_by(policy);
+                    self.judge_by(policy);
                     self.health.policy_loaded = Some(clock::now());
                     self.health.reload_error = None;
                 }
@@ -104,7 +111,21 @@ impl Keeper {
         self.health.interfaces = interfaces;
         self.write(now);
         self.shared.set_health(self.health.clone());
-        (self.listener)(&self.shared);
+        let events = self.telling.flushed(&self.shared.picture(), &self.health, now);
+        (self.listener)(&self.shared, &events);
+    }
+
+    fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
+        let events = {
+            let mut picture = self.shared.picture_mut();
+            picture.world.judge_by(policy);
+            picture.told = picture.world.analysis.tell(&picture.world.captures);
+            self.telling.reloaded(&picture, clock::now())
+        };
+        // Every flow is judged anew, and so is to be written anew.
+        let flows = self.shared.picture().world.analysis.observed.flows.iter().map(|flow| flow.key).collect();
+        self.pending.flows = flows;
+        (self.listener)(&self.shared, &events);
     }
 
     /// Writes what changed. What cannot be written is tried again at the next flush: it stays in memory, which is bounded,

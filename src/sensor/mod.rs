@@ -17,6 +17,7 @@ pub mod engine;
 pub mod keeper;
 pub mod notify;
 pub mod shared;
+pub mod telling;
 pub mod world;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::analysis::Options;
+use crate::event::Event;
 use crate::source::live::{LiveError, LiveOptions};
 use crate::store::{Store, StoreError};
 use capture::Watched;
@@ -34,6 +36,8 @@ use world::World;
 
 /// What a sensor is told.
 pub struct Settings {
+    /// The sensor's name in events.
+    pub name: String,
     /// What is watched.
     pub interfaces: Vec<LiveOptions>,
     /// How it is read and concluded.
@@ -78,13 +82,16 @@ pub struct Sensor {
 impl Sensor {
     /// Opens the interfaces and starts. An interface that is not there yet is waited for.
     ///
-    /// `listener` hears of every flush, in the keeper's thread.
+    /// `listener` hears of every flush and of what is to be told, in the keeper's thread.
     ///
     /// # Errors
     /// [`LiveError`] when an interface may not be read, or its filter makes no sense; [`StoreError`] when what was kept
     /// cannot be read.
-    pub fn start(settings: Settings, listener: impl FnMut(&Shared) + Send + 'static) -> Result<Self, StartError> {
-        let Settings { interfaces, analysis, flush, store } = settings;
+    pub fn start(
+        settings: Settings,
+        listener: impl FnMut(&Shared, &[Event]) + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let Settings { name, interfaces, analysis, flush, store } = settings;
         let interfaces: Vec<Watched> = interfaces.into_iter().map(Watched::new).collect();
         let open = interfaces.iter().map(Watched::open).collect::<Result<Vec<_>, _>>()?;
         let engine = Arc::new(Engine::start(analysis.workers, &analysis.limits, analysis.policy.as_ref()));
@@ -103,7 +110,7 @@ impl Sensor {
             captures.push(thread::spawn(move || watched.run(live, place, &engine, &stop)));
         }
         let (orders, inbox) = crossbeam_channel::bounded(16);
-        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, store, Box::new(listener));
+        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, store, (name, Box::new(listener)));
         let keeper = thread::spawn(move || keeper.run(engine));
         Ok(Self { shared, orders, stop, captures, keeper })
     }
