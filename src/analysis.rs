@@ -14,7 +14,7 @@ use crate::flow::key::Transport;
 use crate::flow::{Flow, facts};
 use crate::inventory::{self, Declared, Inventory, Level, Oui, Traffic};
 use crate::pipeline::{self, Observed};
-use crate::policy::{Member, Policy, service_name};
+use crate::policy::{Member, Policy, service_name, spoken_name};
 use crate::source::Batch;
 use crate::source::set::Captures;
 
@@ -84,10 +84,12 @@ pub fn run(
     Analysis { observed, inventory, policy: options.policy.clone() }
 }
 
-/// The name of a flow's protocol, if its bytes confirmed one.
+/// The name of a flow's protocol, if its bytes confirmed one: dissected, or recognised by its first bytes.
 #[must_use]
 pub fn protocol_name(flow: &Flow) -> Option<&'static str> {
-    flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name)
+    let dissected = flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name);
+    let recognised = || flow.recognised.map(|it| spoken_name(it.name, flow.key.transport, flow.key.port));
+    dissected.or_else(recognised)
 }
 
 fn traffic(flow: &Flow) -> Traffic {
@@ -107,7 +109,7 @@ fn traffic(flow: &Flow) -> Traffic {
         protocol: protocol_name(flow),
         // The port's usual protocol is what the payload was found not to be.
         service: flow.refuted.map_or_else(|| service_name(flow.key.transport, flow.key.port), |_| None),
-        industrial: flow.protocol.is_some(),
+        industrial: flow.protocol.is_some() || flow.recognised.is_some_and(|it| it.industrial),
         initiator: flow.initiator,
         asked: classes(&|o| o.tally.requests > 0),
         granted: classes(&|o| o.tally.answered > 0 || o.key.class == Class::Io),

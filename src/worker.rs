@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ahash::RandomState;
+use dissectors::recognise::recognise_frame;
 use dissectors::{
     Attribute, Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY,
     Role, Sink, attribute,
@@ -282,6 +283,9 @@ impl Shard {
             Upper::Tcp(tcp) => segment(connection, sender, packet, &tcp, at, notes),
             Upper::Udp { .. } => datagram(connection, sender, packet, at, notes),
             Upper::Arp(arp) => notes.arp(&arp, key, at),
+            Upper::Ethertype(ethertype) if !connection.dialog.is_settled() => {
+                connection.dialog.frame(recognise_frame(ethertype, packet.payload));
+            }
             _ => {}
         }
     }

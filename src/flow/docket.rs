@@ -14,7 +14,7 @@ use crate::bounded;
 use crate::ledger::Evidence;
 use crate::policy::{
     Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement,
-    Verdict, bucket,
+    Verdict, bucket, spoken_name,
 };
 use crate::time::Timestamp;
 
@@ -281,9 +281,16 @@ pub fn close(connection: &mut Connection, policy: &Policy) {
     let parties = connection.parties();
     let orientation = connection.orientation;
     let blocked = connection.is_blocked();
+    let dissected = connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place));
+    let recognised = connection.dialog.recognised();
+    let server = connection.key.end(orientation.client.other());
+    let spoken = recognised.map(|it| spoken_name(it.name, connection.key.transport, server.port));
     let request = Request {
-        protocol: connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place)).map(|p| p.info().name),
-        unidentified: connection.dialog.refuted().is_some(),
+        protocol: dissected.map(|protocol| protocol.info().name).or(spoken),
+        unidentified: spoken.is_none() && connection.dialog.refuted().is_some(),
+        security: Seen { version: recognised.and_then(|it| it.version), ..Seen::default() },
+        // Which operations they are nobody read.
+        opaque: spoken.is_some_and(|name| policy.tells_operations(name)),
         path: segment(&parties, orientation.client),
         blocked,
         ..Request::at(connection.first.at)

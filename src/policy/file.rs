@@ -709,6 +709,8 @@ schema! {
         ports: Vec<Ports>,
         /// The operation class that its conversations count as.
         class: Option<At<String>>,
+        /// The known protocol that its bytes look like: "tls", "http".
+        over: Option<At<String>>,
         /// Free text.
         notes: Option<String>,
         /// Free words.

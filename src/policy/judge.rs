@@ -273,7 +273,7 @@ impl Conversation {
     /// The protocol that was confirmed is one of these, or the port hints at one of them when none was.
     fn speaks_any(&self, policy: &Policy, asked: &Asked<'_>, protocols: &[u32]) -> bool {
         match asked.request.protocol {
-            Some(_) => asked.number.is_some_and(|number| protocols.contains(&number)),
+            Some(_) => protocols.iter().any(|number| policy.is_a(asked.number, *number)),
             None => protocols
                 .iter()
                 .filter_map(|number| policy.protocols.get(*number as usize))
@@ -421,7 +421,7 @@ impl Conversation {
                             return Err(Stage::Protocol);
                         }
                     }
-                    Some(_) if asked.number != Some(number) => return Err(Stage::Protocol),
+                    Some(_) if !policy.may_be(asked.number, number) => return Err(Stage::Protocol),
                     Some(_) if !expected && !allow.any_port => return Err(Stage::Mismatch),
                     Some(_) => {}
                 }
@@ -478,6 +478,9 @@ impl Conversation {
         let minimum = allow.security.as_ref().filter(|_| request.protocol.is_some() && !asked.setup);
         if minimum.is_some_and(|minimum| !secure_enough(minimum, asked)) {
             return Err(Stage::Security);
+        }
+        if minimum.is_some_and(|minimum| minimum.version.is_some()) && request.security.version.is_none() {
+            qualifiers.add(Qualifier::VersionNotSeen);
         }
         let above = |limit: Option<super::word::Rate>, measured: Option<f64>| {
             limit.zip(measured).is_some_and(|(limit, measured)| measured > limit.per_second())
@@ -577,7 +580,8 @@ fn listed(ports: &[Ports], port: u16) -> bool {
 }
 
 /// Whether the protection that was seen reaches the minimum. What was not seen does not reach it, but for a session
-/// that is only being opened, and for the user token, which is often hidden by the very encryption asked for.
+/// that is only being opened, for the user token, which is often hidden by the very encryption asked for, and for the
+/// version, which only the start of a session tells.
 fn secure_enough(minimum: &Minimum, asked: &Asked<'_>) -> bool {
     let seen = asked.request.security;
     if asked.class == Class::Session && seen == Protection::default() {
@@ -598,6 +602,6 @@ fn secure_enough(minimum: &Minimum, asked: &Asked<'_>) -> bool {
             .as_ref()
             .is_none_or(|list| seen.policy.is_some_and(|policy| list.iter().any(|known| known == policy)))
         && minimum.tokens.as_ref().is_none_or(|list| seen.token.is_none_or(|token| list.contains(&token)))
-        && (minimum.version.is_none() || seen.version.is_some_and(version))
+        && seen.version.is_none_or(version)
         && !(minimum.auth && seen.token == Some(Token::Anonymous))
 }

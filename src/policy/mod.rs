@@ -113,7 +113,7 @@ pub use kind::Kind;
 pub use matching::code_matches;
 pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};
-pub use protocol::service_name;
+pub use protocol::{service_name, spoken_name};
 pub use question::{Answer, Asked, Question, Touch};
 pub use reason::{Attack, Reason, class_attack, evidence_class, mapping_version, technique_name};
 pub use schema::schema;

@@ -133,6 +133,26 @@ impl Policy {
         self.rules.get(number as usize)
     }
 
+    /// Whether what is known of the bytes is this protocol, or looks like it.
+    pub(super) fn is_a(&self, known: Option<u32>, wanted: u32) -> bool {
+        known == Some(wanted) || self.both(known, wanted).is_some_and(|(known, wanted)| known.is_a(wanted))
+    }
+
+    /// Whether the bytes may be this protocol, as far as is known.
+    pub(super) fn may_be(&self, known: Option<u32>, wanted: u32) -> bool {
+        known == Some(wanted) || self.both(known, wanted).is_some_and(|(known, wanted)| known.may_be(wanted))
+    }
+
+    fn both(&self, known: Option<u32>, wanted: u32) -> Option<(&Protocol, &Protocol)> {
+        Some((self.protocols.get(known? as usize)?, self.protocols.get(wanted as usize)?))
+    }
+
+    /// Whether rules tell the operations of this protocol apart.
+    #[must_use]
+    pub fn tells_operations(&self, protocol: &str) -> bool {
+        self.protocol(protocol).is_some_and(|protocol| protocol.operations)
+    }
+
     pub(super) fn protocol(&self, name: &str) -> Option<&Protocol> {
         self.protocol_numbers.get(name).and_then(|number| self.protocols.get(*number as usize))
     }

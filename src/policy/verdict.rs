@@ -119,11 +119,13 @@ pub enum Qualifier {
     ObjectsNotSeen,
     /// The rule names boundary devices whose MAC addresses the policy does not know.
     BoundaryNotCheckable,
+    /// The rule asks for a version of the protecting protocol, and the exchange that tells it was not captured.
+    VersionNotSeen,
 }
 
 impl Qualifier {
     /// Every qualifier.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Multicast,
         Self::Broadcast,
         Self::InitiatorInferred,
@@ -132,6 +134,7 @@ impl Qualifier {
         Self::OperationsHidden,
         Self::ObjectsNotSeen,
         Self::BoundaryNotCheckable,
+        Self::VersionNotSeen,
     ];
 
     /// The word of reports.
@@ -146,13 +149,14 @@ impl Qualifier {
             Self::OperationsHidden => "operations-hidden",
             Self::ObjectsNotSeen => "objects-not-seen",
             Self::BoundaryNotCheckable => "boundary-not-checkable",
+            Self::VersionNotSeen => "version-not-seen",
         }
     }
 }
 
 /// A set of qualifiers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Qualifiers(u8);
+pub struct Qualifiers(u16);
 
 impl Qualifiers {
     /// Whether it has this one.
