@@ -1,5 +1,6 @@
 //! One analysis from end to end: captures through the pipeline, facts to an inventory, judgements to findings.
 
+pub mod edges;
 mod seen;
 mod uses;
 
@@ -14,8 +15,9 @@ use crate::flow::key::Transport;
 use crate::flow::{Flow, facts};
 use crate::inventory::{self, Declared, Inventory, Level, Oui, Traffic};
 use crate::pipeline::{self, Observed};
-use crate::policy::{Member, Policy, service_name, spoken_name};
+use crate::policy::{Member, Policy, TapId, service_name, spoken_name};
 use crate::source::Batch;
+use crate::source::file::CaptureSummary;
 use crate::source::set::Captures;
 
 /// What an analysis is told.
@@ -52,6 +54,8 @@ pub struct Analysis {
     pub inventory: Inventory,
     /// The declaration that was judged by.
     pub policy: Option<Arc<Policy>>,
+    /// The tap of the policy that each capture is from, by its place in the list.
+    pub taps: Arc<[TapId]>,
 }
 
 /// Runs captures through the pipeline. `fill` gets each batch from them, so that a caller can filter frames and show
@@ -61,8 +65,10 @@ pub fn run(
     mut fill: impl FnMut(&mut Captures, &mut Batch) -> bool,
     options: &Options,
 ) -> Analysis {
-    let mut observed =
-        pipeline::run(&mut |batch| fill(captures, batch), options.workers, &options.limits, options.policy.as_ref());
+    let taps: Arc<[TapId]> = taps(captures, options.policy.as_deref());
+    let Options { workers, limits, policy, .. } = options;
+    let fill = &mut |batch: &mut Batch| fill(captures, batch);
+    let mut observed = pipeline::run(fill, *workers, limits, policy.as_ref(), &taps);
     facts::note(&observed.flows, &mut observed.ledger);
     let traffic: Vec<Traffic> = observed.flows.iter().map(traffic).collect();
     let declared = options.policy.as_deref().map(declared).unwrap_or_default();
@@ -81,7 +87,16 @@ pub fn run(
         oui: &options.oui,
         zone_level: &zone_level,
     });
-    Analysis { observed, inventory, policy: options.policy.clone() }
+    Analysis { observed, inventory, policy: options.policy.clone(), taps }
+}
+
+/// The tap of each capture.
+fn taps(captures: &Captures, policy: Option<&Policy>) -> Arc<[TapId]> {
+    let tap = |policy: &Policy| {
+        let of = |summary: &CaptureSummary| policy.tap_of_capture(&summary.name, summary.interface.as_deref());
+        captures.summaries().iter().map(of).collect()
+    };
+    policy.map(tap).unwrap_or_default()
 }
 
 /// The name of a flow's protocol, if its bytes confirmed one: dissected, or recognised by its first bytes.

@@ -26,7 +26,7 @@ use crate::flow::key::{Initiator, Transport};
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
-use crate::policy::Policy;
+use crate::policy::{Policy, TapId};
 use crate::source::Frame;
 
 /// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
@@ -141,6 +141,8 @@ struct Notes {
     hasher: RandomState,
     limits: Limits,
     policy: Option<Arc<Policy>>,
+    /// By capture.
+    taps: Arc<[TapId]>,
 }
 
 /// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
@@ -182,8 +184,16 @@ impl Shard {
                 hasher,
                 limits,
                 policy,
+                taps: Arc::default(),
             },
         }
+    }
+
+    /// Tells which tap of the policy each capture is from, by its place in the list.
+    #[must_use]
+    pub fn listening(mut self, taps: Arc<[TapId]>) -> Self {
+        self.notes.taps = taps;
+        self
     }
 
     /// Takes a frame that was decoded and belongs to this shard.
@@ -274,9 +284,13 @@ impl Shard {
         };
         let Some(connection) = connection else { return };
         let Spot { key, sender, .. } = *spot;
-        let counted = connection.count(sender, packet, wire_len, at);
+        let tap = notes.taps.get(usize::from(at.capture())).copied().unwrap_or_default();
+        let counted = connection.count(sender, packet, wire_len, at, tap);
         if counted.new_path && !packet.tunnels.is_empty() {
             notes.tunnels(key.host(sender), packet, at);
+            if notes.policy.is_some() {
+                packet.tunnels.iter().for_each(|tunnel| connection.docket.tunnel(tunnel, at));
+            }
         }
         match packet.upper {
             _ if counted.copy => notes.coverage.duplicates += 1,
@@ -309,6 +323,9 @@ impl Shard {
 pub fn place<'a>(frame: &Frame<'a>) -> Result<(usize, Packet<'a>), Undecoded> {
     decode(frame).map(|packet| (shard_of(&packet), packet))
 }
+
+/// RFC 826.
+const ARP_REQUEST: u16 = 1;
 
 /// Hears what a dialog says, and writes it down.
 struct Ear<'a> {
@@ -599,6 +616,12 @@ impl Notes {
         }
         let host = Host { realm: key.realm, address: arp.sender_ip };
         self.fact(host, attribute::MAC, arp.sender_mac.to_string(), "arp", Method::SelfReport, at);
+        let target = arp.target_ip;
+        if let (Some(policy), ARP_REQUEST, false) = (&self.policy, arp.operation, target.is_unspecified())
+            && policy.are_apart((policy.zone_at(arp.sender_ip), policy.zone_at(target)))
+        {
+            self.fact(host, attribute::ARP_TARGET, target.to_string(), "arp", Method::Behaviour, at);
+        }
     }
 
     /// A host's frames came inside others: which.

@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
-use dissectors::{Class, Object, Operation as Asked, Outcome, Protocol};
+use dissectors::{Class, Item, Object, Operation as Asked, Outcome, Protocol};
 
 use super::book::Protection;
 use super::connection::{Connection, Orientation, Side};
+use super::key::Transport;
 use super::ops::{Objects, Tally};
-use super::path::Path;
+use super::path::{Path, Paths};
 use crate::address::Mac;
 use crate::bounded;
+use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement,
+    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement, TapId,
     Verdict, bucket, spoken_name,
 };
 use crate::time::Timestamp;
@@ -27,6 +29,8 @@ pub struct Docket {
     conversation: Option<Arc<Conversation>>,
     orientation: Option<Orientation>,
     cache: Option<Box<[Known; 16]>>,
+    /// Tunnels that its frames came in, with the first frame of each; judged when it ends.
+    tunnels: Option<Box<Vec<(Tunnel, Evidence)>>>,
 }
 
 /// A place in the cache.
@@ -91,6 +95,8 @@ pub const SAMPLES: usize = 5;
 const ENTRIES: usize = 128;
 /// Distinct codes kept for one judgement.
 const CODES: usize = 64;
+/// Different tunnels kept for one connection.
+const TUNNELS: usize = 8;
 
 /// What is judged: an operation, and what is around it.
 pub struct Case<'a> {
@@ -110,11 +116,43 @@ pub struct Case<'a> {
 
 /// What a docket needs to know of its connection to place its two sides.
 #[derive(Clone, Copy, Debug)]
-pub struct Parties {
+pub struct Parties<'a> {
     /// The ends.
     pub key: super::connection::ConnectionKey,
-    /// The latest way of each side's frames.
-    pub paths: [Option<Path>; 2],
+    /// The ways of each side's frames.
+    pub paths: &'a [Paths; 2],
+}
+
+impl Parties<'_> {
+    fn paths(&self, side: Side) -> impl Iterator<Item = Path> {
+        self.paths.get(side.index()).into_iter().flat_map(Paths::iter).map(|used| used.path)
+    }
+
+    /// A way of frames on their sender's own segment.
+    fn own_segment(&self, side: Side) -> Option<Path> {
+        self.paths(side).find(Path::is_own_segment)
+    }
+
+    /// Source and destination MAC of a frame of the client on its own segment: there the destination is the boundary's.
+    fn segment(&self, client: Side) -> Option<(Mac, Mac)> {
+        let path = self.own_segment(client)?;
+        Some((path.src_mac?, path.dst_mac?))
+    }
+
+    /// Whether a router lowered the TTL between two taps that saw the same side; none: no two did.
+    fn is_routed(&self, policy: &Policy, client: Side) -> Option<bool> {
+        let seen = |path: &Path| (tap(policy, path) != TapId::NONE && path.ttl != 0).then(|| tap(policy, path));
+        let mut all = self.paths(client).filter_map(|path| Some((seen(&path)?, path.ttl)));
+        let (first, ttl) = all.next()?;
+        let mut others = all.filter(|(tap, _)| *tap != first).peekable();
+        others.peek()?;
+        Some(others.any(|(_, other)| other != ttl))
+    }
+}
+
+/// Where the frames of a way were taken.
+fn tap(policy: &Policy, path: &Path) -> TapId {
+    policy.tap_of_frame(path.tap, path.vlans.first().copied().unwrap_or(0))
 }
 
 impl Docket {
@@ -142,7 +180,7 @@ impl Docket {
 
     /// Judges an operation.
     #[cold]
-    pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, case: &Case<'_>, parties: &Parties) {
+    pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, case: &Case<'_>, parties: &Parties<'_>) {
         let code = case.protocol.operation(asked.code).code;
         let is_reply = matches!(asked.outcome, Outcome::Answered | Outcome::Refused(_));
         let request = Request {
@@ -163,7 +201,7 @@ impl Docket {
     }
 
     /// Judges a message whose meaning is hidden.
-    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties) {
+    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties<'_>) {
         const HIDDEN: u64 = 0x0DEF_ACED;
         let outcome = if case.sender == case.orientation.client { Outcome::Asked } else { Outcome::Answered };
         if self.known(HIDDEN, outcome, case.at) {
@@ -178,10 +216,19 @@ impl Docket {
         }
     }
 
+    /// Notes a tunnel that its frames come in.
+    #[cold]
+    pub fn tunnel(&mut self, tunnel: &Tunnel, at: Evidence) {
+        let tunnels = self.tunnels.get_or_insert_with(Box::default);
+        if tunnels.len() < TUNNELS && tunnels.iter().all(|(known, _)| known != tunnel) {
+            tunnels.push((*tunnel, at));
+        }
+    }
+
     /// The docket of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, ..self }
+        Self { cache: None, tunnels: None, ..self }
     }
 
     /// Adds another connection's closed docket.
@@ -196,7 +243,7 @@ impl Docket {
         }
     }
 
-    fn request<'a>(&self, case: &'a Case<'_>, parties: &Parties) -> Request<'a> {
+    fn request<'a>(&self, case: &'a Case<'_>, parties: &Parties<'_>) -> Request<'a> {
         let protection = &case.protection;
         Request {
             protocol: Some(case.protocol.info().name),
@@ -206,7 +253,8 @@ impl Docket {
                 token: protection.tokens.first().copied(),
                 version: None,
             },
-            path: segment(parties, case.orientation.client),
+            path: parties.segment(case.orientation.client),
+            routed: parties.is_routed(case.policy, case.orientation.client),
             ..Request::at(case.at.at)
         }
     }
@@ -215,7 +263,7 @@ impl Docket {
         &mut self,
         request: &Request<'_>,
         case: &Case<'_>,
-        parties: &Parties,
+        parties: &Parties<'_>,
         (code, bucket): (u64, String),
         objects: &[Object<'_>],
         outcome: Outcome,
@@ -262,7 +310,7 @@ impl Docket {
         Some((place, judgement.valid_until))
     }
 
-    fn conversation(&mut self, policy: &Policy, orientation: Orientation, parties: &Parties) -> Arc<Conversation> {
+    fn conversation(&mut self, policy: &Policy, orientation: Orientation, parties: &Parties<'_>) -> Arc<Conversation> {
         if let (Some(known), true) = (&self.conversation, self.orientation == Some(orientation)) {
             return Arc::clone(known);
         }
@@ -273,47 +321,87 @@ impl Docket {
     }
 }
 
-/// Judges a connection of which no operation is known, as a whole, at its first frame. ARP is no conversation.
+/// Judges what only the whole of a connection tells: of which no operation is known, at its first frame; that went to
+/// all, where it was seen; that came in tunnels, where these lead. ARP is no conversation.
 pub fn close(connection: &mut Connection, policy: &Policy) {
-    if !connection.docket.entries.is_empty() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
+    if connection.key.transport == Transport::Ethertype(ARP) {
         return;
     }
-    let parties = connection.parties();
+    let parties = Parties { key: connection.key, paths: &connection.paths };
     let orientation = connection.orientation;
-    let blocked = connection.is_blocked();
+    let docket = &mut connection.docket;
+    // Multicast is seen in more places while it goes on.
+    let before = docket.conversation.as_ref().map(|known| known.zones());
+    if connection.key.end(orientation.client.other()).address.is_group() {
+        docket.conversation = None;
+    }
+    let conversation = docket.conversation(policy, orientation, &parties);
+    let leaks_now = before.is_some_and(|before| before != conversation.zones());
+    if docket.entries.is_empty() || leaks_now {
+        whole(connection, policy, &conversation);
+    }
+    let docket = &mut connection.docket;
+    for (tunnel, at) in docket.tunnels.take().into_iter().flat_map(|tunnels| *tunnels) {
+        let (Some(src), Some(dst)) = (tunnel.src, tunnel.dst) else { continue };
+        // A mirror's tunnel carries copies to the sensor and nothing to the devices.
+        if tunnel.kind == TunnelKind::Erspan {
+            continue;
+        }
+        if let Some(judgement) = conversation.tunnel(policy, src, dst, at.at) {
+            let name = format!("{} {src} -> {dst}", tunnel.kind.text());
+            let object = Object { space: "tunnel", item: Item::Name(&name) };
+            let about = (0, name.clone());
+            docket.enter(Arc::clone(&conversation), judgement, about, &[object], Outcome::Asked, at);
+        }
+    }
+}
+
+const ARP: u16 = 0x0806;
+
+/// Judges a connection as a whole.
+fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conversation>) {
+    let parties = Parties { key: connection.key, paths: &connection.paths };
+    let Orientation { client, .. } = connection.orientation;
+    // Where one way is captured alone, that there is no answer says nothing.
+    let mut taps = [client, client.other()].into_iter().flat_map(|side| parties.paths(side));
+    let one_way = taps.any(|path| !policy.sees_both_ways(tap(policy, &path)));
+    let blocked = connection.is_blocked() && !one_way;
     let dissected = connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place));
     let recognised = connection.dialog.recognised();
-    let server = connection.key.end(orientation.client.other());
-    let spoken = recognised.map(|it| spoken_name(it.name, connection.key.transport, server.port));
+    let port = connection.key.end(client.other()).port;
+    let spoken = recognised.map(|it| spoken_name(it.name, connection.key.transport, port));
     let request = Request {
         protocol: dissected.map(|protocol| protocol.info().name).or(spoken),
         unidentified: spoken.is_none() && connection.dialog.refuted().is_some(),
         security: Seen { version: recognised.and_then(|it| it.version), ..Seen::default() },
         // Which operations they are nobody read.
         opaque: spoken.is_some_and(|name| policy.tells_operations(name)),
-        path: segment(&parties, orientation.client),
+        path: parties.segment(client),
+        routed: parties.is_routed(policy, client),
         blocked,
         ..Request::at(connection.first.at)
     };
-    let docket = &mut connection.docket;
-    let conversation = docket.conversation(policy, orientation, &parties);
     let judgement = conversation.judge(policy, &request);
-    docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, connection.first);
-    let answered = connection.traffic[orientation.client.other().index()].frames > 0 && !blocked;
-    if let (Some(entry), true) = (docket.entries.first_mut(), answered) {
-        entry.tally.count(Outcome::Answered, connection.last);
+    let (first, last) = (connection.first, connection.last);
+    let answered = connection.traffic[client.other().index()].frames > 0 && !blocked;
+    let docket = &mut connection.docket;
+    let place = docket.enter(Arc::clone(conversation), judgement, (0, String::new()), &[], Outcome::Asked, first);
+    let entry = place.and_then(|(place, _)| docket.entries.get_mut(place));
+    if let (Some(entry), true) = (entry, answered) {
+        entry.tally.count(Outcome::Answered, last);
     }
 }
 
-fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) -> Conversation {
-    let Parties { key, paths } = parties;
+fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties<'_>) -> Conversation {
+    let Parties { key, .. } = parties;
     let client = orientation.client;
     let member = |side: Side| {
-        let path = paths.get(side.index()).copied().flatten().filter(Path::is_own_segment);
+        let path = parties.own_segment(side);
         let address = key.end(side).address;
         Member {
             mac: address.as_mac().or(path.and_then(|path| path.src_mac)),
             vlan: path.and_then(|path| path.vlans.first().copied()).filter(|id| *id != 0),
+            tap: path.and_then(|path| policy.tap_name(tap(policy, &path))),
             ..Member::at(address)
         }
     };
@@ -324,23 +412,26 @@ fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) ->
         (true, _, Some(Mac::BROADCAST)) => Cast::Broadcast,
         _ => Cast::Multicast,
     };
+    let asks = member(client);
+    let seen_in = match cast {
+        Cast::Unicast => &[],
+        _ => policy.seen_in(policy.zone_of(&asks).zone, parties.paths(client).map(|path| tap(policy, &path))),
+    };
     policy.conversation(&Ends {
-        client: member(client),
+        client: asks,
         server: member(client.other()),
         transport: key.transport,
         port: server.port,
-        vlan: paths.iter().flatten().flat_map(|path| path.vlans).find(|id| *id != 0),
+        vlan: [Side::A, Side::B]
+            .into_iter()
+            .flat_map(|side| parties.paths(side))
+            .flat_map(|path| path.vlans)
+            .find(|id| *id != 0),
         initiator: orientation.how,
         cast,
-        seen_in: &[],
+        seen_in,
         unapproved: false,
     })
-}
-
-/// Source and destination MAC of a frame of the client on its own segment: there the destination is the boundary's.
-fn segment(parties: &Parties, client: Side) -> Option<(Mac, Mac)> {
-    let path = parties.paths.get(client.index()).copied().flatten().filter(Path::is_own_segment)?;
-    Some((path.src_mac?, path.dst_mac?))
 }
 
 /// What a message adds to the requests of its code: a reply none.

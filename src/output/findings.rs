@@ -54,7 +54,7 @@ struct Fold<'a> {
 /// Destinations within this time that make one finding of many.
 const CAMPAIGN: Duration = Duration::from_secs(300);
 /// So many destinations make a campaign.
-const DESTINATIONS: usize = 10;
+pub(super) const DESTINATIONS: usize = 10;
 
 impl Teller<'_> {
     /// All findings, ordered by id.
@@ -77,6 +77,7 @@ impl Teller<'_> {
         for conflict in &self.analysis.inventory.conflicts {
             findings.list.push(self.conflict(conflict));
         }
+        findings.list.extend(self.edges());
         findings.list.extend(self.declarations());
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
         findings
@@ -125,7 +126,7 @@ impl Teller<'_> {
     }
 
     /// What a policy calls a host: the id of its asset, else its address.
-    fn entity(&self, host: Host) -> String {
+    pub(super) fn entity(&self, host: Host) -> String {
         self.analysis.inventory.at(host).map_or_else(|| host.address.to_string(), |asset| asset.id.to_string())
     }
 
@@ -370,11 +371,15 @@ impl Teller<'_> {
         }
     }
 
-    fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {
-        samples.iter().map(|sample| SampleView { evidence: self.evidence(*sample), tap: None }).collect()
+    pub(super) fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {
+        let tap = |sample: &Evidence| {
+            let tap = self.analysis.taps.get(usize::from(sample.capture())).copied()?;
+            self.analysis.policy.as_ref()?.tap_name(tap).map(str::to_owned)
+        };
+        samples.iter().map(|sample| SampleView { evidence: self.evidence(*sample), tap: tap(sample) }).collect()
     }
 
-    fn naming(&self, host: Host) -> Naming {
+    pub(super) fn naming(&self, host: Host) -> Naming {
         match self.analysis.inventory.at(host) {
             // A learned id says nothing to a reader, and a policy cannot name it: the address does both.
             Some(asset) if asset.id.starts_with("A-") => {
@@ -385,7 +390,7 @@ impl Teller<'_> {
         }
     }
 
-    fn finding_end(&self, host: Host, zone: Option<&str>, confidence: u8) -> FindingEndView {
+    pub(super) fn finding_end(&self, host: Host, zone: Option<&str>, confidence: u8) -> FindingEndView {
         let asset = self.analysis.inventory.at(host);
         FindingEndView {
             asset: asset.map(|asset| asset.id.to_string()),
@@ -401,6 +406,10 @@ impl Teller<'_> {
             level: asset.and_then(|asset| asset.level).map(|level| tenths(level.value.0)),
             confidence: share(confidence),
         }
+    }
+
+    pub(super) fn policy_member(&self, host: Host) -> Member<'_> {
+        member(host, self.analysis.inventory.at(host))
     }
 
     pub(super) fn zone_of_host(&self, host: Host) -> Option<String> {
@@ -492,9 +501,9 @@ impl Findings {
     }
 }
 
-struct Naming {
+pub(super) struct Naming {
     id: String,
-    name: String,
+    pub(super) name: String,
     role: Option<&'static str>,
 }
 
@@ -581,7 +590,7 @@ fn campaigns(folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
     found
 }
 
-fn severity(score: Option<crate::policy::Score>) -> SeverityView {
+pub(super) fn severity(score: Option<crate::policy::Score>) -> SeverityView {
     let Some(score) = score else { return SeverityView { score: 0, band: Band::Info.text(), terms: Vec::new() } };
     SeverityView {
         score: i32::from(score.value),
@@ -602,11 +611,11 @@ pub(super) fn severity_of(policy: Option<&Policy>, term: &str, points: i32) -> S
     SeverityView { score: points, band: band.text(), terms: vec![TermView { term: term.to_owned(), points }] }
 }
 
-fn span(first: Timestamp, last: Timestamp) -> SpanView {
+pub(super) fn span(first: Timestamp, last: Timestamp) -> SpanView {
     SpanView { first: first.to_string(), last: last.to_string() }
 }
 
-fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
+pub(super) fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
     let own = reason.attack().v19.iter();
     let of_class = class.into_iter().flat_map(|class| &class_attack(class).v19);
     let mut seen = BTreeSet::new();
@@ -616,7 +625,7 @@ fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
         .collect()
 }
 
-fn requirements(reason: Reason) -> Vec<RequirementView> {
+pub(super) fn requirements(reason: Reason) -> Vec<RequirementView> {
     let view = |id: &String| RequirementView {
         std: "IEC 62443-3-3",
         id: format!("SR {id}"),

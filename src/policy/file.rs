@@ -681,15 +681,16 @@ schema! {
 
     /// `[[tap]]`: where the sensor listens.
     struct Tap as "[[tap]]" needs ["id"] {
-        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-". A capture is from the tap whose id is
+        /// the name of its interface (pcapng), or its file name up to the first dot.
         id: Option<At<Id>>,
         /// Name for people.
         name: Option<String>,
         /// Zones whose traffic passes it.
         sees: Vec<At<String>>,
-        /// VLANs that it carries.
-        vlans: Vec<u16>,
-        /// both (default), rx or tx.
+        /// VLANs that it carries. Frames of a capture that is tied to no tap by its name are tied by their VLAN.
+        vlans: Vec<At<u16>>,
+        /// both (default), rx or tx. Where one way is seen alone, a missing answer says nothing.
         direction: Option<TapDirection>,
         /// Free text.
         notes: Option<String>,

@@ -14,7 +14,7 @@ use super::protocol::Protocol;
 use super::reason::Reason;
 use super::verdict::{Qualifier, Qualifiers, Stage, Verdict};
 use super::word::{Classes, Ports};
-use crate::address::Mac;
+use crate::address::{Address, Mac};
 use crate::time::Timestamp;
 
 /// One distinct operation, or the flow itself when no operation is known.
@@ -45,6 +45,8 @@ pub struct Request<'a> {
     /// Source and destination MAC address of a frame on the segment of one of the two sides. None: no frame from such
     /// a segment, and the path cannot be checked.
     pub path: Option<(Mac, Mac)>,
+    /// Whether a router lowered the TTL between two taps. None: no two taps saw it, or it has no TTL.
+    pub routed: Option<bool>,
     /// No answer, a reset, or an ICMP prohibition.
     pub blocked: bool,
     /// When, by the packet.
@@ -68,6 +70,7 @@ impl Request<'_> {
             rate: None,
             byte_rate: None,
             path: None,
+            routed: None,
             blocked: false,
             at,
         }
@@ -168,6 +171,26 @@ impl Conversation {
         let passes = matches!(judgement.verdict, Verdict::Allow | Verdict::Exception);
         let verdict = if policy.draft && passes { Verdict::Review } else { judgement.verdict };
         Judgement { verdict, ..judgement }
+    }
+
+    /// What the policy says of a tunnel around the conversation: nothing when its ends lie where the conversation's do.
+    #[must_use]
+    pub fn tunnel(&self, policy: &Policy, src: Address, dst: Address, at: Timestamp) -> Option<Judgement> {
+        let zone = |address| policy.zone_at(policy.untranslated(address));
+        let (from, to) = (self.client.zone, self.destination);
+        let same = match (zone(src), dst.is_group()) {
+            (outer, true) => [from, to].contains(&outer),
+            (outer, false) => [[from, to], [to, from]].contains(&[outer, zone(dst)]),
+        };
+        (!same).then(|| self.noted(policy, Reason::Tunnel, at))
+    }
+
+    /// A violation that no operation is part of.
+    #[must_use]
+    pub fn noted(&self, policy: &Policy, reason: Reason, at: Timestamp) -> Judgement {
+        let request = Request::at(at);
+        let asked = Asked { class: Class::Unknown, ..self.asked(policy, &request) };
+        self.finding(&asked, Verdict::Violation, reason)
     }
 
     fn judge_as_approved(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
@@ -487,6 +510,10 @@ impl Conversation {
         };
         if above(allow.max_rate, request.rate) || above(allow.max_bytes, request.byte_rate) {
             return Err(Stage::Rate);
+        }
+        // The same TTL on both sides of the boundary: nothing routed it.
+        if !rule.via.is_empty() && request.routed == Some(false) {
+            return Err(Stage::Boundary);
         }
         if let (false, Some((source, destination))) = (rule.via.is_empty(), request.path) {
             let mut macs =

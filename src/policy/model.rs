@@ -13,6 +13,7 @@ use super::matching::{CodePattern, ObjectPattern, UnitPattern};
 use super::membership::{Directory, Interval};
 use super::protocol::Protocol;
 use super::severity::Weights;
+use super::tap::Tap;
 use super::window::Schedule;
 use super::word::{Classes, Ports, Rate, SecurityLevels};
 use crate::address::{Address, Mac};
@@ -89,6 +90,12 @@ impl Policy {
     #[must_use]
     pub fn unknown(&self) -> ZoneId {
         ZoneId(u16::try_from(self.zones.len().saturating_sub(1)).unwrap_or(u16::MAX))
+    }
+
+    /// Different zones that are both declared.
+    #[must_use]
+    pub fn are_apart(&self, (one, other): (ZoneId, ZoneId)) -> bool {
+        one != other && [one, other].into_iter().all(|zone| self.zone(zone).at.is_some())
     }
 
     /// The declared asset of this number.
@@ -446,12 +453,6 @@ pub(super) struct Ignore {
     pub(super) from: Vec<End>,
     pub(super) to: Vec<End>,
     pub(super) protocols: Vec<u32>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Tap {
-    pub(super) id: String,
-    pub(super) sees: Vec<ZoneId>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,9 @@ use crate::policy::diagnostic::{Diagnostic, Span};
 use crate::policy::file::{self};
 use crate::policy::kind::Kind;
 use crate::policy::membership::{AssetNames, Interval, Wanted};
-use crate::policy::model::{Asset, AssetId, InsideRules, Tap, Zone, ZoneId};
+use crate::policy::model::{Asset, AssetId, InsideRules, Zone, ZoneId};
 use crate::policy::read::{At, Reader};
+use crate::policy::tap::Tap;
 use crate::policy::word::Id;
 
 use super::Compiler;
@@ -130,7 +131,12 @@ impl Compiler<'_> {
             };
             self.statement(id);
             let sees = entry.sees.iter().filter_map(|word| self.zone_named(word)).collect();
-            taps.push(Tap { id: id.value.0.clone(), sees });
+            for vlan in entry.vlans.iter().filter(|vlan| vlan.value > 4094) {
+                self.error(vlan.at, "a VLAN is a number from 0 to 4094");
+            }
+            let vlans = entry.vlans.iter().map(|vlan| vlan.value).collect();
+            let direction = entry.direction.unwrap_or(file::TapDirection::Both);
+            taps.push(Tap { id: id.value.0.clone(), sees, vlans, direction });
         }
         taps
     }
