@@ -118,7 +118,8 @@ fn repeated(c: &mut Criterion) {
     let paths = Default::default();
     let parties = Parties { key, paths: &paths };
     let objects = [Object { space: "holding", item: Item::Range(10, 19) }];
-    let operation = Operation { class: Class::Read, code: 3, component: None, objects: &objects, outcome: Outcome::Asked };
+    let operation =
+        Operation { class: Class::Read, code: 3, component: None, objects: &objects, outcome: Outcome::Asked };
     let at = |n: u64| Evidence::new(Timestamp::from_nanos(1_794_823_200_000_000_000), 0, n);
     let case = Case {
         policy: &policy,

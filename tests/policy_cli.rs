@@ -361,12 +361,14 @@ fn acceptance_cases_by_command_line() {
             let text = run.text();
             // The last verdict is that of the flow.
             let last: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("verdict")).collect();
-            let last = match last.iter().rposition(|line| line.starts_with("verdict") || line.starts_with("of the flow")) {
-                Some(place) => last[place..].join("\n"),
-                None => return Some(format!("{}: {args:?}: {}", case["id"], run.stderr)),
-            };
+            let last =
+                match last.iter().rposition(|line| line.starts_with("verdict") || line.starts_with("of the flow")) {
+                    Some(place) => last[place..].join("\n"),
+                    None => return Some(format!("{}: {args:?}: {}", case["id"], run.stderr)),
+                };
             let score = case["expect"]["score"].as_u64().unwrap_or_default();
-            let wants = [verdict, reason, reference, if score > 0 { format!("severity {score} ") } else { String::new() }];
+            let wants =
+                [verdict, reason, reference, if score > 0 { format!("severity {score} ") } else { String::new() }];
             let misses: Vec<&String> = wants.iter().filter(|want| !last.contains(want.as_str())).collect();
             (!misses.is_empty()).then(|| format!("{}: no {misses:?} in\n{last}\n{args:?}", case["id"]))
         });

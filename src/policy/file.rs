@@ -303,7 +303,7 @@ schema! {
         /// What it is for.
         kind: Option<ZoneKind>,
         /// Its one purpose.
-        purpose: Option<String>,
+        purpose: Option<At<String>>,
         /// Purdue level: 0, 1, 2, 3, 3.5, 4 or 5. A label for severity and reports, not a rule.
         level: Option<Level>,
         /// Target security levels, 0 to 4: one number, a list of the seven, or a table with "all" and any of IAC, UC,
@@ -433,10 +433,10 @@ schema! {
         engineering: bool,
         /// The firmware it should have.
         expected_firmware: Option<String>,
-        /// The position its key switch must have.
-        key_must_be: Option<Key>,
-        /// The day it was retired.
-        retired_on: Option<When>,
+        /// The position its key switch must have. Not evaluated yet: a warning.
+        key_must_be: Option<At<Key>>,
+        /// The day it was retired: what it does from then on is not approved.
+        retired_on: Option<At<When>>,
         /// Free text.
         notes: Option<String>,
         /// Free words.
@@ -569,8 +569,8 @@ schema! {
         max_rate: Option<Rate>,
         /// Bytes in time, like "50MB/h".
         max_bytes: Option<Rate>,
-        /// Only with this DSCP.
-        dscp: Option<u8>,
+        /// Only with this DSCP. Not evaluated yet: an error.
+        dscp: Option<At<u8>>,
         /// Only on this VLAN.
         vlan: Option<u16>,
         /// Free text.

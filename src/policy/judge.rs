@@ -214,9 +214,16 @@ impl Conversation {
             .iter()
             .filter_map(|(number, _)| policy.rule(*number))
             .map(|rule| rule.schedule.steady_until(request.at, &policy.time_zone))
+            .chain(self.retirements(policy).filter(|day| *day > request.at))
             .min()
             .unwrap_or(Timestamp::MAX);
         judgement
+    }
+
+    /// When the declared assets of the two sides were or will be retired.
+    fn retirements<'p>(&self, policy: &'p Policy) -> impl Iterator<Item = Timestamp> + 'p {
+        let sides = [self.client.asset, self.server.asset].into_iter().flatten();
+        sides.filter_map(|asset| policy.asset(asset)?.retired)
     }
 
     pub(super) fn asked<'a>(&self, policy: &Policy, request: &'a Request<'a>) -> Asked<'a> {
@@ -566,7 +573,8 @@ impl Conversation {
                 judgement.reason = Some(reason);
             }
         };
-        object(self.unapproved, policy.defaults.unapproved, Reason::UnapprovedAsset);
+        let retired = self.retirements(policy).any(|day| day <= asked.request.at);
+        object(self.unapproved || retired, policy.defaults.unapproved, Reason::UnapprovedAsset);
         object(asked.request.unidentified, policy.defaults.unidentified, Reason::ProtocolMismatch);
         let inferred = self.qualifiers.has(Qualifier::InitiatorInferred);
         let review = inferred && policy.defaults.mid_stream == MidStream::Review;

@@ -265,6 +265,8 @@ pub struct Asset {
     pub crown_jewel: bool,
     /// Somebody said yes to it.
     pub approved: bool,
+    /// From when on it should not be there any more.
+    pub retired: Option<crate::time::Timestamp>,
     /// Who answers for it.
     pub owner: Option<String>,
     /// May be in two zones.
