@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ahash::RandomState;
-use dissectors::recognise::recognise_frame;
+use dissectors::recognise::{Recognised, recognise_frame, told_name};
 use dissectors::{
     Attribute, Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY,
     Role, Sink, attribute,
@@ -411,8 +411,13 @@ fn datagram(connection: &mut Connection, sender: Side, packet: &Packet<'_>, at: 
         return;
     }
     let terms = terms(&connection.key);
+    let host = connection.key.host(sender);
+    let was_settled = connection.dialog.is_settled();
     let (dialog, _, record) = connection.split();
     dialog.bytes(terms, sender, packet.payload, packet.cut, at, &mut Ear::new(record, notes, sender, at));
+    if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
+        notes.told_name(host, recognised, packet.payload, at);
+    }
 }
 
 /// The connection ends, or is counted as if: nothing that was held may be lost.
@@ -621,6 +626,16 @@ impl Notes {
             && policy.are_apart((policy.zone_at(arp.sender_ip), policy.zone_at(target)))
         {
             self.fact(host, attribute::ARP_TARGET, target.to_string(), "arp", Method::Behaviour, at);
+        }
+    }
+
+    /// The first datagram of some protocols tells its sender's name.
+    #[cold]
+    fn told_name(&mut self, host: Host, recognised: &'static Recognised, datagram: &[u8], at: Evidence) {
+        if let Some(name) = told_name(recognised, datagram)
+            && !host.address.is_unspecified()
+        {
+            self.fact(host, attribute::HOSTNAME, name, recognised.name, Method::Announcement, at);
         }
     }
 

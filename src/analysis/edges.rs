@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dissectors::attribute;
 
 use super::Analysis;
-use crate::address::{Address, Host};
+use crate::address::{Address, Host, Realm};
 use crate::flow::Flow;
 use crate::inventory::Asset;
 use crate::ledger::Evidence;
@@ -69,7 +69,15 @@ impl Analysis {
             self.asked(policy, asset, &mut found);
         }
         let mut edges: Vec<Edge> = found.into_values().collect();
-        edges.extend(self.inventory.assets.iter().flat_map(|asset| dual_homed(policy, asset)));
+        // A computer that tells the same name in two networks, each with a card of its own, is one device as well.
+        let mut named = BTreeMap::<(Realm, String), Vec<&Asset>>::new();
+        for asset in &self.inventory.assets {
+            match asset.hostnames.first() {
+                Some(name) => named.entry((asset.realm, name.to_lowercase())).or_default().push(asset),
+                None => edges.extend(dual_homed(policy, &[asset])),
+            }
+        }
+        edges.extend(named.into_values().filter_map(|assets| dual_homed(policy, &assets)));
         edges
     }
 
@@ -137,13 +145,13 @@ fn note(found: &mut Edges, how: How, (from, to): (Host, Host), zones: (ZoneId, Z
     edge.samples.truncate(SAMPLES);
 }
 
-/// One device with addresses in two zones.
-fn dual_homed(policy: &Policy, asset: &Asset) -> Option<Edge> {
-    if stands_between(policy, asset) {
+/// One device, in one or several parts, with addresses in two zones.
+fn dual_homed(policy: &Policy, parts: &[&Asset]) -> Option<Edge> {
+    if parts.iter().any(|asset| stands_between(policy, asset)) {
         return None;
     }
     let mut places = BTreeMap::<ZoneId, (Host, Evidence)>::new();
-    for address in &asset.ips {
+    for (asset, address) in parts.iter().flat_map(|asset| asset.ips.iter().map(move |address| (asset, address))) {
         let zone = policy.zone_at(*address);
         let host = Host { realm: asset.realm, address: *address };
         let seen = asset.facts.iter().filter(|fact| fact.host == host).map(|fact| fact.known.support.first).min();

@@ -16,7 +16,7 @@ use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
 use crate::policy::{
     Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement, TapId,
-    Verdict, bucket, spoken_name,
+    Verdict, ZoneId, bucket, spoken_name,
 };
 use crate::time::Timestamp;
 
@@ -139,6 +139,12 @@ impl Parties<'_> {
         Some((path.src_mac?, path.dst_mac?))
     }
 
+    /// The first frame of a side on a tap that does not see its zone.
+    fn first_outside(&self, policy: &Policy, side: Side, zone: ZoneId) -> Option<Evidence> {
+        let ways = self.paths.get(side.index()).into_iter().flat_map(Paths::iter);
+        ways.filter(|used| policy.is_outside(tap(policy, &used.path), zone)).map(|used| used.first).min()
+    }
+
     /// Whether a router lowered the TTL between two taps that saw the same side; none: no two did.
     fn is_routed(&self, policy: &Policy, client: Side) -> Option<bool> {
         let seen = |path: &Path| (tap(policy, path) != TapId::NONE && path.ttl != 0).then(|| tap(policy, path));
@@ -151,7 +157,7 @@ impl Parties<'_> {
 }
 
 /// Where the frames of a way were taken.
-fn tap(policy: &Policy, path: &Path) -> TapId {
+pub(crate) fn tap(policy: &Policy, path: &Path) -> TapId {
     policy.tap_of_frame(path.tap, path.vlans.first().copied().unwrap_or(0))
 }
 
@@ -348,7 +354,8 @@ pub fn close(connection: &mut Connection, policy: &Policy) {
             continue;
         }
         if let Some(judgement) = conversation.tunnel(policy, src, dst, at.at) {
-            let name = format!("{} {src} -> {dst}", tunnel.kind.text());
+            // Both ways are one tunnel.
+            let name = format!("{} {} - {}", tunnel.kind.text(), src.min(dst), src.max(dst));
             let object = Object { space: "tunnel", item: Item::Name(&name) };
             let about = (0, name.clone());
             docket.enter(Arc::clone(&conversation), judgement, about, &[object], Outcome::Asked, at);
@@ -382,7 +389,10 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
         ..Request::at(connection.first.at)
     };
     let judgement = conversation.judge(policy, &request);
-    let (first, last) = (connection.first, connection.last);
+    let leak = judgement.reason == Some(Reason::MulticastLeak);
+    let elsewhere = || parties.first_outside(policy, client, conversation.zones().0);
+    let first = leak.then(elsewhere).flatten().unwrap_or(connection.first);
+    let last = connection.last;
     let answered = connection.traffic[client.other().index()].frames > 0 && !blocked;
     let docket = &mut connection.docket;
     let place = docket.enter(Arc::clone(conversation), judgement, (0, String::new()), &[], Outcome::Asked, first);

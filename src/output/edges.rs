@@ -91,8 +91,8 @@ impl Teller<'_> {
         let frames = format!("{} {}", if frames.len() == 1 { "Frame" } else { "Frames" }, frames.join(", "));
         match edge.how {
             How::AskedByArp => format!(
-                "{from} ({one}) and {to} ({other}) are on one segment: the one asked by ARP for the other, {} times. {frames}.",
-                edge.count
+                "{from} ({one}) and {to} ({other}) are on one segment: the one asked by ARP for the other{}. {frames}.",
+                if edge.count > 1 { format!(" {} times", edge.count) } else { String::new() }
             ),
             How::SpokeDirectly => format!(
                 "{from} ({one}) and {to} ({other}) are on one segment: {} frames went from the one's own MAC address to \

@@ -14,7 +14,7 @@ use super::view::{
 use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
 use crate::flow::Flow;
-use crate::flow::docket::{Entry, SAMPLES};
+use crate::flow::docket::{Entry, SAMPLES, tap};
 use crate::flow::key::FlowKey;
 use crate::flow::ops::Objects;
 use crate::id;
@@ -222,7 +222,7 @@ impl Teller<'_> {
             why: policy.why(&context),
             do_next,
             details: Vec::new(),
-            samples: self.samples(&fold.entry.samples),
+            samples: self.samples_of(policy, flow, &fold.entry.samples),
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,
@@ -369,6 +369,17 @@ impl Teller<'_> {
             tool_version: VERSION,
             site,
         }
+    }
+
+    /// Samples of a flow: where the capture is of no tap, the VLAN of a way's first frame may tell it.
+    fn samples_of(&self, policy: &Policy, flow: &Flow, samples: &[Evidence]) -> Vec<SampleView> {
+        let ways = || flow.client.paths.iter().chain(flow.server.paths.iter());
+        let by_way = |sample: &Evidence| {
+            let used = ways().find(|used| used.first == *sample)?;
+            policy.tap_name(tap(policy, &used.path)).map(str::to_owned)
+        };
+        let views = self.samples(samples).into_iter().zip(samples);
+        views.map(|(view, sample)| SampleView { tap: view.tap.or_else(|| by_way(sample)), ..view }).collect()
     }
 
     pub(super) fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {

@@ -75,9 +75,18 @@ impl Policy {
     /// of any that saw it. Empty: it is not known where it was seen.
     #[must_use]
     pub fn seen_in(&self, zone: ZoneId, taps: impl IntoIterator<Item = TapId>) -> &[ZoneId] {
-        let own = |sees: &[ZoneId]| sees.iter().any(|seen| self.reaches(*seen, zone, Reach::Whole));
         let seen = taps.into_iter().filter_map(|tap| self.tap(tap)).map(|tap| tap.sees.as_slice());
-        seen.filter(|sees| !sees.is_empty()).min_by_key(|sees| own(sees)).unwrap_or(&[])
+        seen.filter(|sees| !sees.is_empty()).min_by_key(|sees| self.sees_zone(sees, zone)).unwrap_or(&[])
+    }
+
+    /// A tap that sees zones, and not this one.
+    #[must_use]
+    pub fn is_outside(&self, tap: TapId, zone: ZoneId) -> bool {
+        self.tap(tap).is_some_and(|tap| !tap.sees.is_empty() && !self.sees_zone(&tap.sees, zone))
+    }
+
+    fn sees_zone(&self, sees: &[ZoneId], zone: ZoneId) -> bool {
+        sees.iter().any(|seen| self.reaches(*seen, zone, Reach::Whole))
     }
 
     /// The only zone that a tap sees.

@@ -105,6 +105,12 @@ pub fn recognise(carrier: Carrier, heads: &Heads<'_>) -> Option<Answer> {
 
 pub use industrial::recognise_frame;
 
+/// The host name that the first datagram tells of its sender, where the protocol's first word is a name.
+#[must_use]
+pub fn told_name(recognised: &Recognised, datagram: &[u8]) -> Option<String> {
+    (recognised.name == "nbns").then(|| packet::registered_name(datagram)).flatten()
+}
+
 /// Every name that can be answered.
 pub const NAMES: &[&str] = &[
     "bacnet",

@@ -65,6 +65,32 @@ fn message(head: &[u8]) -> Result<Option<&'static Recognised>, ParseError> {
     })
 }
 
+/// The host name that a NetBIOS registration claims for its sender alone (RFC 1002, 4.2.2): a workstation's (suffix 0) or
+/// a server's (0x20), not that of a group.
+pub(super) fn registered_name(head: &[u8]) -> Option<String> {
+    let mut r = Reader::new(head);
+    r.be16("id").ok()?;
+    let flags = r.be16("flags").ok()?;
+    // Opcode 5 is a registration, 8 and 9 refresh it; the first bit is that of a reply.
+    if !matches!(flags >> 11, 5 | 8 | 9) {
+        return None;
+    }
+    r.bytes("counts", 8).ok()?;
+    let [32] = r.array::<1>("label length").ok()? else { return None };
+    let encoded = r.array::<32>("name").ok()?;
+    // Root, type, class; then the record: a pointer to the name, type, class, time to live, length, flags.
+    r.bytes("question and record head", 1 + 4 + 2 + 4 + 4 + 2).ok()?;
+    let is_group = r.be16("name flags").ok()? & 0x8000 != 0;
+    let (pairs, _) = encoded.as_chunks::<2>();
+    let bytes: Vec<u8> =
+        pairs.iter().map(|[high, low]| high.wrapping_sub(b'A') << 4 | low.wrapping_sub(b'A') & 15).collect();
+    let (suffix, name) = bytes.split_last()?;
+    let name = str::from_utf8(name).ok()?.trim_end();
+    let plain =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    (!is_group && matches!(suffix, 0 | 0x20) && plain).then(|| name.to_owned())
+}
+
 /// Reads a name of labels. Some: whether it is one encoded NetBIOS name; none: it is no name.
 fn name(r: &mut Reader<'_>) -> Result<Option<bool>, ParseError> {
     let (mut labels, mut total, mut encoded) = (0, 0, false);
