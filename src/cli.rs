@@ -160,7 +160,7 @@ pub enum PolicyCommand {
     /// OP is an operation class (read, write, program), or a function by code or name (16, 0x4c, Read); behind it may
     /// stand what it touches (holding 100-119, tag Line1.Speed) and on which unit (unit 1).
     #[command(after_help = EXPLAIN_EXAMPLE)]
-    Explain(PolicyExplain),
+    Explain(Box<PolicyExplain>),
     /// The declaration as tables for a spreadsheet, or its conduits as a firewall proposal
     Export(PolicyExport),
     /// Tables of a spreadsheet back to a declaration

@@ -30,8 +30,12 @@ pub struct Docket {
     orientation: Option<Orientation>,
     cache: Option<Box<[Known; 16]>>,
     /// Tunnels that its frames came in, with the first frame of each; judged when it ends.
-    tunnels: Option<Box<Vec<(Tunnel, Evidence)>>>,
+    tunnels: Option<Box<Tunnelled>>,
 }
+
+/// Tunnels, each with the first frame that came in it. Few connections have any.
+#[derive(Clone, Debug, Default)]
+struct Tunnelled(Vec<(Tunnel, Evidence)>);
 
 /// A place in the cache.
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +229,7 @@ impl Docket {
     /// Notes a tunnel that its frames come in.
     #[cold]
     pub fn tunnel(&mut self, tunnel: &Tunnel, at: Evidence) {
-        let tunnels = self.tunnels.get_or_insert_with(Box::default);
+        let Tunnelled(tunnels) = &mut **self.tunnels.get_or_insert_with(Box::default);
         if tunnels.len() < TUNNELS && tunnels.iter().all(|(known, _)| known != tunnel) {
             tunnels.push((*tunnel, at));
         }
@@ -347,7 +351,7 @@ pub fn close(connection: &mut Connection, policy: &Policy) {
         whole(connection, policy, &conversation);
     }
     let docket = &mut connection.docket;
-    for (tunnel, at) in docket.tunnels.take().into_iter().flat_map(|tunnels| *tunnels) {
+    for (tunnel, at) in docket.tunnels.take().into_iter().flat_map(|tunnels| tunnels.0) {
         let (Some(src), Some(dst)) = (tunnel.src, tunnel.dst) else { continue };
         // A mirror's tunnel carries copies to the sensor and nothing to the devices.
         if tunnel.kind == TunnelKind::Erspan {
