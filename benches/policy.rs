@@ -104,8 +104,10 @@ fn judgements(c: &mut Criterion) {
 /// What a repeated operation of a known flow costs with the large policy: the docket's cache, as the worker asks it.
 fn repeated(c: &mut Criterion) {
     use dissectors::{Operation, Outcome, REGISTRY};
+    use zonewatch::config::Limits;
     use zonewatch::flow::connection::{ConnectionKey, Endpoint, Orientation, Side};
     use zonewatch::flow::docket::{Case, Docket, Parties};
+    use zonewatch::flow::watch::Watch;
     use zonewatch::ledger::Evidence;
 
     let policy = Policy::parse("large.toml", &text()).expect("it is right");
@@ -130,14 +132,15 @@ fn repeated(c: &mut Criterion) {
         at: at(1),
     };
     let mut docket = Docket::default();
-    docket.operation(7, &operation, &case, &parties);
+    let mut watch = Watch::new(Some(&policy), Limits::default().meters);
+    docket.operation(7, &operation, &case, &parties, &mut watch.meters);
     let mut group = c.benchmark_group("policy");
     group.throughput(Throughput::Elements(1));
     let mut frame = 1;
     group.bench_function("repeated operation of a known flow", |b| {
         b.iter(|| {
             frame += 1;
-            assert!(docket.known(black_box(7), Outcome::Asked, at(frame)));
+            assert!(docket.known(black_box(7), Outcome::Asked, at(frame), &mut watch.meters));
         });
     });
     group.finish();

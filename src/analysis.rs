@@ -70,6 +70,12 @@ pub fn run(
     let fill = &mut |batch: &mut Batch| fill(captures, batch);
     let mut observed = pipeline::run(fill, *workers, limits, policy.as_ref(), &taps);
     facts::note(&observed.flows, &mut observed.ledger);
+    Analysis { taps, ..conclude(observed, options) }
+}
+
+/// What follows from what was observed, with the facts of its flows noted: the devices.
+#[must_use]
+pub fn conclude(observed: Observed, options: &Options) -> Analysis {
     let traffic: Vec<Traffic> = observed.flows.iter().map(traffic).collect();
     let declared = options.policy.as_deref().map(declared).unwrap_or_default();
     let zone_level = |host: crate::address::Host| {
@@ -87,7 +93,7 @@ pub fn run(
         oui: &options.oui,
         zone_level: &zone_level,
     });
-    Analysis { observed, inventory, policy: options.policy.clone(), taps }
+    Analysis { observed, inventory, policy: options.policy.clone(), taps: Arc::default() }
 }
 
 /// The tap of each capture.

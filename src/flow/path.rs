@@ -101,6 +101,14 @@ impl Paths {
         }
     }
 
+    /// The ways with what came by them since the last time. They stay known, so that none is new again.
+    #[must_use]
+    pub fn drain(&mut self) -> Self {
+        let drained = self.clone();
+        self.first.iter_mut().chain(&mut self.more).for_each(|used| used.frames = 0);
+        drained
+    }
+
     /// They, in the order in which they were first seen.
     pub fn iter(&self) -> impl Iterator<Item = &PathUse> {
         self.first.iter().chain(&self.more)

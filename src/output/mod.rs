@@ -14,4 +14,4 @@ pub mod sheet;
 pub mod text;
 pub mod view;
 
-pub use convert::VERSION;
+pub use convert::{Told, VERSION};

@@ -121,11 +121,13 @@ pub enum Qualifier {
     BoundaryNotCheckable,
     /// The rule asks for a version of the protecting protocol, and the exchange that tells it was not captured.
     VersionNotSeen,
+    /// Frames were cut by the snap length of the capture: what stood behind it was not seen.
+    Truncated,
 }
 
 impl Qualifier {
     /// Every qualifier.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Multicast,
         Self::Broadcast,
         Self::InitiatorInferred,
@@ -135,6 +137,7 @@ impl Qualifier {
         Self::ObjectsNotSeen,
         Self::BoundaryNotCheckable,
         Self::VersionNotSeen,
+        Self::Truncated,
     ];
 
     /// The word of reports.
@@ -150,6 +153,7 @@ impl Qualifier {
             Self::ObjectsNotSeen => "objects-not-seen",
             Self::BoundaryNotCheckable => "boundary-not-checkable",
             Self::VersionNotSeen => "version-not-seen",
+            Self::Truncated => "truncated",
         }
     }
 }
