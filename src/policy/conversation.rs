@@ -43,6 +43,24 @@ pub struct Ends<'a> {
     pub unapproved: bool,
 }
 
+impl<'a> Ends<'a> {
+    /// Two members of which only that they meet is known.
+    #[must_use]
+    pub fn between(client: Member<'a>, server: Member<'a>) -> Self {
+        Self {
+            client,
+            server,
+            transport: Transport::Ethertype(0),
+            port: 0,
+            vlan: None,
+            initiator: Initiator::Seen,
+            cast: Cast::Unicast,
+            seen_in: &[],
+            unapproved: false,
+        }
+    }
+}
+
 /// What a policy has to say about two sides, found once.
 #[derive(Clone, Debug)]
 pub struct Conversation {

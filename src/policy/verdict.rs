@@ -145,13 +145,15 @@ pub enum Qualifier {
     ObjectsNotSeen,
     /// The rule names boundary devices whose MAC addresses the policy does not know.
     BoundaryNotCheckable,
+    /// The rule asks for a version of the protecting protocol, and the exchange that tells it was not captured.
+    VersionNotSeen,
     /// Frames were cut by the snap length of the capture: what stood behind it was not seen.
     Truncated,
 }
 
 impl Qualifier {
     /// Every qualifier.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Multicast,
         Self::Broadcast,
         Self::InitiatorInferred,
@@ -160,6 +162,7 @@ impl Qualifier {
         Self::OperationsHidden,
         Self::ObjectsNotSeen,
         Self::BoundaryNotCheckable,
+        Self::VersionNotSeen,
         Self::Truncated,
     ];
 
@@ -175,6 +178,7 @@ impl Qualifier {
             Self::OperationsHidden => "operations-hidden",
             Self::ObjectsNotSeen => "objects-not-seen",
             Self::BoundaryNotCheckable => "boundary-not-checkable",
+            Self::VersionNotSeen => "version-not-seen",
             Self::Truncated => "truncated",
         }
     }

@@ -48,6 +48,7 @@ impl InterfaceState {
             format: Format::Live,
             compression: Compression::None,
             link_types: self.links.clone(),
+            interface: Some(self.name.clone()),
             frames: self.frames,
             bytes: self.bytes,
             first: self.first,
