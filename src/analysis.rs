@@ -65,7 +65,7 @@ pub fn run(
     mut fill: impl FnMut(&mut Captures, &mut Batch) -> bool,
     options: &Options,
 ) -> Analysis {
-    let taps: Arc<[TapId]> = taps(captures, options.policy.as_deref());
+    let taps = taps(&captures.summaries(), options.policy.as_deref());
     let Options { workers, limits, policy, .. } = options;
     let fill = &mut |batch: &mut Batch| fill(captures, batch);
     let mut observed = pipeline::run(fill, *workers, limits, policy.as_ref(), &taps);
@@ -97,10 +97,11 @@ pub fn conclude(observed: Observed, options: &Options) -> Analysis {
 }
 
 /// The tap of each capture.
-fn taps(captures: &Captures, policy: Option<&Policy>) -> Arc<[TapId]> {
+#[must_use]
+pub fn taps(captures: &[CaptureSummary], policy: Option<&Policy>) -> Arc<[TapId]> {
     let tap = |policy: &Policy| {
         let of = |summary: &CaptureSummary| policy.tap_of_capture(&summary.name, summary.interface.as_deref());
-        captures.summaries().iter().map(of).collect()
+        captures.iter().map(of).collect()
     };
     policy.map(tap).unwrap_or_default()
 }

@@ -23,6 +23,7 @@ use crate::flow::connection::{Connection, ConnectionKey, Orientation, Record, Si
 use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::key::{Initiator, Transport};
+use crate::flow::path::Paths;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
@@ -301,9 +302,14 @@ impl Shard {
     }
 
     /// Judges by another policy from now on. What was watched counts by the rules of the old one: it is drained before.
-    pub fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
+    /// `taps` says which tap of the new one each capture is from.
+    pub fn judge_by(&mut self, policy: Option<Arc<Policy>>, taps: Arc<[TapId]>) {
         self.notes.watch = Watch::new(policy.as_deref(), self.notes.limits.meters);
-        self.connections.iter_mut().for_each(|connection| connection.docket.forget());
+        self.notes.taps = taps;
+        for connection in self.connections.iter_mut() {
+            connection.docket.forget();
+            connection.paths.iter_mut().for_each(Paths::forget_taps);
+        }
         self.notes.policy = policy;
     }
 

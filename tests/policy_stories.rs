@@ -285,7 +285,7 @@ fn s08_a_silent_conduit_and_a_deaf_tap() {
 fn s09_an_address_is_the_same_in_either_family() {
     for (case, client, server) in [
         ("IPv4", SCADA, PLC),
-        ("IPv6 members", "fd00:60::10", "fd00:20::10"),
+        ("IPv6 members", "fd00:60::10", "fd00:20::20"),
         ("IPv4-mapped", "::ffff:10.60.0.10", "::ffff:10.20.2.10"),
     ] {
         let mut tape = Tape::default();

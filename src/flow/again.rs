@@ -13,11 +13,13 @@ use super::Flow;
 use super::book;
 use super::docket::{self, Docket, Entry};
 use super::ops::Operation;
-use crate::policy::{Conversation, Judgement, Policy, Protection, Request, Stage, bucket};
+use crate::policy::{Conversation, Judgement, Policy, Protection, Request, Stage, bucket, spoken_name};
 
 /// Judges a flow anew.
 pub fn judge(flow: &mut Flow, policy: Option<&Policy>) {
     let earlier = std::mem::take(&mut flow.docket);
+    flow.client.paths.forget_taps();
+    flow.server.paths.forget_taps();
     let Some(policy) = policy else { return };
     // ARP is no conversation.
     if flow.key.transport == super::key::Transport::Ethertype(0x0806) {
@@ -86,12 +88,14 @@ fn entry(
 
 /// A flow of which no operation is known.
 fn whole(flow: &Flow, policy: &Policy, conversation: Arc<Conversation>, security: Protection<'_>) -> Entry {
-    let name = flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name);
+    let dissected = flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name);
+    let recognised = flow.recognised.map(|it| spoken_name(it.name, flow.key.transport, flow.key.port));
+    let security = Protection { version: flow.recognised.and_then(|it| it.version), ..security };
     let blocked = flow.is_blocked();
     let request = Request {
-        protocol: name,
-        unidentified: flow.refuted.is_some(),
-        opaque: flow.book.opaque > 0,
+        protocol: dissected.or(recognised),
+        unidentified: recognised.is_none() && flow.refuted.is_some(),
+        opaque: flow.book.opaque > 0 || recognised.is_some_and(|name| policy.tells_operations(name)),
         security,
         blocked,
         ..Request::at(flow.first.at)

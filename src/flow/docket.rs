@@ -239,6 +239,8 @@ impl Docket {
     pub fn forget(&mut self) {
         self.cache = None;
         self.sides = None;
+        self.whole = None;
+        self.is_whole = false;
         self.attention = Attention::default();
     }
 
@@ -470,8 +472,8 @@ pub fn conversation_of(policy: &Policy, flow: &super::Flow) -> Conversation {
         transport: flow.key.transport,
         realm: flow.key.client.realm,
     };
-    let paths = [flow.client.paths.first(), flow.server.paths.first()];
-    conversation(policy, Orientation { client: Side::A, how: flow.initiator }, &Parties { key, paths })
+    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
+    conversation(policy, Orientation { client: Side::A, how: flow.initiator }, &Parties { key, paths: &paths })
 }
 
 impl Sides {

@@ -109,6 +109,11 @@ impl Paths {
         drained
     }
 
+    /// The policy is another one, and numbers its taps otherwise: where the frames were taken is not known any more.
+    pub fn forget_taps(&mut self) {
+        self.first.iter_mut().chain(&mut self.more).for_each(|used| used.path.tap = TapId::NONE);
+    }
+
     /// They, in the order in which they were first seen.
     pub fn iter(&self) -> impl Iterator<Item = &PathUse> {
         self.first.iter().chain(&self.more)

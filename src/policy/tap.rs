@@ -65,6 +65,13 @@ impl Policy {
         self.tap(tap).map(|tap| tap.id.as_str())
     }
 
+    /// The tap of that name.
+    #[must_use]
+    pub fn tap_named(&self, name: &str) -> TapId {
+        let place = self.taps.iter().position(|tap| tap.id == name).and_then(|place| u16::try_from(place).ok());
+        place.map_or(TapId::NONE, TapId)
+    }
+
     /// Whether a tap sees both what is asked and what is answered; a place that is not known is taken to.
     #[must_use]
     pub fn sees_both_ways(&self, tap: TapId) -> bool {

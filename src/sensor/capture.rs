@@ -48,11 +48,11 @@ impl InterfaceState {
             format: Format::Live,
             compression: Compression::None,
             link_types: self.links.clone(),
-            interface: Some(self.name.clone()),
             frames: self.frames,
             bytes: self.bytes,
             first: self.first,
             last: self.last,
+            interface: Some(self.name.clone()),
             damage: None,
         }
     }

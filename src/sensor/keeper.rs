@@ -11,6 +11,7 @@ use super::shared::{Health, Shared};
 use super::telling::Telling;
 use super::world::Changed;
 use super::{Keeping, clock};
+use crate::analysis;
 use crate::event::Event;
 use crate::policy::Policy;
 use crate::store::Flush;
@@ -50,13 +51,12 @@ impl Keeper {
         shared: Arc<Shared>,
         flush: Duration,
         inbox: Receiver<Order>,
-        store: Option<Keeping>,
+        (store, earlier): (Option<Keeping>, usize),
         (name, listener): (String, Listener),
     ) -> Self {
         let now = clock::now();
         let health = Health { at: now, started: now, policy_loaded: Some(now), ..Health::default() };
         shared.set_health(health.clone());
-        let earlier = shared.picture().world.captures.len();
         let telling = Telling::new(name, &shared.picture());
         Self { shared, flush, inbox, listener, telling, health, store, earlier, pending: Changed::default() }
     }
@@ -67,7 +67,8 @@ impl Keeper {
         loop {
             match self.inbox.recv_deadline(next) {
                 Ok(Order::Policy(policy)) => {
-                    self.gather(&engine, engine.judge_by(clock::now(), policy.as_ref()));
+                    let taps = analysis::taps(&self.shared.picture().world.captures, policy.as_deref());
+                    self.gather(&engine, engine.judge_by(clock::now(), policy.as_ref(), &taps));
                     self.judge_by(policy);
                     self.health.policy_loaded = Some(clock::now());
                     self.health.reload_error = None;

@@ -94,7 +94,7 @@ impl Sensor {
         let Settings { name, interfaces, analysis, flush, store } = settings;
         let interfaces: Vec<Watched> = interfaces.into_iter().map(Watched::new).collect();
         let open = interfaces.iter().map(Watched::open).collect::<Result<Vec<_>, _>>()?;
-        let engine = Arc::new(Engine::start(analysis.workers, &analysis.limits, analysis.policy.as_ref()));
+        let (workers, limits, policy) = (analysis.workers, analysis.limits, analysis.policy.clone());
         let mut world = World::new(analysis);
         if let Some(keeping) = &store {
             world.restore(keeping.store.read(world.options().policy.as_deref())?);
@@ -102,6 +102,8 @@ impl Sensor {
         // Evidence numbers captures in 16 bits; sensors that were started more often share the last number.
         let earlier = u16::try_from(world.captures.len()).unwrap_or(u16::MAX).min(u16::MAX - 256);
         world.captures.truncate(earlier.into());
+        world.captures.extend(interfaces.iter().map(|watched| watched.state().summary()));
+        let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps()));
         let shared = Arc::new(Shared::new(world, interfaces.clone()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut captures = Vec::new();
@@ -110,7 +112,8 @@ impl Sensor {
             captures.push(thread::spawn(move || watched.run(live, place, &engine, &stop)));
         }
         let (orders, inbox) = crossbeam_channel::bounded(16);
-        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, store, (name, Box::new(listener)));
+        let keeper =
+            Keeper::new(Arc::clone(&shared), flush, inbox, (store, earlier.into()), (name, Box::new(listener)));
         let keeper = thread::spawn(move || keeper.run(engine));
         Ok(Self { shared, orders, stop, captures, keeper })
     }

@@ -1,6 +1,7 @@
 //! What a running sensor knows: everything that its shards drained, in one place, and what follows from it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::analysis::{self, Analysis, Options};
 use crate::flow::key::FlowKey;
@@ -9,6 +10,7 @@ use crate::flow::watch::Watch;
 use crate::flow::{again, facts};
 use crate::ledger::{Ledger, Subject};
 use crate::pipeline::Observed;
+use crate::policy::{Policy, TapId};
 use crate::source::file::CaptureSummary;
 use crate::store::Restored;
 use crate::worker::ShardResult;
@@ -59,17 +61,27 @@ impl World {
         observed.ledger.merge(restored.ledger);
         observed.coverage.merge(&restored.coverage);
         self.captures = restored.captures;
-        self.analysis = analysis::conclude(observed, &self.options);
+        self.analysis = self.conclude(observed);
     }
 
     /// Judges by another policy from now on. What was judged is judged again by what is known of it.
-    pub fn judge_by(&mut self, policy: Option<std::sync::Arc<crate::policy::Policy>>) {
+    pub fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
         self.options.policy = policy;
         let mut observed = std::mem::take(&mut self.analysis.observed);
         observed.flows.iter_mut().for_each(|flow| again::judge(flow, self.options.policy.as_deref()));
         // What was watched is by the numbers of the old policy's rules.
         observed.watch = Watch::default();
-        self.analysis = analysis::conclude(observed, &self.options);
+        self.analysis = self.conclude(observed);
+    }
+
+    /// The tap of each capture, by the policy in force.
+    #[must_use]
+    pub fn taps(&self) -> Arc<[TapId]> {
+        analysis::taps(&self.captures, self.options.policy.as_deref())
+    }
+
+    fn conclude(&self, observed: Observed) -> Analysis {
+        Analysis { taps: self.taps(), ..analysis::conclude(observed, &self.options) }
     }
 
     /// Adds what the shards drained, and concludes anew.
@@ -89,18 +101,15 @@ impl World {
         }
         observed.flows = self.table.take();
         observed.flows.sort_by_cached_key(|flow| flow.key);
-        self.analysis = analysis::conclude(observed, &self.options);
+        self.analysis = self.conclude(observed);
         changed
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::Limits;
-    use crate::policy::Policy;
     use crate::source::Batch;
     use crate::source::set::Captures;
     use crate::time::Timestamp;

@@ -88,6 +88,7 @@ fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::
 struct Detail {
     initiator: String,
     refuted: Option<String>,
+    recognised: Option<(String, Option<String>, bool)>,
     client_ports: (u16, u16),
     client: SideRow,
     server: SideRow,
@@ -124,6 +125,7 @@ struct PathRow {
     dst: Option<String>,
     vlans: [u16; 3],
     ttl: u8,
+    tap: Option<String>,
     frames: u64,
     first: EvidenceRow,
     last: EvidenceRow,
@@ -175,9 +177,10 @@ impl Detail {
         Self {
             initiator: flow.initiator.text().to_owned(),
             refuted: flow.refuted.and_then(|place| REGISTRY.get(place)).map(|known| known.info().name.to_owned()),
+            recognised: flow.recognised.map(|it| (it.name.to_owned(), it.version.map(str::to_owned), it.industrial)),
             client_ports: flow.client_ports,
-            client: SideRow::of(&flow.client),
-            server: SideRow::of(&flow.server),
+            client: SideRow::of(&flow.client, policy),
+            server: SideRow::of(&flow.server, policy),
             first: row_of(flow.first),
             last: row_of(flow.last),
             prohibited: flow.prohibited,
@@ -229,10 +232,14 @@ impl Detail {
             initiator: initiators.into_iter().find(|known| known.text() == self.initiator)?,
             protocol,
             refuted,
+            recognised: match self.recognised {
+                Some((name, version, industrial)) => Some(words.recognised(&name, version.as_deref(), industrial)?),
+                None => None,
+            },
             connections,
             client_ports: self.client_ports,
-            client: self.client.side(),
-            server: self.server.side(),
+            client: self.client.side(policy),
+            server: self.server.side(policy),
             first: evidence(self.first),
             last: evidence(self.last),
             prohibited: self.prohibited,
@@ -262,36 +269,38 @@ fn class(text: &str) -> Option<Class> {
 }
 
 impl SideRow {
-    fn of(side: &SideView) -> Self {
+    fn of(side: &SideView, policy: Option<&Policy>) -> Self {
         let Traffic { frames, bytes, copies, copied_bytes } = side.traffic;
-        let paths = side.paths.iter().map(PathRow::of).collect();
+        let paths = side.paths.iter().map(|used| PathRow::of(used, policy)).collect();
         Self { frames, bytes, copies, copied_bytes, payload: side.payload, flags: side.flags, paths }
     }
 
-    fn side(self) -> SideView {
+    fn side(self, policy: Option<&Policy>) -> SideView {
         let Self { frames, bytes, copies, copied_bytes, payload, flags, paths } = self;
         let traffic = Traffic { frames, bytes, copies, copied_bytes };
-        SideView { traffic, payload, flags, paths: Paths::from_iter(paths.into_iter().map(PathRow::path_use)) }
+        SideView { traffic, payload, flags, paths: Paths::from_iter(paths.into_iter().map(|row| row.path_use(policy))) }
     }
 }
 
 impl PathRow {
-    fn of(used: &PathUse) -> Self {
+    fn of(used: &PathUse, policy: Option<&Policy>) -> Self {
         let mac = |mac: Option<Mac>| mac.map(|mac| mac.to_string());
         Self {
             src: mac(used.path.src_mac),
             dst: mac(used.path.dst_mac),
             vlans: used.path.vlans,
             ttl: used.path.ttl,
+            tap: policy.and_then(|policy| policy.tap_name(used.path.tap)).map(str::to_owned),
             frames: used.frames,
             first: row_of(used.first),
             last: row_of(used.last),
         }
     }
 
-    fn path_use(self) -> PathUse {
+    fn path_use(self, policy: Option<&Policy>) -> PathUse {
         let mac = |text: Option<String>| text.and_then(|text| text.parse().ok());
-        let path = Path { src_mac: mac(self.src), dst_mac: mac(self.dst), vlans: self.vlans, ttl: self.ttl };
+        let tap = self.tap.and_then(|tap| policy.map(|policy| policy.tap_named(&tap))).unwrap_or_default();
+        let path = Path { src_mac: mac(self.src), dst_mac: mac(self.dst), vlans: self.vlans, ttl: self.ttl, tap };
         PathUse { path, frames: self.frames, first: evidence(self.first), last: evidence(self.last) }
     }
 }

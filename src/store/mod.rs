@@ -203,6 +203,7 @@ impl Store {
                     bytes: unsigned(row.get(3)?),
                     first: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_nanos),
                     last: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_nanos),
+                    interface: row.get(0)?,
                     damage: None,
                 });
             }
