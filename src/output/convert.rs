@@ -21,20 +21,7 @@ impl Analysis {
     /// does not say what bytes it was made from.
     #[must_use]
     pub fn view(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
-        let told = self.tell(captures);
-        let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
-        AnalysisView {
-            schema: SCHEMA,
-            tool: ToolView { name: "zonewatch", version: VERSION },
-            policy: told.teller(self).policy(),
-            captures: captures.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256)).collect(),
-            coverage: self.coverage_view(),
-            assets: told.assets(self).collect(),
-            flows: told.flows(self).collect(),
-            zones: told.zones(self),
-            conduits: told.conduits(self),
-            findings: told.findings.list,
-        }
+        self.tell(captures).view(self, captures, sha256s)
     }
 
     /// What takes all of the analysis to be said: the findings and the order of flows. The rest is said from it, piece by
@@ -66,6 +53,24 @@ pub struct Told {
 }
 
 impl Told {
+    /// The whole analysis that this was made from; see [`Analysis::view`].
+    #[must_use]
+    pub fn view(&self, analysis: &Analysis, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
+        let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
+        AnalysisView {
+            schema: SCHEMA,
+            tool: ToolView { name: "zonewatch", version: VERSION },
+            policy: self.teller(analysis).policy(),
+            captures: captures.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256)).collect(),
+            coverage: analysis.coverage_view(),
+            assets: self.assets(analysis).collect(),
+            flows: self.flows(analysis).collect(),
+            findings: self.findings.list.clone(),
+            zones: self.zones(analysis),
+            conduits: self.conduits(analysis),
+        }
+    }
+
     /// Findings, ordered by id.
     #[must_use]
     pub fn findings(&self) -> &[FindingView] {
@@ -74,14 +79,27 @@ impl Told {
 
     /// Devices, ordered by id.
     pub fn assets<'a>(&'a self, analysis: &'a Analysis) -> impl Iterator<Item = AssetView> + 'a {
+        self.assets_from(analysis, "")
+    }
+
+    /// Devices whose id is this one or comes after it, ordered by id.
+    pub fn assets_from<'a>(&'a self, analysis: &'a Analysis, id: &str) -> impl Iterator<Item = AssetView> + 'a {
         let teller = self.teller(analysis);
-        analysis.inventory.assets.iter().map(move |asset| teller.asset(asset))
+        let assets = &analysis.inventory.assets;
+        let from = assets.partition_point(|asset| &*asset.id < id);
+        assets.iter().skip(from).map(move |asset| teller.asset(asset))
     }
 
     /// Flows, ordered by id.
     pub fn flows<'a>(&'a self, analysis: &'a Analysis) -> impl Iterator<Item = FlowView> + 'a {
+        self.flows_from(analysis, "")
+    }
+
+    /// Flows whose id is this one or comes after it, ordered by id.
+    pub fn flows_from<'a>(&'a self, analysis: &'a Analysis, id: &str) -> impl Iterator<Item = FlowView> + 'a {
         let teller = self.teller(analysis);
-        self.flows.iter().filter_map(move |(id, place)| {
+        let from = self.flows.partition_point(|(known, _)| known.as_str() < id);
+        self.flows.iter().skip(from).filter_map(move |(id, place)| {
             let flow = analysis.observed.flows.get(*place)?;
             Some(teller.flow(id.clone(), flow, &self.findings))
         })
@@ -99,7 +117,7 @@ impl Told {
         self.teller(analysis).conduits()
     }
 
-    fn teller<'a>(&'a self, analysis: &'a Analysis) -> Teller<'a> {
+    pub(super) fn teller<'a>(&'a self, analysis: &'a Analysis) -> Teller<'a> {
         Teller { analysis, names: &self.names }
     }
 }
@@ -169,7 +187,7 @@ fn coverage(analysis: &Analysis) -> CoverageView {
 }
 
 impl Teller<'_> {
-    fn policy(&self) -> Option<PolicyView> {
+    pub(super) fn policy(&self) -> Option<PolicyView> {
         let policy = self.analysis.policy.as_deref()?;
         Some(PolicyView {
             files: policy.files().map(str::to_owned).collect(),

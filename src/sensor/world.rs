@@ -9,6 +9,7 @@ use crate::flow::table::Flows;
 use crate::ledger::{Ledger, Subject};
 use crate::pipeline::Observed;
 use crate::source::file::CaptureSummary;
+use crate::source::set::Captures;
 use crate::worker::ShardResult;
 
 /// The sum of all that was observed, and the conclusions.
@@ -37,6 +38,14 @@ impl World {
         let observed = Observed { ledger: Ledger::bounded(options.limits.ledger), ..Observed::default() };
         let table = Flows::new(options.limits.flows, ahash::RandomState::new());
         Self { analysis: analysis::conclude(observed, &options), captures: Vec::new(), options, table }
+    }
+
+    /// What captures show that are read to their end: a world to look at without an interface.
+    #[must_use]
+    pub fn read(captures: &mut Captures, options: Options) -> Self {
+        let analysis = analysis::run(captures, Captures::fill, &options);
+        let table = Flows::new(options.limits.flows, ahash::RandomState::new());
+        Self { analysis, captures: captures.summaries(), options, table }
     }
 
     /// How it was told to conclude.
@@ -81,7 +90,6 @@ mod tests {
     use crate::config::Limits;
     use crate::policy::Policy;
     use crate::source::Batch;
-    use crate::source::set::Captures;
     use crate::time::Timestamp;
     use crate::worker::{SHARDS, Shard, place};
 
