@@ -21,6 +21,8 @@
 //! 4. [`worker`] runs all of that to completion for its share of the host pairs; [`pipeline`] feeds one worker inline or
 //!    several by channels; [`analysis`] is a whole run: captures in, inventory and judgements out.
 //! 5. [`output`] alone says what the outside sees; [`cli`] and [`command`] are the words and the wiring.
+//! 6. `sensor` does the same without an end: what the workers learned is gathered every few seconds, and shown by
+//!    `output::http` and `output::metrics`, which stand above it.
 //!
 //! # Who may import whom
 //!
