@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query as Words, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -149,6 +149,13 @@ listed!(FindingView, |picture: &'a Picture, _| picture.told.findings());
 listed!(ZoneView, |_, summary: &'a Summary| &summary.zones);
 listed!(ConduitView, |_, summary: &'a Summary| &summary.conduits);
 
+/// The id in a path.
+type Id = Result<Path<String>, PathRejection>;
+
+fn id_of(id: Id) -> Result<String, Problem> {
+    id.map(|Path(id)| id).map_err(|rejection| Problem::bad(rejection.body_text()))
+}
+
 /// One page of a list.
 pub(super) async fn list<I: Listed>(
     State(api): Shares,
@@ -211,7 +218,8 @@ fn page_of<I: Listed>(api: &Api, query: &Query) -> Answer {
 }
 
 /// One item of a list.
-pub(super) async fn item<I: Listed>(State(api): Shares, Path(id): Path<String>) -> Answer {
+pub(super) async fn item<I: Listed>(State(api): Shares, id: Id) -> Answer {
+    let id = id_of(id)?;
     work(move || {
         let picture = api.shared.picture();
         let summary = api.summary(&picture);
@@ -323,7 +331,7 @@ pub(super) struct Peer(pub(super) String);
 /// Somebody has seen a finding.
 pub(super) async fn acknowledge(
     State(api): Shares,
-    Path(id): Path<String>,
+    id: Id,
     Extension(caller): Extension<Caller>,
     Extension(Peer(from)): Extension<Peer>,
     body: Body,
@@ -333,6 +341,7 @@ pub(super) async fn acknowledge(
     struct Said {
         note: String,
     }
+    let id = id_of(id)?;
     let body = to_bytes(body, BODY)
         .await
         .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has at most {BODY} bytes")))?;

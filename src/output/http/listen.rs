@@ -128,7 +128,11 @@ impl Door {
                 connection.await
             }
         };
-        if ended.is_err_and(|error| error.is_timeout()) {
+        let late = |error: &hyper::Error| {
+            let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+            error.is_timeout() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+        };
+        if ended.is_err_and(|error| late(&error)) {
             self.api.service.refused("slow");
         }
     }

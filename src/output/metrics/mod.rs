@@ -30,6 +30,9 @@ pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
 /// Conduits that are told apart.
 const CONDUITS: usize = 4096;
 
+/// Why requests and connections are refused: the credentials, the role, the name of the host, no room, no TLS, no patience.
+const REFUSALS: [&str; 6] = ["token", "role", "host", "connections", "tls", "slow"];
+
 /// What the service counts of itself.
 pub struct Service {
     registry: Registry,
@@ -61,6 +64,10 @@ impl Service {
             audit_failures: add(&registry, IntCounter::with_opts(options(&AUDIT_FAILURES))?)?,
             registry,
         };
+        // An alert on the first of them needs the zero before it.
+        for why in REFUSALS {
+            service.refused.with_label_values(&[why]).inc_by(0);
+        }
         // Only the global registry has these by itself.
         #[cfg(target_os = "linux")]
         service.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
@@ -75,6 +82,7 @@ impl Service {
 
     /// A request or a connection was refused.
     pub fn refused(&self, why: &'static str) {
+        debug_assert!(REFUSALS.contains(&why), "{why}");
         self.refused.with_label_values(&[why]).inc();
     }
 
