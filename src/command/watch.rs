@@ -11,6 +11,7 @@ use crate::config::{File, Interface, Limits};
 use crate::output::escape::terminal;
 use crate::output::http::audit::Audit;
 use crate::output::http::{Events, Operator, Served, Server};
+use crate::sensor::notify::Manager;
 use crate::sensor::shared::Shared;
 use crate::sensor::{Sensor, Settings};
 use crate::source::live::LiveOptions;
@@ -26,7 +27,7 @@ pub(super) fn run(options: &Watch) -> Outcome {
             workers: config.workers,
             policy,
             home_nets: config.home_nets.clone(),
-            limits: Limits::default(),
+            limits: Limits::within(config.memory.0),
             ..Options::default()
         },
         flush: config.flush.duration(),
@@ -41,13 +42,19 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let server = serve(&config, &sensor, events, &reload)?;
     let names: Vec<_> = config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
     note(&format!("watching {}; nothing is ever sent there", names.join(", ")));
+    let mut manager = Manager::new();
+    manager.ready(&format!("watching {}", names.join(", ")));
     let until = options.duration.map(|time| Instant::now() + time.duration());
     while !stop.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
         if reload.swap(false, Ordering::Relaxed) {
+            manager.reloading();
             reload_policy(options, &sensor);
+            manager.ready("loaded again");
         }
+        manager.alive(&sensor.shared, config.flush.duration());
         thread::sleep(Duration::from_millis(50));
     }
+    manager.stopping();
     if let Some(server) = server {
         server.stop();
     }

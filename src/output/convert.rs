@@ -15,6 +15,7 @@ use crate::inventory::{Asset, Known, Part};
 use crate::ledger::Evidence;
 use crate::policy::service_name;
 use crate::source::file::CaptureSummary;
+use crate::time::Timestamp;
 
 impl Analysis {
     /// The analysis as the outside sees it. `sha256s` are those of the captures, in their order; without them the view
@@ -29,7 +30,8 @@ impl Analysis {
     #[must_use]
     pub fn tell(&self, captures: &[CaptureSummary]) -> Told {
         let names = captures.iter().map(|summary| summary.name.clone()).collect();
-        let mut told = Told { names, findings: Findings::default(), flows: Vec::new() };
+        let end = captures.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
+        let mut told = Told { names, end, findings: Findings::default(), flows: Vec::new() };
         told.findings = told.teller(self).fold_findings();
         told.flows = (0..).zip(&self.observed.flows).map(|(place, flow)| (flow_id(flow), place)).collect();
         told.flows.sort_unstable();
@@ -47,6 +49,7 @@ impl Analysis {
 #[derive(Default)]
 pub struct Told {
     names: Vec<String>,
+    end: Timestamp,
     findings: Findings,
     /// Ids of flows with their places, in the order of ids.
     flows: Vec<(String, usize)>,
@@ -118,7 +121,7 @@ impl Told {
     }
 
     pub(super) fn teller<'a>(&'a self, analysis: &'a Analysis) -> Teller<'a> {
-        Teller { analysis, names: &self.names }
+        Teller { analysis, end: self.end, names: &self.names }
     }
 }
 
@@ -128,6 +131,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What names need to be told: the inventory for assets, the captures for frames.
 pub(super) struct Teller<'a> {
     pub(super) analysis: &'a Analysis,
+    /// The last frame of all captures.
+    pub(super) end: Timestamp,
     names: &'a [String],
 }
 

@@ -152,6 +152,7 @@ impl Watched {
             let mut state = self.lock();
             state.counts = before.counts.plus(counts);
             state.oversized = before.oversized + live.oversized();
+            state.trouble = live.trouble().map(str::to_owned);
             Ok(())
         };
         let mut looked = Instant::now();

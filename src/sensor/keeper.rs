@@ -40,6 +40,7 @@ impl Keeper {
     ) -> Self {
         let now = clock::now();
         let health = Health { at: now, started: now, policy_loaded: Some(now), ..Health::default() };
+        shared.set_health(health.clone());
         Self { shared, flush, inbox, listener, health }
     }
 

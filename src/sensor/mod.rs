@@ -15,6 +15,7 @@ pub mod capture;
 pub mod clock;
 pub mod engine;
 pub mod keeper;
+pub mod notify;
 pub mod shared;
 pub mod world;
 

@@ -6,6 +6,7 @@ use crate::analysis::{self, Analysis, Options};
 use crate::flow::facts;
 use crate::flow::key::FlowKey;
 use crate::flow::table::Flows;
+use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Subject};
 use crate::pipeline::Observed;
 use crate::source::file::CaptureSummary;
@@ -57,7 +58,9 @@ impl World {
     /// Judges by another policy from now on. What was judged is judged again by what is known of it.
     pub fn judge_by(&mut self, policy: Option<std::sync::Arc<crate::policy::Policy>>) {
         self.options.policy = policy;
-        let observed = std::mem::take(&mut self.analysis.observed);
+        let mut observed = std::mem::take(&mut self.analysis.observed);
+        // What was watched is by the numbers of the old policy's rules.
+        observed.watch = Watch::default();
         self.analysis = analysis::conclude(observed, &self.options);
     }
 
@@ -71,6 +74,7 @@ impl World {
             changed.subjects.extend(result.ledger.iter().map(|(subject, _)| subject.clone()));
             observed.ledger.merge(result.ledger);
             observed.coverage.merge(&result.coverage);
+            observed.watch.merge(result.watch, self.options.policy.as_deref());
             for flow in result.flows {
                 changed.flows.insert(self.table.add(flow));
             }

@@ -55,8 +55,28 @@ fn interface(device: Device) -> Interface {
 }
 
 fn mtu(name: &str) -> Option<u32> {
-    let path = std::path::Path::new("/sys/class/net").join(name).join("mtu");
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    attribute(name, "mtu")?.parse().ok()
+}
+
+/// What the kernel says of an interface (sysfs-class-net).
+fn attribute(name: &str, leaf: &str) -> Option<String> {
+    let path = std::path::Path::new("/sys/class/net").join(name).join(leaf);
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+/// Why no frame can come from an interface at the moment, although it is open: libpcap does not tell. `None`: nothing is
+/// known to be wrong.
+fn dead(name: &str) -> Option<&'static str> {
+    if !std::path::Path::new("/sys/class/net").exists() {
+        return None;
+    }
+    let Some(flags) = attribute(name, "flags") else { return Some("no interface has that name any more") };
+    let up = u32::from_str_radix(flags.trim_start_matches("0x"), 16).is_ok_and(|flags| flags & 1 == 1);
+    match attribute(name, "carrier").as_deref() {
+        _ if !up => Some("it is down"),
+        Some("0") => Some("no cable is plugged in, or the other end is off"),
+        _ => None,
+    }
 }
 
 /// How an interface is watched.
@@ -200,10 +220,10 @@ impl Live {
         })
     }
 
-    /// Its name.
+    /// Why no frame can come at the moment, although it is open.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn trouble(&self) -> Option<&'static str> {
+        dead(&self.name)
     }
 
     /// How its frames begin.
