@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dissectors::{Protocol, REGISTRY};
+use serde::{Serialize, Serializer};
 
 use super::findings::Findings;
 use super::view::*;
@@ -22,7 +23,20 @@ impl Analysis {
     /// does not say what bytes it was made from.
     #[must_use]
     pub fn view(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
-        self.tell(captures).view(self, captures, sha256s)
+        let told = self.tell(captures);
+        let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
+        AnalysisView {
+            schema: SCHEMA,
+            tool: ToolView { name: "zonewatch", version: VERSION },
+            policy: told.teller(self).policy(),
+            captures: captures.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256)).collect(),
+            coverage: self.coverage_view(),
+            assets: told.assets(self).collect(),
+            flows: told.flows(self).collect(),
+            zones: told.zones(self),
+            conduits: told.conduits(self),
+            findings: told.findings.list,
+        }
     }
 
     /// What takes all of the analysis to be said: the findings and the order of flows. The rest is said from it, piece by
@@ -56,19 +70,18 @@ pub struct Told {
 }
 
 impl Told {
-    /// The whole analysis that this was made from; see [`Analysis::view`].
-    #[must_use]
-    pub fn view(&self, analysis: &Analysis, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
-        let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
-        AnalysisView {
+    /// The same as [`Analysis::view`], said piece by piece while it is written: no more of it is in memory than one asset or
+    /// flow.
+    pub fn whole<'a>(&'a self, analysis: &'a Analysis, captures: &'a [CaptureSummary]) -> impl Serialize + 'a {
+        Whole {
             schema: SCHEMA,
             tool: ToolView { name: "zonewatch", version: VERSION },
             policy: self.teller(analysis).policy(),
-            captures: captures.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256)).collect(),
+            captures: captures.iter().map(|summary| capture(summary, String::new())).collect(),
             coverage: analysis.coverage_view(),
-            assets: self.assets(analysis).collect(),
-            flows: self.flows(analysis).collect(),
-            findings: self.findings.list.clone(),
+            assets: Each(move || self.assets(analysis)),
+            flows: Each(move || self.flows(analysis)),
+            findings: self.findings(),
             zones: self.zones(analysis),
             conduits: self.conduits(analysis),
         }
@@ -122,6 +135,30 @@ impl Told {
 
     pub(super) fn teller<'a>(&'a self, analysis: &'a Analysis) -> Teller<'a> {
         Teller { analysis, end: self.end, names: &self.names }
+    }
+}
+
+/// An [`AnalysisView`] whose long lists are made while they are written.
+#[derive(Serialize)]
+struct Whole<'a, A: Serialize, F: Serialize> {
+    schema: &'static str,
+    tool: ToolView,
+    policy: Option<PolicyView>,
+    captures: Vec<CaptureView>,
+    coverage: CoverageView,
+    assets: A,
+    flows: F,
+    findings: &'a [FindingView],
+    zones: Vec<ZoneView>,
+    conduits: Vec<ConduitView>,
+}
+
+/// A list that is made while it is written.
+struct Each<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq((self.0)())
     }
 }
 

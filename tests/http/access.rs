@@ -64,7 +64,6 @@ fn tokens_and_roles() {
     );
     assert_eq!(wishes, want);
 
-    std::thread::sleep(std::time::Duration::from_millis(300));
     let audit = running.audit();
     let (lines, _) = verify(audit.as_bytes()).unwrap();
     assert_eq!(lines as usize, audit.lines().count());

@@ -20,7 +20,11 @@ fn analysis() -> Value {
 fn what_is_served_is_analysis_json() {
     let running = Running::start(&loopback());
     let analysis = analysis();
-    assert_eq!(running.get("/api/v1/snapshot").json(), analysis);
+    let snapshot = running.get("/api/v1/snapshot");
+    assert_eq!(snapshot.json(), analysis);
+    let keys = "schema tool policy captures coverage assets flows findings zones conduits";
+    let places = keys.split(' ').map(|key| snapshot.body.find(&format!("\"{key}\":")).unwrap());
+    assert!(places.collect::<Vec<_>>().is_sorted(), "keys stand in the order of the contract");
     assert_eq!(running.get("/api/v1/coverage").json()["coverage"], analysis["coverage"]);
     for (list, kind) in LISTS {
         let items = analysis[list].as_array().unwrap();

@@ -43,11 +43,13 @@ impl Prometheus {
             .spawn()
             .unwrap();
         let began = Instant::now();
-        while std::net::TcpStream::connect(free).is_err() {
+        let client = Client::new(free);
+        let ready = || std::net::TcpStream::connect(free).is_ok() && client.get("/-/ready").status == 200;
+        while !ready() {
             assert!(began.elapsed() < Duration::from_secs(60), "Prometheus does not start");
             std::thread::sleep(Duration::from_millis(100));
         }
-        Some(Self { process, client: Client::new(free), _folder: folder })
+        Some(Self { process, client, _folder: folder })
     }
 
     /// How many series a query has now.

@@ -31,8 +31,8 @@ const PAGE: usize = 8 << 20;
 /// Items looked at for one page; a page whose filters match few ends earlier.
 const SCAN: usize = 20_000;
 
-/// Bytes of a snapshot. Who has more asks for pages.
-const SNAPSHOT: usize = 256 << 20;
+/// Bytes of a snapshot, which is in memory until it is sent. Who has more asks for pages.
+const SNAPSHOT: usize = 64 << 20;
 
 /// Bytes of the body of a request.
 const BODY: usize = 16 << 10;
@@ -252,10 +252,9 @@ pub(super) async fn snapshot(State(api): Shares) -> Answer {
         let busy = |_| Problem::busy("somebody else is given a snapshot");
         let _one_at_a_time = api.large.try_acquire().map_err(busy)?;
         let picture = api.shared.picture();
-        let view = picture.told.view(&picture.world.analysis, &picture.world.captures, &[]);
-        drop(picture);
         let mut out = Bounded(Vec::new());
-        serde_json::to_writer(&mut out, &view).map_err(|_| {
+        let whole = picture.told.whole(&picture.world.analysis, &picture.world.captures);
+        serde_json::to_writer(&mut out, &whole).map_err(|_| {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "there is too much for one answer: ask for pages")
         })?;
         Ok(typed(JSON, out.0))

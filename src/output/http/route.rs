@@ -98,7 +98,7 @@ async fn before(State(api): State<Arc<Api>>, mut request: Request, next: Next) -
         }
         Err((why, problem)) => {
             api.service.refused(why);
-            refused(&api, &request, why);
+            refused(&api, &request, why).await;
             problem.into_response()
         }
     };
@@ -115,14 +115,46 @@ async fn before(State(api): State<Arc<Api>>, mut request: Request, next: Next) -
     response
 }
 
-/// Notes in the audit log that a request was refused.
-fn refused(api: &Arc<Api>, request: &Request, why: &'static str) {
+/// Notes in the audit log that a request was refused. Whoever asks waits for it, so that notes cannot pile up.
+fn refused(api: &Arc<Api>, request: &Request, why: &'static str) -> impl Future<Output = ()> + use<> {
     let from = request.extensions().get::<Peer>().map(|peer| peer.0.clone()).unwrap_or_default();
     let action = format!("{} {}", request.method(), request.uri().path());
     let api = Arc::clone(api);
-    // A disk may be slow.
-    tokio::task::spawn_blocking(move || {
+    let note = move || api.note(&Entry { who: None, from: &from, action: &action, outcome: "refused", detail: why });
+    async {
         // That it failed is counted, and there is nobody to tell.
-        let _ = api.note(&Entry { who: None, from: &from, action: &action, outcome: "refused", detail: why });
-    });
+        let _ = tokio::task::spawn_blocking(note).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_is_described() {
+        let description: serde_json::Value = serde_json::from_str(super::super::OPENAPI).unwrap();
+        let mut known: Vec<_> = PATHS.iter().map(|(path, _)| *path).collect();
+        known.sort_unstable();
+        let mut described: Vec<_> = description["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        described.sort_unstable();
+        assert_eq!(described, known);
+    }
+
+    #[test]
+    fn places() {
+        for (path, want) in [
+            ("/", "/"),
+            ("/metrics", "/metrics"),
+            ("/metrics/", "other"),
+            ("/api/v1/assets", "/api/v1/assets"),
+            ("/api/v1/assets/", "other"),
+            ("/api/v1/assets/A-1", "/api/v1/assets/{id}"),
+            ("/api/v1/findings/V-1/acknowledge", "/api/v1/findings/{id}/acknowledge"),
+            ("/api/v1/findings/V-1/acknowledge/x", "other"),
+            ("*", "other"),
+        ] {
+            assert_eq!(place(path).0, want, "{path}");
+        }
+    }
 }
