@@ -155,6 +155,9 @@ pub struct Watch {
     /// At the end write analysis.json, assets.csv, flows.csv and findings.ndjson there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Where metrics, API and web page are served, such as 127.0.0.1:9470 (repeatable)
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<std::net::SocketAddr>,
     /// Worker threads
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,

@@ -22,7 +22,8 @@ impl Cable {
     /// `None` where there can be none, which is said.
     fn lay(name: &str) -> Option<Self> {
         let name = format!("zw-{name}-{}", std::process::id());
-        let has = |tool: &str| Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+        let has =
+            |tool: &str| Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
         let made = has("ip") && has("tcpreplay") && run(&["ip", "netns", "add", &name]);
         if !made {
             eprintln!("SKIPPED: network namespaces need root, and the packages iproute2 and tcpreplay");

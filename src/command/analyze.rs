@@ -6,14 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::{Done, Failure, Outcome, columns, for_people, note, print, written};
 use crate::analysis::{self, Options};
 use crate::cli::{Analyze, FailOn, Format};
 use crate::output::escape::terminal;
 use crate::output::view::AnalysisView;
-use crate::output::{sheet, text};
+use crate::output::{lines, sheet, text};
 use crate::policy::Policy;
 use crate::source::Batch;
 use crate::source::filter::Filter;
@@ -143,27 +141,11 @@ fn json(view: &AnalysisView, out: &mut impl Write) -> io::Result<()> {
 
 fn ndjson(view: &AnalysisView, out: &mut impl Write) -> io::Result<()> {
     let mut out = BufWriter::new(out);
-    line(&mut out, "coverage", &view.coverage)?;
-    lines(&mut out, "asset", &view.assets)?;
-    lines(&mut out, "flow", &view.flows)?;
-    lines(&mut out, "finding", &view.findings)?;
+    lines::one(&mut out, "coverage", &view.coverage)?;
+    lines::all(&mut out, "asset", &view.assets)?;
+    lines::all(&mut out, "flow", &view.flows)?;
+    lines::all(&mut out, "finding", &view.findings)?;
     out.flush()
-}
-
-fn lines<T: Serialize>(out: &mut impl Write, kind: &'static str, items: &[T]) -> io::Result<()> {
-    items.iter().try_for_each(|item| line(out, kind, item))
-}
-
-fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, item: &T) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Line<'a, T> {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        #[serde(flatten)]
-        item: &'a T,
-    }
-    serde_json::to_writer(&mut *out, &Line { kind, item })?;
-    out.write_all(b"\n")
 }
 
 pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
@@ -174,7 +156,7 @@ pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
     sheet::assets(&view.assets, file("assets.csv")?).map_err(|error| name(error.into()))?;
     sheet::flows(&view.flows, file("flows.csv")?).map_err(|error| name(error.into()))?;
     let mut findings = BufWriter::new(file("findings.ndjson")?);
-    lines(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)
+    lines::all(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)
 }
 
 fn tell_damage(view: &AnalysisView) {

@@ -11,6 +11,8 @@ use crate::cli::Watch;
 use crate::config::{File, Interface, Limits};
 use crate::event::{self, Event, Kind, Outbox};
 use crate::output::escape::terminal;
+use crate::output::http::audit::Audit;
+use crate::output::http::{Events, Operator, Served, Server};
 use crate::sensor::notify::Manager;
 use crate::sensor::{Keeping, Sensor, Settings};
 use crate::source::live::LiveOptions;
@@ -39,10 +41,14 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let delivery = deliver(&config)?;
     let quiet = options.quiet;
     let outbox = delivery.as_ref().map(|(_, outbox)| Arc::clone(outbox));
-    let sensor = Sensor::start(settings, move |_, events| {
+    let events = Arc::new(Events::new());
+    let listeners = Arc::clone(&events);
+    let sensor = Sensor::start(settings, move |shared, events| {
+        listeners.flushed(shared);
         tell(events, quiet);
         outbox.iter().for_each(|outbox| events.iter().for_each(|event| outbox.put(event)));
     })?;
+    let server = serve(&config, &sensor, events, &reload)?;
     let names: Vec<_> = config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
     note(&format!("watching {}; nothing is ever sent there", names.join(", ")));
     let mut manager = Manager::new();
@@ -59,6 +65,9 @@ pub(super) fn run(options: &Watch) -> Outcome {
         thread::sleep(Duration::from_millis(50));
     }
     manager.stopping();
+    if let Some(server) = server {
+        server.stop();
+    }
     let shared = sensor.stop();
     if let Some((runtime, outbox)) = delivery {
         if let Some(outbox) = Arc::into_inner(outbox) {
@@ -89,6 +98,10 @@ fn configuration(options: &Watch) -> Result<File, Failure> {
     if let Some(workers) = options.workers {
         config.workers = workers.into();
     }
+    if !options.listen.is_empty() {
+        config.http.listen.clone_from(&options.listen);
+        config.check()?;
+    }
     if config.interface.is_empty() {
         return Err(Failure(
             "there is nothing to watch\n  hint: name an interface with -i, or in [[interface]] of the configuration; 'zonewatch interfaces' lists them"
@@ -118,6 +131,53 @@ fn live(interface: &Interface) -> LiveOptions {
         snaplen: bytes(interface.snaplen),
         buffer: bytes(interface.buffer),
         promiscuous: interface.promiscuous,
+    }
+}
+
+/// Serves what the configuration says, if it says so.
+fn serve(
+    config: &File,
+    sensor: &Sensor,
+    events: Arc<Events>,
+    reload: &Arc<AtomicBool>,
+) -> Result<Option<Server>, Failure> {
+    if config.http.listen.is_empty() {
+        return Ok(None);
+    }
+    let path = &config.http.audit;
+    let audit = if path.as_os_str().is_empty() {
+        Audit::to(Box::new(std::io::stderr()))
+    } else {
+        Audit::open(path).map_err(|error| format!("cannot go on with the audit log {}: {error}", path.display()))?
+    };
+    let served = Served {
+        shared: Arc::clone(&sensor.shared),
+        events,
+        flush: config.flush.duration(),
+        audit,
+        operator: Arc::new(Console { reload: Arc::clone(reload) }),
+    };
+    let server = Server::start(&config.http, served)?;
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    for address in &server.addresses {
+        note(&format!("serving {scheme}://{address}/"));
+    }
+    Ok(Some(server))
+}
+
+/// What operators ask for by HTTP.
+struct Console {
+    reload: Arc<AtomicBool>,
+}
+
+impl Operator for Console {
+    fn acknowledge(&self, _: &str, _: &str, _: &str) -> Result<(), String> {
+        Err("this sensor has no store to keep that in".to_owned())
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.reload.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
