@@ -157,8 +157,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["policy"]),
     ("jiff", &["time", "policy"]),
     ("csv", &["output", "inventory", "policy"]), // a policy may be exchanged with a spreadsheet
-    ("rustls", &["event"]),
-    ("tokio_rustls", &["event"]),
     ("socket2", &["event"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["output", "command"]),
