@@ -11,6 +11,7 @@ use crate::decode::{Packet, Tcp, Upper};
 use crate::flow::book::Book;
 use crate::flow::docket::{Docket, Parties};
 use crate::ledger::Evidence;
+use crate::policy::TapId;
 use crate::stream::Order;
 use crate::time::Timestamp;
 
@@ -282,9 +283,9 @@ impl Connection {
 
     /// Counts a packet.
     #[inline]
-    pub fn count(&mut self, sender: Side, packet: &Packet<'_>, wire_len: u32, at: Evidence) -> Counted {
+    pub fn count(&mut self, sender: Side, packet: &Packet<'_>, wire_len: u32, at: Evidence, tap: TapId) -> Counted {
         let paths = self.paths.get_mut(sender.index());
-        let new_path = paths.is_some_and(|paths| paths.count(Path::of(packet), at, PATHS));
+        let new_path = paths.is_some_and(|paths| paths.count(Path::of(packet, tap), at, PATHS));
         let copy = self.is_copy(sender, packet, at.at);
         if let Some(traffic) = self.traffic.get_mut(sender.index()) {
             if copy {
@@ -312,12 +313,6 @@ impl Connection {
             let client = if tcp.has(Tcp::ACK) { sender.other() } else { sender };
             self.orientation = Orientation { client, how: Initiator::Seen };
         }
-    }
-
-    /// What the docket needs to know of the two sides.
-    #[must_use]
-    pub fn parties(&self) -> Parties {
-        parties(self.key, &self.paths)
     }
 
     /// The connection with its parts apart: the dialog speaks while the record is written.
@@ -420,16 +415,12 @@ pub struct Record<'a> {
     paths: &'a [Paths; 2],
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
     /// What the docket needs to know of the two sides.
     #[must_use]
-    pub fn parties(&self) -> Parties {
-        parties(self.key, self.paths)
+    pub fn parties(&self) -> Parties<'a> {
+        Parties { key: self.key, paths: self.paths }
     }
-}
-
-fn parties(key: ConnectionKey, paths: &[Paths; 2]) -> Parties {
-    Parties { key, paths: paths.each_ref().map(Paths::first) }
 }
 
 /// Whether a TCP conversation came to nothing, from the flags of client and server and whether they sent payload.

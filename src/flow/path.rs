@@ -3,6 +3,7 @@
 use crate::address::Mac;
 use crate::decode::Packet;
 use crate::ledger::Evidence;
+use crate::policy::TapId;
 
 /// By which way a side's frames came: what their link layer and IP header say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,18 +16,20 @@ pub struct Path {
     pub vlans: [u16; 3],
     /// Time to live; 0 without IP.
     pub ttl: u8,
+    /// Where it was taken, as far as the policy tells.
+    pub tap: TapId,
 }
 
 impl Path {
     /// The way of a packet.
     #[must_use]
     #[inline]
-    pub fn of(packet: &Packet<'_>) -> Self {
+    pub fn of(packet: &Packet<'_>, tap: TapId) -> Self {
         let mut vlans = [0; 3];
         for (slot, id) in vlans.iter_mut().zip(packet.vlans.as_slice()) {
             *slot = *id;
         }
-        Self { src_mac: packet.src_mac, dst_mac: packet.dst_mac, vlans, ttl: packet.ip.map_or(0, |ip| ip.ttl) }
+        Self { src_mac: packet.src_mac, dst_mac: packet.dst_mac, vlans, ttl: packet.ip.map_or(0, |ip| ip.ttl), tap }
     }
 
     /// The frame was on its sender's own segment, as far as it tells: its TTL is one that stacks start with (32, 64, 128,
@@ -106,6 +109,11 @@ impl Paths {
         drained
     }
 
+    /// The policy is another one, and numbers its taps otherwise: where the frames were taken is not known any more.
+    pub fn forget_taps(&mut self) {
+        self.first.iter_mut().chain(&mut self.more).for_each(|used| used.path.tap = TapId::NONE);
+    }
+
     /// They, in the order in which they were first seen.
     pub fn iter(&self) -> impl Iterator<Item = &PathUse> {
         self.first.iter().chain(&self.more)
@@ -115,6 +123,13 @@ impl Paths {
     #[must_use]
     pub fn first(&self) -> Option<Path> {
         self.first.map(|used| used.path)
+    }
+
+    /// Ways that are known with their use, in their order.
+    #[must_use]
+    pub fn from_iter(ways: impl IntoIterator<Item = PathUse>) -> Self {
+        let mut ways = ways.into_iter();
+        Self { first: ways.next(), more: ways.collect() }
     }
 
     fn entry(&mut self, path: Path, at: Evidence, most: usize) -> Option<&mut PathUse> {
