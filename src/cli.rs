@@ -123,6 +123,7 @@ pub struct Analyze {
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub home_nets: Vec<ipnet::IpNet>,
     /// Only frames that match this filter, in the language of tcpdump
+    #[cfg(feature = "live")]
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,
     /// Makers of MAC addresses from this file in the IEEE's CSV format, instead of the bundled registry

@@ -106,9 +106,9 @@ const LAYERS: &str = "
     output: inventory ledger policy flow worker source pipeline analysis
     event: output policy config
     store: flow ledger inventory policy worker analysis source
-    output/metrics: output sensor
-    output/http: output sensor policy config
     sensor: store event output analysis pipeline worker source ledger flow inventory policy config
+    output/metrics: output sensor
+    output/http: output sensor event policy config
     cli: config
     command: cli config pipeline analysis output source policy inventory event sensor store
 ";
@@ -157,6 +157,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["policy"]),
     ("jiff", &["time", "policy"]),
     ("csv", &["output", "inventory", "policy"]), // a policy may be exchanged with a spreadsheet
+    ("rustls", &["event", "output/http"]),
+    ("tokio_rustls", &["event", "output/http"]),
     ("socket2", &["event"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["output", "command"]),
@@ -166,9 +168,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("axum", &["output/http"]),
     ("hyper", &["output/http"]),
     ("hyper_util", &["output/http"]),
-    ("rustls", &["output/http", "event"]),
-    ("tokio_rustls", &["output/http", "event"]),
-    ("tokio", &["output/http", "event", "command"]),
     ("subtle", &["output/http"]),
 ];
 

@@ -14,13 +14,15 @@ use crate::output::view::AnalysisView;
 use crate::output::{lines, sheet, text};
 use crate::policy::Policy;
 use crate::source::Batch;
+#[cfg(feature = "live")]
 use crate::source::filter::Filter;
 use crate::source::set::Captures;
 
 pub(super) fn run(options: &Analyze) -> Outcome {
     let policy = load_policy(&options.policy, options.quiet)?;
     let oui = load_oui(options.oui_file.as_deref())?;
-    let filter = options.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
+    #[cfg(feature = "live")]
+    let mut filter = options.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
         format!("--filter: {error}\n  hint: it is in the language of pcap-filter(7), such as 'tcp port 502 or vlan'")
     })?;
     let mut captures = open(&options.captures)?;
@@ -31,10 +33,10 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let hashing = is_kept.then(|| captures.hash());
     let progress = Progress::new(!options.quiet);
     let stop = stop_on_signals()?;
-    let mut filter = filter;
     let fill = |captures: &mut Captures, batch: &mut Batch| {
         let more = !stop.load(Ordering::Relaxed) && captures.fill(batch);
         progress.show(captures);
+        #[cfg(feature = "live")]
         if let Some(filter) = &mut filter {
             filter.retain(batch);
         }

@@ -12,7 +12,7 @@ use crate::config::{File, Interface, Limits};
 use crate::event::{self, Event, Kind, Outbox};
 use crate::output::escape::terminal;
 use crate::output::http::audit::Audit;
-use crate::output::http::{Events, Operator, Served, Server};
+use crate::output::http::{Operator, Served, Server, Streams};
 use crate::sensor::notify::Manager;
 use crate::sensor::{Keeping, Sensor, Settings};
 use crate::source::live::LiveOptions;
@@ -41,14 +41,14 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let delivery = deliver(&config)?;
     let quiet = options.quiet;
     let outbox = delivery.as_ref().map(|(_, outbox)| Arc::clone(outbox));
-    let events = Arc::new(Events::new());
-    let listeners = Arc::clone(&events);
+    let streams = Arc::new(Streams::new());
+    let listeners = Arc::clone(&streams);
     let sensor = Sensor::start(settings, move |shared, events| {
-        listeners.flushed(shared);
         tell(events, quiet);
         outbox.iter().for_each(|outbox| events.iter().for_each(|event| outbox.put(event)));
+        listeners.flushed(shared, events);
     })?;
-    let server = serve(&config, &sensor, events, &reload)?;
+    let server = serve(&config, &sensor, streams, &reload)?;
     let names: Vec<_> = config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
     note(&format!("watching {}; nothing is ever sent there", names.join(", ")));
     let mut manager = Manager::new();
@@ -138,7 +138,7 @@ fn live(interface: &Interface) -> LiveOptions {
 fn serve(
     config: &File,
     sensor: &Sensor,
-    events: Arc<Events>,
+    streams: Arc<Streams>,
     reload: &Arc<AtomicBool>,
 ) -> Result<Option<Server>, Failure> {
     if config.http.listen.is_empty() {
@@ -152,7 +152,7 @@ fn serve(
     };
     let served = Served {
         shared: Arc::clone(&sensor.shared),
-        events,
+        streams,
         flush: config.flush.duration(),
         audit,
         operator: Arc::new(Console { reload: Arc::clone(reload) }),
@@ -208,7 +208,7 @@ fn tell(events: &[Event], quiet: bool) {
     let mut text = String::new();
     for event in events {
         if event.kind == Kind::Health {
-            note(&terminal(&event.message()).to_string());
+            note(terminal(&event.message()).as_ref());
         } else if !quiet {
             let score = if event.score == 0 { String::new() } else { event.score.to_string() };
             text += &format!("{:17} {score:>3} {}\n", event.kind.text(), terminal(&event.message()));

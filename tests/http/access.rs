@@ -205,7 +205,7 @@ fn keys_that_cannot_be_used_are_told() {
     ] {
         let served = zonewatch::output::http::Served {
             shared: super::plant(),
-            events: Arc::default(),
+            streams: Arc::default(),
             flush: std::time::Duration::from_secs(10),
             audit: zonewatch::output::http::audit::Audit::to(Box::new(std::io::sink())),
             operator: Arc::new(super::Wishes::default()),

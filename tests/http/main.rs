@@ -22,7 +22,7 @@ use std::time::Duration;
 use zonewatch::analysis::Options;
 use zonewatch::config::{Http, Seconds, Token};
 use zonewatch::output::http::audit::Audit;
-use zonewatch::output::http::{Events, Operator, Served, Server};
+use zonewatch::output::http::{Operator, Served, Server, Streams};
 use zonewatch::policy::Policy;
 use zonewatch::sensor::capture::InterfaceState;
 use zonewatch::sensor::clock;
@@ -85,7 +85,7 @@ impl Operator for Wishes {
 /// A server of the plant.
 struct Running {
     server: Server,
-    events: Arc<Events>,
+    streams: Arc<Streams>,
     wishes: Arc<Wishes>,
     folder: tempfile::TempDir,
 }
@@ -93,15 +93,15 @@ struct Running {
 impl Running {
     fn start(config: &Http) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (events, wishes) = (Arc::new(Events::new()), Arc::new(Wishes::default()));
+        let (streams, wishes) = (Arc::new(Streams::new()), Arc::new(Wishes::default()));
         let served = Served {
             shared: plant(),
-            events: Arc::clone(&events),
+            streams: Arc::clone(&streams),
             flush: Duration::from_secs(600),
             audit: Audit::open(&folder.path().join("audit.jsonl")).unwrap(),
             operator: Arc::clone(&wishes) as Arc<dyn Operator>,
         };
-        Self { server: Server::start(config, served).unwrap(), events, wishes, folder }
+        Self { server: Server::start(config, served).unwrap(), streams, wishes, folder }
     }
 
     fn client(&self) -> Client {

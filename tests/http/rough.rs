@@ -3,8 +3,12 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use super::{Running, loopback};
 use zonewatch::config::Http;
+use zonewatch::event::{Event, Health, Kind, Record};
+use zonewatch::policy::Band;
+use zonewatch::time::Timestamp;
+
+use super::{Running, loopback};
 
 #[test]
 fn who_is_slow_is_cut_off() {
@@ -91,6 +95,22 @@ fn what_is_too_big_is_refused() {
     }
 }
 
+/// What a keeper tells.
+fn event(sequence: u64) -> Event {
+    let text = "eth1 lost\n2 frames".to_owned();
+    Event {
+        sequence,
+        time: Timestamp::new(1, 0),
+        kind: Kind::Health,
+        band: Band::Low,
+        score: 20,
+        site: String::new(),
+        sensor: "s1".to_owned(),
+        revision: 0,
+        record: Record::Health(Health { topic: "capture-loss".to_owned(), text }),
+    }
+}
+
 #[test]
 fn events_come_and_end() {
     let running = Running::start(&loopback());
@@ -107,28 +127,28 @@ fn events_come_and_end() {
         }
     };
     read_until("listening", &mut text);
-    running.events.flushed(&super::plant());
+    let many: Vec<Event> = (0..300).map(event).collect();
+    running.streams.flushed(&super::plant(), &many);
     read_until("event: flush", &mut text);
-    for what in ["text/event-stream", "event: asset\n", "event: finding\n", "event: health\n", "id: 1\n", "\"V-"] {
+    for what in [
+        "text/event-stream",
+        "event: health\ndata: {",
+        "\nid: ",
+        "event: more\ndata: {\"count\":44}",
+        "\"sequence\":255",
+    ] {
         assert!(text.contains(what), "{what} in {text}");
     }
-    // Nothing is new the second time.
-    text.clear();
-    running.events.flushed(&super::plant());
-    read_until("event: flush", &mut text);
-    assert!(!text.contains("event: finding") && !text.contains("event: asset"), "{text}");
+    assert!(text.lines().all(|line| !line.starts_with("2 frames")), "a line end of a text is none of the stream");
 
     // Who stays behind is cut off, and nobody waits for it.
+    let reads = || running.get("/metrics").body.contains("zonewatch_http_event_readers 1");
+    assert!(reads());
     let began = Instant::now();
-    for _ in 0..200_000 {
-        running.events.flushed(&super::plant());
-        if began.elapsed() > Duration::from_secs(20) || !running.get("/metrics").body.contains("event_readers 1") {
-            break;
-        }
-        (0..2000).for_each(|_| running.events.flushed(&super::plant()));
+    while reads() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is still served");
+        (0..100).for_each(|_| running.streams.flushed(&super::plant(), &many));
     }
-    let sheet = running.get("/metrics").body;
-    assert!(sheet.contains("zonewatch_http_event_readers 0"), "{sheet}");
 }
 
 #[test]
@@ -154,7 +174,7 @@ fn an_address_that_is_taken_is_told() {
     let running = Running::start(&loopback());
     let served = zonewatch::output::http::Served {
         shared: super::plant(),
-        events: std::sync::Arc::default(),
+        streams: std::sync::Arc::default(),
         flush: Duration::from_secs(10),
         audit: zonewatch::output::http::audit::Audit::to(Box::new(std::io::sink())),
         operator: std::sync::Arc::new(super::Wishes::default()),

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::access::{Access, Caller};
 use super::audit::{Audit, Entry};
-use super::events::Events;
+use super::events::Streams;
 use super::problem::Problem;
 use super::query::{Form, Item, Query};
 use super::{Operator, health, page};
@@ -44,7 +44,7 @@ pub(super) struct Api {
     pub(super) access: Access,
     pub(super) audit: Mutex<Audit>,
     pub(super) service: metrics::Service,
-    pub(super) events: Arc<Events>,
+    pub(super) streams: Arc<Streams>,
     pub(super) operator: Arc<dyn Operator>,
     pub(super) summary: Mutex<Option<Arc<Summary>>>,
     /// Snapshots are made one at a time.
@@ -281,14 +281,14 @@ impl std::io::Write for Bounded {
 
 /// What is new, as it happens.
 pub(super) async fn events(State(api): Shares) -> Answer {
-    api.events.listen()
+    api.streams.listen()
 }
 
 /// Metrics for Prometheus.
 pub(super) async fn sheet(State(api): Shares) -> Answer {
     work(move || {
         let summary = api.summary(&api.shared.picture());
-        api.service.readers(api.events.readers());
+        api.service.readers(api.streams.readers());
         let text = api.service.sheet(&api.shared.health(), &summary, api.flush);
         let text = text.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
         Ok(typed(metrics::MEDIA_TYPE, text))

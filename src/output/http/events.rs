@@ -1,6 +1,5 @@
 //! `/api/v1/events`: what is new, as server-sent events, to everybody who listens.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -10,12 +9,13 @@ use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
-use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 
 use super::problem::Problem;
+use crate::event::Event;
+use crate::event::format::{Facility, Format};
 use crate::sensor::shared::Shared;
 
 /// Listeners at once.
@@ -24,85 +24,60 @@ const READERS: usize = 16;
 /// Events that wait for one listener. Who is further behind is cut off, and asks for the lists again.
 const QUEUE: usize = 512;
 
-/// Events of one kind told of one flush; of the rest only the number.
-const BURST: usize = 100;
+/// Events told of one flush; of the rest only the number.
+const BURST: usize = 256;
 
 /// So often a silent stream says that it is alive.
 const ALIVE: Duration = Duration::from_secs(15);
 
 /// Tells listeners what is new.
 #[derive(Default)]
-pub struct Events {
+pub struct Streams {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     readers: Vec<mpsc::Sender<Bytes>>,
-    number: u64,
-    /// Scores of findings, by id.
-    findings: BTreeMap<String, i32>,
-    /// What was told of assets, by id.
-    assets: BTreeMap<String, AssetEvent>,
-    troubles: Vec<String>,
     closed: bool,
 }
 
-/// What is told of an asset; the rest is asked for.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct AssetEvent {
-    id: String,
-    name: String,
-    role: Option<&'static str>,
-}
-
-impl Events {
-    /// Nobody listens, and nothing was told.
+impl Streams {
+    /// Nobody listens yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A flush is done: tells what it changed. Never waits for a listener.
-    pub fn flushed(&self, shared: &Shared) {
-        let troubles = shared.health().troubles();
+    /// A flush is done: tells what is new, and how much there is. Never waits for a listener.
+    pub fn flushed(&self, shared: &Shared, events: &[Event]) {
+        if self.readers() == 0 {
+            return;
+        }
         let picture = shared.picture();
-        let mut state = self.lock();
-        let mut told = Burst::default();
-        let mut assets = BTreeMap::new();
-        for asset in &picture.world.analysis.inventory.assets {
-            let now = AssetEvent { id: asset.id.to_string(), name: asset.name.to_string(), role: asset.role.value };
-            if state.assets.get(&now.id) != Some(&now) {
-                told.add(&now);
-            }
-            assets.insert(now.id.clone(), now);
-        }
-        state.assets = assets;
-        state.tell("asset", told);
-        let mut told = Burst::default();
-        let mut findings = BTreeMap::new();
-        for finding in picture.told.findings() {
-            let score = finding.severity.score;
-            // What is known and no worse than before is not told again.
-            if state.findings.get(&finding.id).is_none_or(|before| *before < score) {
-                told.add(finding);
-            }
-            findings.insert(finding.id.clone(), score);
-        }
-        state.findings = findings;
-        state.tell("finding", told);
-        if state.troubles != troubles {
-            state.send("health", &json!({ "troubles": &troubles }).to_string());
-            state.troubles = troubles;
-        }
-        let frames = picture.world.analysis.observed.coverage.frames;
-        let flows = picture.world.analysis.observed.flows.len();
-        let (assets, findings) = (state.assets.len(), state.findings.len());
+        let (analysis, at) = (&picture.world.analysis, picture.at.to_string());
         let flush = json!({
-            "as_of": picture.at.to_string(), "frames": frames, "assets": assets, "flows": flows, "findings": findings
+            "as_of": at,
+            "frames": analysis.observed.coverage.frames,
+            "assets": analysis.inventory.assets.len(),
+            "flows": analysis.observed.flows.len(),
+            "findings": picture.told.findings().len(),
         });
         drop(picture);
-        state.send("flush", &flush.to_string());
+        for event in events.iter().take(BURST) {
+            let id = format!("id: {}\n", event.id());
+            self.send(&id, event.kind.text(), &Format::Json.line(event, Facility::default()));
+        }
+        if let Some(more) = events.len().checked_sub(BURST).filter(|more| *more > 0) {
+            self.send("", "more", &json!({ "count": more }).to_string());
+        }
+        self.send("", "flush", &flush.to_string());
+    }
+
+    /// JSON has no line ends of its own.
+    fn send(&self, id: &str, kind: &str, data: &str) {
+        let text = Bytes::from(format!("{id}event: {kind}\ndata: {data}\n\n"));
+        self.lock().readers.retain(|reader| reader.try_send(text.clone()).is_ok());
     }
 
     /// Listeners now.
@@ -138,42 +113,6 @@ impl Events {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Events of one kind of one flush.
-#[derive(Default)]
-struct Burst {
-    events: Vec<String>,
-    more: u64,
-}
-
-impl Burst {
-    fn add(&mut self, event: &impl Serialize) {
-        if self.events.len() < BURST {
-            self.events.extend(serde_json::to_string(event));
-        } else {
-            self.more += 1;
-        }
-    }
-}
-
-impl State {
-    fn tell(&mut self, kind: &str, burst: Burst) {
-        burst.events.iter().for_each(|event| self.send(kind, event));
-        if burst.more > 0 {
-            self.send("more", &json!({ "kind": kind, "count": burst.more }).to_string());
-        }
-    }
-
-    fn send(&mut self, kind: &str, event: &str) {
-        self.number += 1;
-        if self.readers.is_empty() {
-            return;
-        }
-        // JSON has no line ends of its own.
-        let text = Bytes::from(format!("id: {}\nevent: {kind}\ndata: {event}\n\n", self.number));
-        self.readers.retain(|reader| reader.try_send(text.clone()).is_ok());
     }
 }
 

@@ -35,7 +35,7 @@ use super::metrics;
 use crate::config::Http;
 use crate::sensor::shared::Shared;
 
-pub use self::events::Events;
+pub use self::events::Streams;
 
 /// The description of the API, by the rules of OpenAPI 3.1.
 pub const OPENAPI: &str = include_str!("openapi.json");
@@ -59,8 +59,8 @@ pub trait Operator: Send + Sync {
 pub struct Served {
     /// What the keeper shows.
     pub shared: Arc<Shared>,
-    /// Who tells what is new; the keeper's listener calls [`Events::flushed`].
-    pub events: Arc<Events>,
+    /// Who tells what is new; the keeper's listener calls [`Streams::flushed`].
+    pub streams: Arc<Streams>,
     /// Time between two flushes.
     pub flush: Duration,
     /// Where operator actions and refusals are noted.
@@ -86,7 +86,7 @@ pub struct Server {
     /// Where it listens; with the ports that were given for port 0.
     pub addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
-    events: Arc<Events>,
+    streams: Arc<Streams>,
     thread: JoinHandle<()>,
 }
 
@@ -102,14 +102,14 @@ impl Server {
     /// # Errors
     /// [`ServeError`] when an address is not free, or a key of TLS cannot be used.
     pub fn start(config: &Http, served: Served) -> Result<Self, ServeError> {
-        let Served { shared, events, flush, audit, operator } = served;
+        let Served { shared, streams, flush, audit, operator } = served;
         let api = Arc::new(Api {
             shared,
             flush,
             access: Access::new(config),
             audit: Mutex::new(audit),
             service: metrics::Service::new().map_err(|error| ServeError(format!("http: {error}")))?,
-            events: Arc::clone(&events),
+            streams: Arc::clone(&streams),
             operator,
             summary: Mutex::default(),
             large: Semaphore::new(1),
@@ -127,13 +127,13 @@ impl Server {
             .map_err(|error| ServeError(format!("http: {error}")))?;
         let (stop, told) = watch::channel(false);
         let thread = std::thread::spawn(move || run(runtime, door, listeners, told));
-        Ok(Self { addresses, stop, events, thread })
+        Ok(Self { addresses, stop, streams, thread })
     }
 
     /// Stops within two seconds; what is not finished then is cut off.
     pub fn stop(self) {
         self.stop.send_replace(true);
-        self.events.close();
+        self.streams.close();
         // A thread that panicked has nothing left to finish.
         let _ = self.thread.join();
     }

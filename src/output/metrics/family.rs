@@ -59,6 +59,7 @@ families! {
 
     DROPPED_FRAMES: Counter "zonewatch_dropped_frames_total" [] "Frames dropped by the sensor because its workers were too slow.";
     QUEUE_BATCHES: Gauge "zonewatch_queue_batches" [] "Batches of frames that wait in the longest queue of a worker.";
+    STORE_OK: Gauge "zonewatch_store_ok" [] "0 when what was learned could not be written to the store; it is tried again.";
     WORKER_FAILED: Gauge "zonewatch_worker_failed" [] "1 when a worker has failed and its share of the traffic is not seen any more.";
 
     FRAMES: Counter "zonewatch_frames_total" [] "Frames analysed.";

@@ -171,6 +171,7 @@ impl Sheet {
         self.one(&FLUSH_INTERVAL, flush.as_secs_f64())?;
         self.one(&DROPPED_FRAMES, float(health.lost))?;
         self.one(&QUEUE_BATCHES, float(health.waiting as u64))?;
+        self.one(&STORE_OK, flag(health.store_error.is_none()))?;
         self.one(&WORKER_FAILED, flag(health.broken))
     }
 
