@@ -172,7 +172,7 @@ struct Console {
 
 impl Operator for Console {
     fn acknowledge(&self, _: &str, _: &str, _: &str) -> Result<(), String> {
-        Err("this sensor has no store to keep that in".to_owned())
+        Err("this version cannot acknowledge findings yet".to_owned())
     }
 
     fn reload(&self) -> Result<(), String> {
