@@ -78,6 +78,7 @@ impl Teller<'_> {
         for conflict in &self.analysis.inventory.conflicts {
             findings.list.push(self.conflict(conflict));
         }
+        findings.list.extend(self.differences());
         findings.list.extend(self.edges());
         findings.list.extend(self.declarations());
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
