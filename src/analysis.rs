@@ -1,6 +1,7 @@
 //! One analysis from end to end: captures through the pipeline, facts to an inventory, judgements to findings.
 
 pub mod edges;
+pub mod identity;
 mod seen;
 mod uses;
 

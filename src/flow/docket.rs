@@ -10,15 +10,15 @@ use super::connection::{Connection, Orientation, Side};
 use super::key::Transport;
 use super::meter::Meters;
 use super::ops::{Objects, Tally};
-use super::path::{Path, Paths};
+use super::path::{Path, PathUse, Paths};
 use super::watch::{Asks, Attention, Glance, Watch};
 use crate::address::Mac;
 use crate::bounded;
 use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Member, Peak, Policy, Protection as Seen, Reason, Request, Stage, Statement,
-    Table, TapId, Verdict, ZoneId, bucket, spoken_name,
+    Cast, Conversation, Ends, Judgement, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign, Stage,
+    Statement, Table, TapId, Verdict, Way, ZoneId, bucket, spoken_name,
 };
 use crate::time::Timestamp;
 
@@ -170,10 +170,21 @@ impl Parties<'_> {
         self.paths(side).find(Path::is_own_segment)
     }
 
-    /// Source and destination MAC of a frame of the client on its own segment: there the destination is the boundary's.
-    fn segment(&self, client: Side) -> Option<(Mac, Mac)> {
-        let path = self.own_segment(client)?;
-        Some((path.src_mac?, path.dst_mac?))
+    /// By which way the client's frames went.
+    fn way(&self, policy: &Policy, client: Side) -> Way {
+        let macs = |path: Path| path.src_mac.zip(path.dst_mac);
+        Way {
+            leaving: self.own_segment(client).and_then(macs),
+            arriving: self.arriving(client).next().and_then(|used| macs(used.path)),
+            ttls: self.ttls(policy, client),
+        }
+    }
+
+    /// The ways of the client's frames on the server's segment: they go to the address that the server sends from.
+    fn arriving(&self, client: Side) -> impl Iterator<Item = &PathUse> {
+        let server = self.own_segment(client.other()).and_then(|path| path.src_mac);
+        let ways = self.paths.get(client.index()).into_iter().flat_map(Paths::iter);
+        ways.filter(move |used| server.is_some() && used.path.dst_mac == server)
     }
 
     /// The first frame of a side on a tap that does not see its zone.
@@ -182,15 +193,37 @@ impl Parties<'_> {
         ways.filter(|used| policy.is_outside(tap(policy, &used.path), zone)).map(|used| used.first).min()
     }
 
-    /// Whether a router lowered the TTL between two taps that saw the same side; none: no two did.
-    fn is_routed(&self, policy: &Policy, client: Side) -> Option<bool> {
+    /// The TTL of the client's frames on two taps; of several the first and one that differs, if any does.
+    fn ttls(&self, policy: &Policy, client: Side) -> Option<(u8, u8)> {
         let seen = |path: &Path| (tap(policy, path) != TapId::NONE && path.ttl != 0).then(|| tap(policy, path));
         let mut all = self.paths(client).filter_map(|path| Some((seen(&path)?, path.ttl)));
         let (first, ttl) = all.next()?;
-        let mut others = all.filter(|(tap, _)| *tap != first).peekable();
-        others.peek()?;
-        Some(others.any(|(_, other)| other != ttl))
+        let others = all.filter(|(tap, _)| *tap != first).map(|(_, other)| (ttl, other));
+        others.max_by_key(|(ttl, other)| ttl != other)
     }
+}
+
+/// What speaks against a boundary device with these MAC addresses in the way of a flow, with the first frame of each sign
+/// as far as it is known.
+#[must_use]
+pub fn signs_of_bypass(policy: &Policy, flow: &super::Flow, device: &[Mac]) -> Vec<(Sign, Option<Evidence>)> {
+    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
+    let parties = Parties { key: key_of(flow), paths: &paths };
+    let frame = |used: &PathUse| used.path.src_mac.zip(used.path.dst_mac);
+    let leaving = paths[0].iter().filter(|used| used.path.is_own_segment());
+    let leaving = leaving.map(|used| (Way { leaving: frame(used), ..Way::default() }, Some(used.first)));
+    let arriving = parties.arriving(Side::A);
+    let arriving = arriving.map(|used| (Way { arriving: frame(used), ..Way::default() }, Some(used.first)));
+    let ttls = (Way { ttls: parties.ttls(policy, Side::A), ..Way::default() }, None);
+    let mut found: Vec<(Sign, Option<Evidence>)> = Vec::new();
+    for (way, at) in leaving.chain(arriving).chain([ttls]) {
+        for sign in way.against(device).unwrap_or_default() {
+            if found.iter().all(|(known, _)| *known != sign) {
+                found.push((sign, at));
+            }
+        }
+    }
+    found
 }
 
 /// Where the frames of a way were taken.
@@ -352,8 +385,7 @@ impl Docket {
                 token: protection.tokens.first().copied(),
                 version: None,
             },
-            path: parties.segment(case.orientation.client),
-            routed: parties.is_routed(case.policy, case.orientation.client),
+            way: Some(parties.way(case.policy, case.orientation.client)),
             truncated: self.truncated,
             ..Request::at(case.at.at)
         }
@@ -465,15 +497,23 @@ impl Docket {
 /// What the policy has to say about the two sides of a flow.
 #[must_use]
 pub fn conversation_of(policy: &Policy, flow: &super::Flow) -> Conversation {
+    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
+    conversation(
+        policy,
+        Orientation { client: Side::A, how: flow.initiator },
+        &Parties { key: key_of(flow), paths: &paths },
+    )
+}
+
+/// A flow as a connection, the client first.
+fn key_of(flow: &super::Flow) -> super::connection::ConnectionKey {
     let end = |host: crate::address::Host, port| super::connection::Endpoint { address: host.address, port };
-    let key = super::connection::ConnectionKey {
+    super::connection::ConnectionKey {
         a: end(flow.key.client, 0),
         b: end(flow.key.server, flow.key.port),
         transport: flow.key.transport,
         realm: flow.key.client.realm,
-    };
-    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
-    conversation(policy, Orientation { client: Side::A, how: flow.initiator }, &Parties { key, paths: &paths })
+    }
 }
 
 impl Sides {
@@ -600,8 +640,7 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
         security: Seen { version: recognised.and_then(|it| it.version), ..Seen::default() },
         // Which operations they are nobody read.
         opaque: spoken.is_some_and(|name| policy.tells_operations(name)),
-        path: parties.segment(client),
-        routed: parties.is_routed(policy, client),
+        way: Some(parties.way(policy, client)),
         blocked,
         truncated: connection.docket.truncated,
         spent: &tables,

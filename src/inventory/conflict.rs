@@ -117,7 +117,9 @@ pub struct Conflict {
 }
 
 impl Claim {
-    fn new(value: impl Into<Box<str>>, support: &Support) -> Self {
+    /// A value with the frames that show it.
+    #[must_use]
+    pub fn new(value: impl Into<Box<str>>, support: &Support) -> Self {
         Self { value: value.into(), count: support.count, first: support.first, last: support.last }
     }
 

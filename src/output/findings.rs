@@ -14,7 +14,7 @@ use super::view::{
 use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
 use crate::flow::Flow;
-use crate::flow::docket::{Entry, SAMPLES, tap};
+use crate::flow::docket::{Entry, SAMPLES, signs_of_bypass, tap};
 use crate::flow::key::FlowKey;
 use crate::flow::ops::Objects;
 use crate::id;
@@ -78,6 +78,7 @@ impl Teller<'_> {
         for conflict in &self.analysis.inventory.conflicts {
             findings.list.push(self.conflict(conflict));
         }
+        findings.list.extend(self.differences());
         findings.list.extend(self.edges());
         findings.list.extend(self.declarations());
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
@@ -224,7 +225,7 @@ impl Teller<'_> {
             what: policy.what(&context),
             why: policy.why(&context),
             do_next,
-            details: Vec::new(),
+            details: details(policy, fold, reason),
             samples: self.samples_of(policy, flow, &fold.entry.samples),
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
@@ -568,6 +569,21 @@ fn member(host: Host, asset: Option<&Asset>) -> Member<'_> {
         hostname: asset.and_then(|asset| asset.hostnames.first()).map(|name| &**name),
         ..Member::at(host.address)
     }
+}
+
+/// What shows that a conversation did not pass its boundary, a line for each sign.
+fn details(policy: &Policy, fold: &Fold<'_>, reason: Reason) -> Vec<String> {
+    let Some(statement) = fold.judgement.statement.filter(|_| reason == Reason::BoundaryBypass) else {
+        return Vec::new();
+    };
+    let (devices, macs) = policy.boundary(statement);
+    let signs = signs_of_bypass(policy, fold.flow, &macs).into_iter();
+    signs
+        .map(|(sign, at)| {
+            let at = at.map(|at| format!(" (frame {})", at.frame())).unwrap_or_default();
+            format!("not through {}: {sign}{at}", devices.join(", "))
+        })
+        .collect()
 }
 
 /// What a finding's identity names as its rule: a zone's own list is no rule, the zones are in the identity anyway.

@@ -3,6 +3,7 @@
 mod convert;
 mod declarations;
 pub mod diagnostics;
+mod differences;
 mod edges;
 pub mod escape;
 pub mod expect;

@@ -6,6 +6,7 @@
 
 use dissectors::{Class, Component, Mode, Object, Security, Token};
 
+use super::boundary::Way;
 use super::conversation::{Cast, Conversation, Without};
 use super::file::{Default as Fallback, Inside, MidStream, Multicast};
 use super::matching::ObjectPattern;
@@ -47,11 +48,8 @@ pub struct Request<'a> {
     pub byte_rate: Option<f64>,
     /// Tables whose rate the two sides have used up at that time.
     pub spent: &'a [Table],
-    /// Source and destination MAC address of a frame on the segment of one of the two sides. None: no frame from such
-    /// a segment, and the path cannot be checked.
-    pub path: Option<(Mac, Mac)>,
-    /// Whether a router lowered the TTL between two taps. None: no two taps saw it, or it has no TTL.
-    pub routed: Option<bool>,
+    /// By which way it went, for the check of the boundary. None: nobody asks.
+    pub way: Option<Way>,
     /// No answer, a reset, or an ICMP prohibition.
     pub blocked: bool,
     /// When, by the packet.
@@ -76,8 +74,7 @@ impl Request<'_> {
             rate: None,
             byte_rate: None,
             spent: &[],
-            path: None,
-            routed: None,
+            way: None,
             blocked: false,
             at,
         }
@@ -546,17 +543,13 @@ impl Conversation {
         if above(allow.max_rate, request.rate) || above(allow.max_bytes, request.byte_rate) {
             return Err(Stage::Rate);
         }
-        // The same TTL on both sides of the boundary: nothing routed it.
-        if !rule.via.is_empty() && request.routed == Some(false) {
-            return Err(Stage::Boundary);
-        }
-        if let (false, Some((source, destination))) = (rule.via.is_empty(), request.path) {
-            let mut macs =
-                rule.via.iter().filter_map(|device| policy.asset(*device)).flat_map(|device| &device.macs).peekable();
-            if macs.peek().is_none() {
-                qualifiers.add(Qualifier::BoundaryNotCheckable);
-            } else if !macs.any(|mac| *mac == source || *mac == destination) {
-                return Err(Stage::Boundary);
+        if let (false, Some(way)) = (rule.via.is_empty(), request.way) {
+            let devices = rule.via.iter().filter_map(|device| policy.asset(*device));
+            let macs: Vec<Mac> = devices.flat_map(|device| device.macs.iter().copied()).collect();
+            match way.against(&macs) {
+                Some(signs) if !signs.is_empty() => return Err(Stage::Boundary),
+                Some(_) => {}
+                None => qualifiers.add(Qualifier::BoundaryNotCheckable),
             }
         }
         Ok(())

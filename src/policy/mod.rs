@@ -72,6 +72,7 @@
 //! [`Policy::score`] says how bad, with every term. [`Identity::id`] says which finding it is. [`Policy::what`],
 //! [`Policy::why`], [`Policy::do_next`] and [`Policy::harmless`] say it in sentences.
 
+mod boundary;
 mod breadth;
 mod cases;
 mod compile;
@@ -112,6 +113,7 @@ mod verdict;
 mod window;
 mod word;
 
+pub use boundary::{Sign, Way};
 pub use cases::{Case, Difference};
 pub use conversation::{Cast, Conversation, Ends};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, Source, Span};

@@ -3,6 +3,7 @@
 use dissectors::{Class, Component, Item, Mode, Object, Token};
 use serde_json::Value as Json;
 
+use super::boundary::Way;
 use super::conversation::{Cast, Conversation, Ends};
 use super::judge::{Judgement, Protection, Request};
 use super::membership::Member;
@@ -44,7 +45,7 @@ pub struct Question {
     unapproved: bool,
     rate: Option<f64>,
     byte_rate: Option<f64>,
-    path: Option<(Mac, Mac)>,
+    way: Option<Way>,
     state: State,
 }
 
@@ -115,7 +116,7 @@ impl Question {
             unapproved: false,
             rate: None,
             byte_rate: None,
-            path: None,
+            way: None,
             state: State::Answered,
         }
     }
@@ -199,9 +200,10 @@ impl Question {
         };
         let (source, destination) = (mac("src_mac")?, mac("dst_mac")?);
         let via = flow.text("via")?.map(|device| policy.mac_of(device)).transpose()?;
-        // On the source's own segment the destination is the boundary's.
-        let path = destination.or(via).map(|to| (source.unwrap_or_default(), to));
-        question.path = path.or(source.map(|from| (from, Mac::default())));
+        // On the source's own segment the destination is the boundary's, on the destination's the source.
+        let leaving = destination.or(via).map(|to| (source.unwrap_or_default(), to));
+        let arriving = source.filter(|_| leaving.is_none()).map(|from| (from, Mac::default()));
+        question.way = leaving.or(arriving).map(|_| Way { leaving, arriving, ttls: None });
         question.state = flow.word("state", &STATES)?.unwrap_or(State::Answered);
         Ok(())
     }
@@ -277,7 +279,7 @@ impl Question {
             opaque: self.opaque,
             rate: self.rate,
             byte_rate: self.byte_rate,
-            path: self.path,
+            way: self.way,
             blocked: self.state == State::Blocked,
             ..Request::at(self.at)
         })

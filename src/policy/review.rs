@@ -183,7 +183,7 @@ pub enum Boundary {
     NoBypass,
     /// So many messages did.
     Bypassed(u64),
-    /// Their MAC addresses are not declared.
+    /// Their MAC addresses are not declared, or a conversation was seen on neither segment.
     NotCheckable,
 }
 
@@ -194,7 +194,10 @@ impl Boundary {
         match self {
             Self::NoBypass => "no bypass seen".to_owned(),
             Self::Bypassed(count) => format!("bypassed {count} times"),
-            Self::NotCheckable => "not possible to tell: no MAC address of them is declared".to_owned(),
+            Self::NotCheckable => {
+                "boundary not checkable: neither segment was seen, or no MAC address of the devices is declared"
+                    .to_owned()
+            }
         }
     }
 }
