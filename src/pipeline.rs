@@ -10,12 +10,13 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::config::Limits;
-use crate::decode::Packet;
+use crate::decode::{Headers, Packet, decode};
 use crate::flow::Flow;
+use crate::flow::table::Spot;
 use crate::ledger::{Ledger, Table};
 use crate::policy::Policy;
-use crate::source::{Batch, Frame};
-use crate::worker::{Coverage, SHARDS, Shard, ShardResult, place};
+use crate::source::Batch;
+use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, shard_of};
 
 /// Batches on their way to one worker. Few, since a batch is a quarter of a megabyte and order is kept anyway.
 const QUEUE: usize = 8;
@@ -55,37 +56,48 @@ pub fn run(
 /// Some frames are decoded and their connections looked up before the first of them is taken: what a connection needs
 /// lies in a dozen cache lines, and the lines of several connections come from memory in the time of one.
 fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
-    let mut ahead: Vec<Arrival<'_>> = Vec::with_capacity(AHEAD);
+    let mut ahead: Vec<Ahead<'_>> = Vec::with_capacity(AHEAD);
+    // Those of the frames ahead that are not plain.
+    let mut packets: Vec<Packet<'_>> = Vec::new();
     for frames in batch.frames.chunks(AHEAD) {
         for frame in frames.iter().filter_map(|frame| batch.frame(frame)) {
-            match place(&frame) {
-                Ok((shard, packet)) if shard % workers == worker => {
-                    ahead.push(Arrival { frame, packet, shard: shard / workers });
-                }
-                Ok(_) => {}
-                // Whose a frame is that cannot be decoded does not matter, only that one counts it.
-                Err(why) if worker == 0 => {
-                    if let Some(shard) = shards.first_mut() {
-                        shard.undecoded(&frame, why);
+            let (headers, packet) = match Headers::plain(&frame) {
+                Some(headers) => (headers, None),
+                None => match decode(&frame) {
+                    Ok(packet) => (Headers::of(&packet), Some(packet)),
+                    Err(why) => {
+                        // Whose a frame is that cannot be decoded does not matter, only that one counts it.
+                        if let (0, Some(shard)) = (worker, shards.first_mut()) {
+                            shard.undecoded(&frame, why);
+                        }
+                        continue;
                     }
-                }
-                Err(_) => {}
+                },
+            };
+            let shard = shard_of(&headers);
+            if shard % workers != worker {
+                continue;
+            }
+            let Some(shard_state) = shards.get(shard / workers) else { continue };
+            let spot = shard_state.spot(&headers);
+            let at = packet.map(|packet| {
+                packets.push(packet);
+                packets.len() - 1
+            });
+            ahead.push(Ahead { arrival: Arrival::new(&frame, headers), spot, place: None, shard: shard / workers, packet: at });
+        }
+        for ahead in &mut ahead {
+            ahead.place = shards.get(ahead.shard).and_then(|shard| shard.find(&ahead.arrival.headers, &ahead.spot));
+        }
+        let touched = ahead.iter().filter_map(|ahead| Some(shards.get(ahead.shard)?.touch(ahead.place?)));
+        std::hint::black_box(touched.fold(0, u64::wrapping_add));
+        for Ahead { arrival, spot, place, shard, packet } in &ahead {
+            if let Some(shard) = shards.get_mut(*shard) {
+                shard.packet(arrival, packet.and_then(|at| packets.get(at)), spot, *place);
             }
         }
-        let mut found = [None; AHEAD];
-        for (arrival, found) in ahead.iter().zip(&mut found) {
-            *found = shards.get(arrival.shard).map(|shard| shard.find(&arrival.packet));
-        }
-        let touched = ahead.iter().zip(&found).map(|(arrival, found)| {
-            let place = found.and_then(|(_, place)| place)?;
-            Some(shards.get(arrival.shard)?.touch(place))
-        });
-        std::hint::black_box(touched.flatten().fold(0, u64::wrapping_add));
-        for (arrival, found) in ahead.drain(..).zip(&found) {
-            if let (Some(shard), Some((spot, place))) = (shards.get_mut(arrival.shard), found) {
-                shard.packet(&arrival.frame, &arrival.packet, spot, *place);
-            }
-        }
+        ahead.clear();
+        packets.clear();
     }
 }
 
@@ -93,11 +105,15 @@ fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
 const AHEAD: usize = 32;
 
 /// A frame that was decoded and waits for its turn.
-struct Arrival<'a> {
-    frame: Frame<'a>,
-    packet: Packet<'a>,
+struct Ahead<'a> {
+    arrival: Arrival<'a>,
+    spot: Spot,
+    /// Of its connection.
+    place: Option<u32>,
     /// Place of its shard among those of this worker.
     shard: usize,
+    /// Place of the packet among those that are not plain.
+    packet: Option<usize>,
 }
 
 fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<Shard>) -> Vec<ShardResult> {

@@ -17,11 +17,11 @@ use crate::address::Host;
 use crate::bounded;
 use crate::config::Limits;
 use crate::decode::fragments::Fragments;
-use crate::decode::{Packet, Tcp, Undecoded, Upper, decode};
-use crate::flow::connection::{Connection, ConnectionKey, Orientation, Record, Side};
+use crate::decode::{Headers, Packet, Tcp, Transport, Undecoded, Upper};
+use crate::flow::connection::{Connection, ConnectionKey, Counted, Orientation, Record, Side};
 use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
-use crate::flow::key::{Initiator, Transport};
+use crate::flow::key::Initiator;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
@@ -34,8 +34,8 @@ pub const SHARDS: usize = 16;
 /// The shard of a packet: the same for both directions.
 #[must_use]
 #[inline]
-pub fn shard_of(packet: &Packet<'_>) -> usize {
-    let pair = packet.src.mix().wrapping_add(packet.dst.mix());
+pub fn shard_of(headers: &Headers<'_>) -> usize {
+    let pair = headers.src.mix().wrapping_add(headers.dst.mix());
     (pair >> 60) as usize % SHARDS
 }
 
@@ -170,7 +170,7 @@ impl Shard {
         let mut coverage = Coverage::default();
         coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
         Self {
-            connections: Connections::new(limits.connections, hasher.clone()),
+            connections: Connections::new(limits.connections, &hasher),
             flows: Flows::new(limits.flows, hasher.clone()),
             fragments: Fragments::new(limits.fragments),
             notes: Notes {
@@ -185,27 +185,33 @@ impl Shard {
         }
     }
 
-    /// Takes a frame that was decoded and belongs to this shard.
+    /// Takes a frame that was decoded and belongs to this shard. `packet`: the whole of what was decoded, for a frame that
+    /// is not [plain](Headers::plain). `place`: of its connection, if there was one a moment ago.
     #[inline]
-    pub fn packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, spot: &Spot, place: Option<u32>) {
+    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: Option<u32>) {
         let coverage = &mut self.notes.coverage;
         coverage.frames += 1;
-        coverage.bytes += u64::from(frame.wire_len);
+        coverage.bytes += u64::from(arrival.wire_len);
         coverage.decoded += 1;
-        coverage.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.wire_len));
-        let at = Evidence::new(frame.at, frame.capture, frame.number);
-        if packet.ip.is_some_and(|ip| ip.fragment.is_some()) {
-            return self.fragment(frame, packet, at);
+        coverage.truncated += u64::from(arrival.is_cut);
+        match packet {
+            Some(packet) if arrival.headers.is_fragment => self.fragment(arrival, packet),
+            _ => self.conversation(arrival, packet, spot, place),
         }
-        self.conversation(packet, frame.wire_len, at, spot, place);
     }
 
-    /// Where a packet belongs, and the place of its connection if there is one.
+    /// Where a packet belongs.
     #[must_use]
     #[inline]
-    pub fn find(&self, packet: &Packet<'_>) -> (Spot, Option<u32>) {
-        let spot = self.connections.spot(packet);
-        (spot, self.connections.find(&spot))
+    pub fn spot(&self, headers: &Headers<'_>) -> Spot {
+        self.connections.spot(headers)
+    }
+
+    /// The place of its connection, if there is one.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, headers: &Headers<'_>, spot: &Spot) -> Option<u32> {
+        self.connections.find(headers, spot)
     }
 
     /// See [`Connection::touch`].
@@ -243,45 +249,55 @@ impl Shard {
 
     /// A fragment counts where it is; the datagram that it completes is read as if it came whole.
     #[cold]
-    fn fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, at: Evidence) {
+    fn fragment(&mut self, arrival: &Arrival<'_>, packet: &Packet<'_>) {
         self.notes.coverage.fragments += 1;
-        let mut whole = self.fragments.push(frame.at, packet);
+        let mut whole = self.fragments.push(arrival.at.at, packet);
         // What was fragmented may carry a tunnel with a fragment inside; each round takes a header away.
         while let Some(datagram) = whole {
             let inner = datagram.packet();
             if inner.ip.is_none_or(|ip| ip.fragment.is_none()) {
-                let (spot, place) = self.find(&inner);
-                return self.conversation(&inner, frame.wire_len, at, &spot, place);
+                return self.late(arrival, &inner);
             }
-            whole = self.fragments.push(frame.at, &inner);
+            whole = self.fragments.push(arrival.at.at, &inner);
         }
-        let (spot, place) = self.find(packet);
-        self.conversation(packet, frame.wire_len, at, &spot, place);
+        self.late(arrival, packet);
+    }
+
+    /// A packet that was not looked up with the others.
+    fn late(&mut self, arrival: &Arrival<'_>, packet: &Packet<'_>) {
+        let arrival = Arrival { headers: Headers::of(packet), ..*arrival };
+        let spot = self.spot(&arrival.headers);
+        self.conversation(&arrival, Some(packet), &spot, None);
     }
 
     #[inline]
-    fn conversation(&mut self, packet: &Packet<'_>, wire_len: u32, at: Evidence, spot: &Spot, place: Option<u32>) {
+    fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: Option<u32>) {
+        let Arrival { headers, at, wire_len, .. } = arrival;
         // The packet before may have opened the connection, or taken its place.
-        let place = place.filter(|place| self.connections.is_at(*place, spot)).or_else(|| self.connections.find(spot));
+        let place = place
+            .filter(|place| self.connections.is_at(*place, headers, spot))
+            .or_else(|| self.connections.find(headers, spot));
         if place.is_none() {
             self.make_room();
         }
         let Self { connections, notes, .. } = self;
         let connection = match place {
             Some(place) => connections.get_mut(place),
-            None => connections.insert(spot, packet, at),
+            None => connections.insert(spot, headers, *at),
         };
         let Some(connection) = connection else { return };
-        let Spot { key, sender, .. } = *spot;
-        let counted = connection.count(sender, packet, wire_len, at);
-        if counted.new_path && !packet.tunnels.is_empty() {
-            notes.tunnels(key.host(sender), packet, at);
+        let sender = spot.sender;
+        let counted = connection.count(sender, headers, *wire_len, *at);
+        if let Some(packet) = packet {
+            notes.headers(connection.key, sender, packet, &counted, *at);
         }
-        match packet.upper {
-            _ if counted.copy => notes.coverage.duplicates += 1,
-            Upper::Tcp(tcp) => segment(connection, sender, packet, &tcp, at, notes),
-            Upper::Udp { .. } => datagram(connection, sender, packet, at, notes),
-            Upper::Arp(arp) => notes.arp(&arp, key, at),
+        if counted.copy {
+            notes.coverage.duplicates += 1;
+            return;
+        }
+        match headers.transport {
+            Transport::Tcp => segment(connection, sender, headers, *at, notes),
+            Transport::Udp => datagram(connection, sender, headers, *at, notes),
             _ => {}
         }
     }
@@ -297,13 +313,28 @@ impl Shard {
     }
 }
 
-/// What a frame becomes: the shard and the packet, or the reason why not.
-///
-/// # Errors
-/// [`Undecoded`] when not even the link layer could be understood.
-#[inline]
-pub fn place<'a>(frame: &Frame<'a>) -> Result<(usize, Packet<'a>), Undecoded> {
-    decode(frame).map(|packet| (shard_of(&packet), packet))
+/// A frame that was decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// What was read of it.
+    pub headers: Headers<'a>,
+    /// Which it is.
+    pub at: Evidence,
+    /// Its length on the wire in bytes.
+    pub wire_len: u32,
+    /// The snap length cut it.
+    pub is_cut: bool,
+}
+
+impl<'a> Arrival<'a> {
+    /// A frame of which so much was read.
+    #[must_use]
+    #[inline]
+    pub fn new(frame: &Frame<'a>, headers: Headers<'a>) -> Self {
+        let is_cut = (frame.bytes.len() as u64) < u64::from(frame.wire_len);
+        let at = Evidence::new(frame.at, frame.capture, frame.number);
+        Self { headers, at, wire_len: frame.wire_len, is_cut }
+    }
 }
 
 /// Hears what a dialog says, and writes it down.
@@ -327,34 +358,33 @@ fn terms(key: &ConnectionKey) -> Terms {
 }
 
 #[inline]
-fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: &Tcp, at: Evidence, notes: &mut Notes) {
+fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
     if let Some(flags) = connection.flags.get_mut(sender.index()) {
-        *flags |= tcp.flags;
+        *flags |= headers.flags;
     }
-    if tcp.opens() {
-        open(connection, sender, tcp, at, notes);
+    if headers.opens() {
+        open(connection, sender, headers, at, notes);
     }
-    let bytes = packet.payload;
-    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).wrapping_add(packet.cut);
+    let (bytes, cut, len) = (headers.payload, headers.cut, headers.len());
     if let Some(payload) = connection.payload.get_mut(sender.index()) {
         *payload += u64::from(len);
     }
     let terms = terms(&connection.key);
     let (dialog, [order_a, order_b], record) = connection.split();
     let (mine, theirs) = if sender == Side::A { (order_a, order_b) } else { (order_b, order_a) };
-    if tcp.has(Tcp::ACK) {
-        theirs.acknowledged(tcp.ack);
+    if headers.has(Tcp::ACK) {
+        theirs.acknowledged(headers.ack);
     }
     if len == 0 || dialog.is_settled() {
         return;
     }
-    let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
+    let seq = headers.seq.wrapping_add(u32::from(headers.has(Tcp::SYN)));
     let mut ear = Ear::new(record, notes, sender, at);
     if mine.continues(seq, len) {
-        dialog.bytes(terms, sender, bytes, packet.cut, at, &mut ear);
+        dialog.bytes(terms, sender, bytes, cut, at, &mut ear);
     } else {
         let limits = ear.notes.limits.order;
-        mine.segment(seq, bytes, packet.cut, at.at, &limits, &mut |piece| {
+        mine.segment(seq, bytes, cut, at.at, &limits, &mut |piece| {
             dialog.piece(terms, sender, piece, at, &mut ear);
         });
     }
@@ -362,10 +392,10 @@ fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: 
 
 /// A SYN, or its answer: who asks is known, and the numbers of this side start.
 #[cold]
-fn open(connection: &mut Connection, sender: Side, tcp: &Tcp, at: Evidence, notes: &mut Notes) {
-    let other = connection.order.get(sender.index()).is_some_and(|order| order.is_other(tcp.seq));
+fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
+    let other = connection.order.get(sender.index()).is_some_and(|order| order.is_other(headers.seq));
     let was_speaking = connection.payload.iter().any(|bytes| *bytes > 0);
-    if other && was_speaking && !tcp.has(Tcp::ACK) {
+    if other && was_speaking && !headers.has(Tcp::ACK) {
         close(connection, notes);
         connection.reopened += 1;
         connection.dialog.restart(&notes.limits.session);
@@ -375,23 +405,23 @@ fn open(connection: &mut Connection, sender: Side, tcp: &Tcp, at: Evidence, note
     if (!started || other)
         && let Some(order) = connection.order.get_mut(sender.index())
     {
-        order.start(tcp.seq);
+        order.start(headers.seq);
     }
-    connection.note_syn(sender, tcp);
+    connection.note_syn(sender, headers);
     connection.last = connection.last.max(at);
 }
 
 #[inline]
-fn datagram(connection: &mut Connection, sender: Side, packet: &Packet<'_>, at: Evidence, notes: &mut Notes) {
+fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
     if let Some(payload) = connection.payload.get_mut(sender.index()) {
-        *payload += packet.payload.len() as u64 + u64::from(packet.cut);
+        *payload += u64::from(headers.len());
     }
-    if packet.payload.is_empty() {
+    if headers.payload.is_empty() {
         return;
     }
     let terms = terms(&connection.key);
     let (dialog, _, record) = connection.split();
-    dialog.bytes(terms, sender, packet.payload, packet.cut, at, &mut Ear::new(record, notes, sender, at));
+    dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut Ear::new(record, notes, sender, at));
 }
 
 /// The connection ends, or is counted as if: nothing that was held may be lost.
@@ -588,6 +618,17 @@ impl Ear<'_> {
 }
 
 impl Notes {
+    /// What only some packets have: tunnels around them, or ARP in them.
+    #[cold]
+    fn headers(&mut self, key: ConnectionKey, sender: Side, packet: &Packet<'_>, counted: &Counted, at: Evidence) {
+        if counted.new_path && !packet.tunnels.is_empty() {
+            self.tunnels(key.host(sender), packet, at);
+        }
+        if let (Upper::Arp(arp), false) = (packet.upper, counted.copy) {
+            self.arp(&arp, key, at);
+        }
+    }
+
     /// The sender of an ARP packet has that address at that MAC. A probe (RFC 5227) claims none yet.
     fn arp(&mut self, arp: &crate::decode::Arp, key: ConnectionKey, at: Evidence) {
         if arp.sender_ip.is_unspecified() || arp.sender_ip.is_group() || arp.sender_mac.is_zero() {
@@ -598,7 +639,6 @@ impl Notes {
     }
 
     /// A host's frames came inside others: which.
-    #[cold]
     fn tunnels(&mut self, host: Host, packet: &Packet<'_>, at: Evidence) {
         if host.address.is_group() || host.address.is_unspecified() {
             return;

@@ -6,18 +6,18 @@ use std::collections::{HashMap, VecDeque};
 use ahash::RandomState;
 
 use super::Flow;
-use super::connection::{Connection, ConnectionKey, Side};
+use super::connection::{Connection, ConnectionKey, Endpoint, Side};
 use super::index::Index;
 use super::key::FlowKey;
 use crate::address::{Host, Realm};
-use crate::decode::Packet;
+use crate::decode::{Headers, Transport};
 use crate::ledger::Evidence;
 
 /// Connections, by key, in a slab.
 #[derive(Debug)]
 pub struct Connections {
     index: Index,
-    hasher: RandomState,
+    secret: [u64; 2],
     slab: Vec<Connection>,
     limit: usize,
     hand: usize,
@@ -28,40 +28,63 @@ pub struct Connections {
 /// Where a packet belongs.
 #[derive(Clone, Copy, Debug)]
 pub struct Spot {
-    /// Its connection.
-    pub key: ConnectionKey,
-    /// Which end sent it.
+    /// Which end of its connection sent it.
     pub sender: Side,
     hash: u64,
 }
 
+/// The network of a packet. One sensor has one, unless its configuration says more.
+const REALM: Realm = Realm(0);
+
 impl Connections {
     /// A table for at most so many.
     #[must_use]
-    pub fn new(limit: usize, hasher: RandomState) -> Self {
-        Self { index: Index::default(), hasher, slab: Vec::new(), limit: limit.max(16), hand: 0, free: None }
+    pub fn new(limit: usize, hasher: &RandomState) -> Self {
+        let secret = [hasher.hash_one(0), hasher.hash_one(1)];
+        Self { index: Index::default(), secret, slab: Vec::new(), limit: limit.max(16), hand: 0, free: None }
     }
 
     /// Where a packet belongs.
     #[must_use]
     #[inline]
-    pub fn spot(&self, packet: &Packet<'_>) -> Spot {
-        let (key, sender) = ConnectionKey::of(packet, Realm::default());
-        Spot { key, sender, hash: self.hasher.hash_one(key) }
+    pub fn spot(&self, headers: &Headers<'_>) -> Spot {
+        let [src_port, dst_port] = headers.ports;
+        let src = Endpoint { address: headers.src, port: src_port };
+        let dst = Endpoint { address: headers.dst, port: dst_port };
+        Spot { sender: Side::of(headers), hash: self.hash(&src, &dst, headers.transport) }
+    }
+
+    /// Of the two ends in any order. Who floods the table cannot choose it.
+    #[inline]
+    fn hash(&self, one: &Endpoint, other: &Endpoint, transport: Transport) -> u64 {
+        let [s0, s1] = self.secret;
+        let end = |end: &Endpoint| {
+            let [first, second] = end.address.words();
+            fold(first ^ s0, second.wrapping_add(u64::from(end.port) << 40) ^ s1)
+        };
+        let transport = match transport {
+            Transport::Tcp => 0,
+            Transport::Udp => 1,
+            Transport::Icmp => 2,
+            Transport::Ip(n) => 0x100 | u64::from(n),
+            Transport::Ethertype(n) => 0x1_0000 | u64::from(n),
+            Transport::Llc(n) => 0x200 | u64::from(n),
+        };
+        fold(end(one).wrapping_add(end(other)) ^ transport << 16, s0 | 1)
     }
 
     /// The place of a connection.
     #[must_use]
     #[inline]
-    pub fn find(&self, spot: &Spot) -> Option<u32> {
-        self.index.find(spot.hash, |place| self.is_at(place, spot))
+    pub fn find(&self, headers: &Headers<'_>, spot: &Spot) -> Option<u32> {
+        self.index.find(spot.hash, |place| self.is_at(place, headers, spot))
     }
 
     /// Whether the connection is at that place.
     #[must_use]
     #[inline]
-    pub fn is_at(&self, place: u32, spot: &Spot) -> bool {
-        self.slab.get(place as usize).is_some_and(|known| known.key == spot.key)
+    pub fn is_at(&self, place: u32, headers: &Headers<'_>, spot: &Spot) -> bool {
+        self.slab.get(place as usize).is_some_and(|known| known.key.is_of(headers, spot.sender, REALM))
     }
 
     /// The connection at a place.
@@ -85,15 +108,17 @@ impl Connections {
             return None;
         }
         let place = self.victim();
-        let old = self.slab.get_mut(place as usize)?;
-        self.index.remove(self.hasher.hash_one(old.key), place);
+        let old = self.slab.get(place as usize)?;
+        let (a, b, transport) = (old.key.a, old.key.b, old.key.transport);
+        self.index.remove(self.hash(&a, &b, transport), place);
         self.free = Some(place);
-        Some(old)
+        self.slab.get_mut(place as usize)
     }
 
     /// Adds the connection of its first packet.
-    pub fn insert(&mut self, spot: &Spot, packet: &Packet<'_>, at: Evidence) -> Option<&mut Connection> {
-        let new = Connection::new(spot.key, spot.sender, packet, at);
+    pub fn insert(&mut self, spot: &Spot, headers: &Headers<'_>, at: Evidence) -> Option<&mut Connection> {
+        let key = ConnectionKey::of(headers, spot.sender, REALM);
+        let new = Connection::new(key, spot.sender, headers, at);
         let place = match self.free.take() {
             Some(place) => {
                 *self.slab.get_mut(place as usize)? = new;
@@ -135,6 +160,13 @@ impl Connections {
         self.hand = (self.hand + PASSED) % len;
         victim as u32 // Below the limit of connections, which insert keeps within u32.
     }
+}
+
+/// The two halves of a product, one over the other: all bits of both numbers in every bit, nearly.
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a).wrapping_mul(u128::from(b));
+    (product >> 64) as u64 ^ product as u64
 }
 
 /// Neighbours that are looked at to evict one. More would choose better and cost a flood more.
