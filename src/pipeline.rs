@@ -56,15 +56,21 @@ pub fn run(
 /// Some frames are decoded and their connections looked up before the first of them is taken: what a connection needs
 /// lies in a dozen cache lines, and the lines of several connections come from memory in the time of one.
 fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
-    let mut ahead: Vec<Ahead<'_>> = Vec::with_capacity(AHEAD);
+    let mut places: [Ahead<'_>; AHEAD] = std::array::from_fn(|_| Ahead::default());
     // Those of the frames ahead that are not plain.
     let mut packets: Vec<Packet<'_>> = Vec::new();
     for frames in batch.frames.chunks(AHEAD) {
+        let mut count = 0;
         for frame in frames.iter().filter_map(|frame| batch.frame(frame)) {
-            let (headers, packet) = match Headers::plain(&frame) {
-                Some(headers) => (headers, None),
-                None => match decode(&frame) {
-                    Ok(packet) => (Headers::of(&packet), Some(packet)),
+            let Some(ahead) = places.get_mut(count) else { break };
+            ahead.packet = NONE;
+            if !ahead.arrival.headers.read(&frame) {
+                match decode(&frame) {
+                    Ok(packet) => {
+                        ahead.arrival.headers = Headers::of(&packet);
+                        ahead.packet = packets.len() as u32; // At most AHEAD.
+                        packets.push(packet);
+                    }
                     Err(why) => {
                         // Whose a frame is that cannot be decoded does not matter, only that one counts it.
                         if let (0, Some(shard)) = (worker, shards.first_mut()) {
@@ -72,31 +78,36 @@ fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
                         }
                         continue;
                     }
-                },
-            };
-            let shard = shard_of(&headers);
-            if shard % workers != worker {
-                continue;
+                }
             }
-            let Some(shard_state) = shards.get(shard / workers) else { continue };
-            let spot = shard_state.spot(&headers);
-            let at = packet.map(|packet| {
-                packets.push(packet);
-                packets.len() - 1
-            });
-            ahead.push(Ahead { arrival: Arrival::new(&frame, headers), spot, place: None, shard: shard / workers, packet: at });
-        }
-        for ahead in &mut ahead {
-            ahead.place = shards.get(ahead.shard).and_then(|shard| shard.find(&ahead.arrival.headers, &ahead.spot));
-        }
-        let touched = ahead.iter().filter_map(|ahead| Some(shards.get(ahead.shard)?.touch(ahead.place?)));
-        std::hint::black_box(touched.fold(0, u64::wrapping_add));
-        for Ahead { arrival, spot, place, shard, packet } in &ahead {
-            if let Some(shard) = shards.get_mut(*shard) {
-                shard.packet(arrival, packet.and_then(|at| packets.get(at)), spot, *place);
+            let which = shard_of(&ahead.arrival.headers);
+            if which % workers == worker
+                && let Some(shard) = shards.get(which / workers)
+            {
+                ahead.arrival.set_frame(&frame);
+                ahead.shard = (which / workers) as u32; // At most SHARDS.
+                ahead.spot = shard.spot(&ahead.arrival.headers);
+                count += 1;
             }
         }
-        ahead.clear();
+        let ahead = places.get_mut(..count).unwrap_or(&mut []);
+        for ahead in ahead.iter_mut() {
+            let shard = shards.get(ahead.shard as usize);
+            ahead.place = shard.and_then(|shard| shard.find(&ahead.arrival.headers, &ahead.spot)).unwrap_or(NONE);
+        }
+        let mut touched = 0;
+        for ahead in ahead.iter() {
+            if let Some(shard) = shards.get(ahead.shard as usize) {
+                touched ^= shard.touch(ahead.place);
+            }
+        }
+        std::hint::black_box(touched);
+        for ahead in ahead.iter() {
+            if let Some(shard) = shards.get_mut(ahead.shard as usize) {
+                let packet = packets.get(ahead.packet as usize);
+                shard.packet(&ahead.arrival, packet, &ahead.spot, ahead.place);
+            }
+        }
         packets.clear();
     }
 }
@@ -105,16 +116,20 @@ fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
 const AHEAD: usize = 32;
 
 /// A frame that was decoded and waits for its turn.
+#[derive(Default)]
 struct Ahead<'a> {
     arrival: Arrival<'a>,
     spot: Spot,
-    /// Of its connection.
-    place: Option<u32>,
+    /// Of its connection, or [`NONE`].
+    place: u32,
     /// Place of its shard among those of this worker.
-    shard: usize,
-    /// Place of the packet among those that are not plain.
-    packet: Option<usize>,
+    shard: u32,
+    /// Place of the packet among those that are not plain, or [`NONE`].
+    packet: u32,
 }
+
+/// No place.
+const NONE: u32 = u32::MAX;
 
 fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<Shard>) -> Vec<ShardResult> {
     let mut parts: Vec<Vec<Shard>> = (0..workers).map(|_| Vec::new()).collect();

@@ -186,9 +186,9 @@ impl Shard {
     }
 
     /// Takes a frame that was decoded and belongs to this shard. `packet`: the whole of what was decoded, for a frame that
-    /// is not [plain](Headers::plain). `place`: of its connection, if there was one a moment ago.
+    /// is not [plain](Headers::read). `place`: of its connection a moment ago, or one that none is at.
     #[inline]
-    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: Option<u32>) {
+    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
         let coverage = &mut self.notes.coverage;
         coverage.frames += 1;
         coverage.bytes += u64::from(arrival.wire_len);
@@ -267,16 +267,15 @@ impl Shard {
     fn late(&mut self, arrival: &Arrival<'_>, packet: &Packet<'_>) {
         let arrival = Arrival { headers: Headers::of(packet), ..*arrival };
         let spot = self.spot(&arrival.headers);
-        self.conversation(&arrival, Some(packet), &spot, None);
+        self.conversation(&arrival, Some(packet), &spot, u32::MAX);
     }
 
     #[inline]
-    fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: Option<u32>) {
+    fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
         let Arrival { headers, at, wire_len, .. } = arrival;
         // The packet before may have opened the connection, or taken its place.
-        let place = place
-            .filter(|place| self.connections.is_at(*place, headers, spot))
-            .or_else(|| self.connections.find(headers, spot));
+        let is_there = self.connections.is_at(place, headers, spot);
+        let place = if is_there { Some(place) } else { self.connections.find(headers, spot) };
         if place.is_none() {
             self.make_room();
         }
@@ -314,7 +313,7 @@ impl Shard {
 }
 
 /// A frame that was decoded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Arrival<'a> {
     /// What was read of it.
     pub headers: Headers<'a>,
@@ -327,13 +326,12 @@ pub struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
-    /// A frame of which so much was read.
-    #[must_use]
+    /// Sets which frame it is of which the headers were read.
     #[inline]
-    pub fn new(frame: &Frame<'a>, headers: Headers<'a>) -> Self {
-        let is_cut = (frame.bytes.len() as u64) < u64::from(frame.wire_len);
-        let at = Evidence::new(frame.at, frame.capture, frame.number);
-        Self { headers, at, wire_len: frame.wire_len, is_cut }
+    pub fn set_frame(&mut self, frame: &Frame<'a>) {
+        self.is_cut = (frame.bytes.len() as u64) < u64::from(frame.wire_len);
+        self.at = Evidence::new(frame.at, frame.capture, frame.number);
+        self.wire_len = frame.wire_len;
     }
 }
 

@@ -2,7 +2,7 @@
 //! looked at again a moment later.
 //!
 //! Ethernet with at most one 802.1Q tag, IPv4 or IPv6 without options, extension headers, fragments or tunnels, TCP or
-//! UDP, all whole, is nearly everything and read here in one go ([`Headers::plain`]). The rest goes through the layers one
+//! UDP, all whole, is nearly everything and read here in one go ([`Headers::read`]). The rest goes through the layers one
 //! by one as a [`Packet`], which gives the same for these ([`Headers::of`]).
 
 use super::encapsulation::is_tunnel_port;
@@ -120,6 +120,28 @@ pub struct Headers<'a> {
     pub payload: &'a [u8],
 }
 
+impl Default for Headers<'_> {
+    /// Those of no frame yet.
+    fn default() -> Self {
+        Self {
+            src: Address::UNSPECIFIED,
+            dst: Address::UNSPECIFIED,
+            ports: [0; 2],
+            transport: Transport::Ethertype(0),
+            is_ip: false,
+            is_fragment: false,
+            flags: 0,
+            seq: 0,
+            ack: 0,
+            timestamp: 0,
+            id: 0,
+            cut: 0,
+            way: Way::default(),
+            payload: &[],
+        }
+    }
+}
+
 impl<'a> Headers<'a> {
     /// Those of a packet.
     #[must_use]
@@ -159,14 +181,18 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// Those of a plain frame; `None` for every other.
+    /// Reads those of a plain frame; `false` for every other, of which nothing is to be believed then.
+    ///
+    /// They are written where they are to stay: to give them back would copy them, which takes as long as the reading.
     #[inline]
     #[must_use]
-    pub fn plain(frame: &Frame<'a>) -> Option<Self> {
-        if frame.link != LinkType::ETHERNET {
-            return None;
-        }
-        let (head, mut rest) = frame.bytes.split_first_chunk::<14>()?;
+    pub fn read(&mut self, frame: &Frame<'a>) -> bool {
+        frame.link == LinkType::ETHERNET && self.ethernet(frame.bytes).is_some()
+    }
+
+    #[inline]
+    fn ethernet(&mut self, bytes: &'a [u8]) -> Option<()> {
+        let (head, mut rest) = bytes.split_first_chunk::<14>()?;
         let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *head;
         let mut ethertype = u16::from_be_bytes([t0, t1]);
         let mut vlan = 0;
@@ -175,7 +201,7 @@ impl<'a> Headers<'a> {
             vlan = u16::from_be_bytes([*id0, *id1]) & 0x0FFF;
             (ethertype, rest) = (u16::from_be_bytes([*inner0, *inner1]), inner);
         }
-        let (src, dst, ttl, id, protocol, body);
+        let (ttl, protocol, body);
         match ethertype {
             0x0800 => {
                 let [version, _, l0, l1, i0, i1, f0, f1, time, number, _, _, a, b, c, d, e, f, g, h] =
@@ -185,8 +211,9 @@ impl<'a> Headers<'a> {
                     return None;
                 }
                 body = rest.get(20..usize::from(u16::from_be_bytes([l0, l1])))?;
-                (src, dst) = (Address::v4([a, b, c, d]), Address::v4([e, f, g, h]));
-                (ttl, id, protocol) = (time, u16::from_be_bytes([i0, i1]).into(), number);
+                (self.src, self.dst) = (Address::v4([a, b, c, d]), Address::v4([e, f, g, h]));
+                (ttl, protocol) = (time, number);
+                self.id = u16::from_be_bytes([i0, i1]).into();
             }
             0x86DD => {
                 let (head, behind) = rest.split_first_chunk::<40>()?;
@@ -197,47 +224,33 @@ impl<'a> Headers<'a> {
                 }
                 let (from, to) = addresses.split_first_chunk::<16>()?;
                 body = behind.get(..length)?;
-                (src, dst) = (Address::v6(*from), Address::v6(*to.first_chunk()?));
-                (ttl, id, protocol) = (*hops, 0, *next);
+                (self.src, self.dst) = (Address::v6(*from), Address::v6(*to.first_chunk()?));
+                (ttl, protocol) = (*hops, *next);
+                self.id = 0;
             }
             _ => return None,
         }
         let dst_mac = u64::from_be_bytes([0, 0, d0, d1, d2, d3, d4, d5]);
         let src_mac = u64::from_be_bytes([0, 0, s0, s1, s2, s3, s4, s5]);
-        let way = Way([dst_mac | MAC | KNOWN, src_mac | MAC | u64::from(ttl) << 48, u64::from(vlan)]);
-        let mut headers = Self {
-            src,
-            dst,
-            ports: [0; 2],
-            transport: Transport::Tcp,
-            is_ip: true,
-            is_fragment: false,
-            flags: 0,
-            seq: 0,
-            ack: 0,
-            timestamp: 0,
-            id,
-            cut: 0,
-            way,
-            payload: &[],
-        };
+        self.way = Way([dst_mac | MAC | KNOWN, src_mac | MAC | u64::from(ttl) << 48, u64::from(vlan)]);
+        (self.is_ip, self.is_fragment, self.cut) = (true, false, 0);
         match protocol {
-            6 => headers.tcp(body)?,
-            17 => headers.udp(body)?,
-            _ => return None,
+            6 => self.tcp(body),
+            17 => self.udp(body),
+            _ => None,
         }
-        Some(headers)
     }
 
     #[inline]
     fn tcp(&mut self, body: &'a [u8]) -> Option<()> {
         let (head, behind) = body.split_first_chunk::<20>()?;
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, words, flags, ..] = *head;
+        self.transport = Transport::Tcp;
         self.ports = [u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])];
         self.seq = u32::from_be_bytes([q0, q1, q2, q3]);
         self.ack = u32::from_be_bytes([a0, a1, a2, a3]);
         self.flags = flags;
-        self.payload = behind;
+        (self.payload, self.timestamp) = (behind, 0);
         if words >> 4 != 5 {
             let options = (usize::from(words >> 4) * 4).checked_sub(20)?;
             let (options, payload) = behind.split_at_checked(options)?;
@@ -260,6 +273,7 @@ impl<'a> Headers<'a> {
         }
         self.transport = Transport::Udp;
         self.ports = [u16::from_be_bytes([s0, s1]), dst_port];
+        (self.flags, self.seq, self.ack, self.timestamp) = (0, 0, 0, 0);
         self.payload = body.get(8..usize::from(u16::from_be_bytes([l0, l1])))?;
         Some(())
     }

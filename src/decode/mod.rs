@@ -16,7 +16,7 @@ pub use headers::{Headers, Transport, Way};
 
 /// What stands in a frame.
 ///
-/// It goes through the layers one by one; for plain frames [`Headers::plain`] is the short way to the same. A tunnel
+/// It goes through the layers one by one; for plain frames [`Headers::read`] is the short way to the same. A tunnel
 /// whose inside makes no sense counts as the outer flow that it is.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use dissectors::{Anomaly, Mode, Operation as Asked, Security, Token};
 
-use super::ops::{Operation, OperationKey, component_text};
+use super::ops::{Operation, OperationKey, component_text, is_component};
 use crate::bounded;
 use crate::ledger::Evidence;
 
@@ -123,8 +123,11 @@ impl Book {
 
     /// The slow path: finds or makes the operation's place, and adds its objects.
     fn enter(&mut self, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
-        let key = OperationKey { code: asked.code, class: asked.class, component: component_text(asked.component) };
-        let place = self.operations.iter().position(|known| known.key == key).unwrap_or(self.operations.len());
+        let is_asked = |known: &Operation| {
+            let OperationKey { code, class, component } = &known.key;
+            (*code, *class) == (asked.code, asked.class) && is_component(component.as_deref(), asked.component)
+        };
+        let place = self.operations.iter().position(is_asked).unwrap_or(self.operations.len());
         if place >= OPERATIONS {
             self.dropped += 1;
             return None;
@@ -133,6 +136,8 @@ impl Book {
             if place == 0 {
                 self.operations.reserve_exact(1); // Most connections do one thing.
             }
+            let component = component_text(asked.component);
+            let key = OperationKey { code: asked.code, class: asked.class, component };
             self.operations.push(Operation::new(key, at));
         }
         let operation = self.operations.get_mut(place)?;

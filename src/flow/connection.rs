@@ -35,9 +35,10 @@ pub struct ConnectionKey {
 }
 
 /// One of the two ends of a [`ConnectionKey`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The end with the lower address.
+    #[default]
     A,
     /// The other.
     B,
@@ -251,13 +252,13 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn touch(&self) -> u64 {
-        let both = |of: &dyn Fn(usize) -> u64| of(0).wrapping_add(of(1));
-        both(&|side| self.traffic[side].frames)
-            .wrapping_add(both(&|side| self.recent[side].signatures[0].into()))
-            .wrapping_add(both(&|side| self.order[side].started().into()))
-            .wrapping_add(both(&|side| self.paths[side].first().is_some().into()))
-            .wrapping_add(self.dialog.touch())
-            .wrapping_add(self.book.touch())
+        let [a, b] = &self.paths;
+        let ways = a.touch() ^ b.touch();
+        let [a, b] = &self.order;
+        let order = u64::from(a.started()) ^ u64::from(b.started());
+        let [a, b] = &self.traffic;
+        let [recent, _] = &self.recent;
+        ways ^ order ^ a.frames ^ b.frames ^ u64::from(recent.signatures[0]) ^ self.dialog.touch() ^ self.book.touch()
     }
 
     /// Counts a packet.

@@ -112,6 +112,12 @@ impl Paths {
         (!self.first.way.is_none()).then(|| Path::from(self.first.way))
     }
 
+    /// See [`super::connection::Connection::touch`].
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.first.frames
+    }
+
     fn uses(&self) -> impl Iterator<Item = &WayUse> {
         let first = (!self.first.way.is_none()).then_some(&self.first);
         first.into_iter().chain(self.more.iter().flat_map(|more| more.iter()))

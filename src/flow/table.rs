@@ -26,7 +26,7 @@ pub struct Connections {
 }
 
 /// Where a packet belongs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Spot {
     /// Which end of its connection sent it.
     pub sender: Side,
