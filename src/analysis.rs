@@ -64,6 +64,12 @@ pub fn run(
     let mut observed =
         pipeline::run(&mut |batch| fill(captures, batch), options.workers, &options.limits, options.policy.as_ref());
     facts::note(&observed.flows, &mut observed.ledger);
+    conclude(observed, options)
+}
+
+/// What follows from what was observed, with the facts of its flows noted: the devices.
+#[must_use]
+pub fn conclude(observed: Observed, options: &Options) -> Analysis {
     let traffic: Vec<Traffic> = observed.flows.iter().map(traffic).collect();
     let declared = options.policy.as_deref().map(declared).unwrap_or_default();
     let zone_level = |host: crate::address::Host| {

@@ -25,6 +25,17 @@ pub enum Command {
     /// ones are merged. The result does not depend on the number of workers or the order of the arguments.
     #[command(after_help = EXIT_CODES)]
     Analyze(Analyze),
+    /// Watch interfaces until stopped (the service runs this)
+    ///
+    /// Listens on mirror ports and never sends a frame. Shows new devices and findings as they come; with a configuration
+    /// it keeps them, serves metrics and an API, and tells a SIEM. SIGHUP loads policy and configuration again, SIGTERM
+    /// and Ctrl-C end it.
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[command(after_help = WATCH_EXAMPLE)]
+    Watch(Watch),
+    /// List the interfaces that can be watched
+    #[cfg(feature = "live")]
+    Interfaces(Interfaces),
     /// Why: an asset, an attribute of it, a flow or a finding, down to capture and frame
     ///
     /// SUBJECT is an id (A-…, F-…, V-…, K-…), a declared name, an IP or MAC address, or an asset with an attribute or
@@ -42,6 +53,14 @@ pub enum Command {
     Demo(Demo),
 }
 
+#[cfg(all(feature = "live", feature = "sensor"))]
+const WATCH_EXAMPLE: &str = "\
+Example:
+  sudo zonewatch watch -i eth1
+  sudo zonewatch watch -i eth1 -i eth2 --policy plant.toml --for 10m --out first-look
+  zonewatch watch --config /etc/zonewatch/zonewatch.toml
+
+Exit codes: 0 stopped as told; 2 could not do it.";
 const EXPLAIN_EXAMPLE: &str = "\
 Example:
   zonewatch policy explain scada-1 plc-b1 modbus 16 holding 100-119 unit 1 --policy plant.toml
@@ -112,6 +131,45 @@ pub struct Analyze {
     /// No progress bar and no notes on stderr; errors are still told
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Options of `watch`.
+#[cfg(all(feature = "live", feature = "sensor"))]
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Interface to watch, such as eth1 (repeatable)
+    #[arg(long, short, value_name = "NAME")]
+    pub interface: Vec<String>,
+    /// Configuration of the service; what is given here as well wins
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Zone and conduit declaration: a file, or a folder of *.toml (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+    /// Only frames that match this filter, in the language of tcpdump
+    #[arg(long, value_name = "BPF")]
+    pub filter: Option<String>,
+    /// Stop after so long, such as 90s, 10m or 2h
+    #[arg(long = "for", value_name = "TIME")]
+    pub duration: Option<crate::config::Seconds>,
+    /// At the end write analysis.json, assets.csv, flows.csv and findings.ndjson there
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Worker threads
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
+    /// Nothing on stdout but what is asked for; errors and troubles are still told on stderr
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Options of `interfaces`.
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+pub struct Interfaces {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `explain`.

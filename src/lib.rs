@@ -70,5 +70,8 @@ pub mod analysis;
 
 pub mod output;
 
+#[cfg(all(feature = "live", feature = "sensor"))]
+pub mod sensor;
+
 pub mod cli;
 pub mod command;

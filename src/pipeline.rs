@@ -13,6 +13,7 @@ use crate::config::Limits;
 use crate::decode::{Headers, Packet, decode};
 use crate::flow::Flow;
 use crate::flow::table::Spot;
+use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
 use crate::policy::Policy;
 use crate::source::Batch;
@@ -30,6 +31,8 @@ pub struct Observed {
     pub ledger: Ledger,
     /// What happened to frames.
     pub coverage: Coverage,
+    /// What the policy asked to be watched.
+    pub watch: Watch,
 }
 
 /// Runs every batch that `fill` gives through the shards. `fill` says `false` when there are no more.
@@ -41,21 +44,22 @@ pub fn run(
 ) -> Observed {
     let workers = workers.clamp(1, SHARDS);
     let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new(limits, policy.cloned())).collect();
+    let policy = policy.map(|policy| &**policy);
     if workers == 1 {
         let mut batch = Batch::default();
         while fill(&mut batch) {
             take(&mut shards, 0, 1, &batch);
         }
-        return gather(shards.into_iter().map(Shard::finish).collect());
+        return gather(shards.into_iter().map(Shard::finish).collect(), policy);
     }
-    gather(share(fill, workers, shards))
+    gather(share(fill, workers, shards), policy)
 }
 
 /// The frames of one worker's shards: shard `s` belongs to worker `s % workers` and is its `s / workers`th.
 ///
 /// Some frames are decoded and their connections looked up before the first of them is taken: what a connection needs
 /// lies in a dozen cache lines, and the lines of several connections come from memory in the time of one.
-fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
+pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
     let mut places: [Ahead<'_>; AHEAD] = std::array::from_fn(|_| Ahead::default());
     // Those of the frames ahead that are not plain.
     let mut packets: Vec<Packet<'_>> = Vec::new();
@@ -185,14 +189,16 @@ fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<S
 }
 
 /// The results of all shards as one, in the order of the shards.
-fn gather(results: Vec<ShardResult>) -> Observed {
+fn gather(results: Vec<ShardResult>, policy: Option<&Policy>) -> Observed {
     let table = Table::default();
     let mut flows: Vec<Flow> = Vec::with_capacity(results.iter().map(|result| result.flows.len()).sum());
     let mut coverage = Coverage::default();
+    let mut watch = Watch::default();
     for mut result in results {
         coverage.merge(&result.coverage);
         table.publish(result.ledger);
         flows.append(&mut result.flows);
+        watch.merge(result.watch, policy);
     }
     flows.sort_by_cached_key(|flow| flow.key);
     // A host pair is in one shard, unless fragments hid it in a tunnel.
@@ -203,7 +209,7 @@ fn gather(results: Vec<ShardResult>) -> Observed {
         }
         same
     });
-    Observed { flows, ledger: table.into_ledger(), coverage }
+    Observed { flows, ledger: table.into_ledger(), coverage, watch }
 }
 
 #[cfg(test)]

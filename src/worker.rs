@@ -23,10 +23,13 @@ use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::key::Initiator;
 use crate::flow::table::{Connections, Flows, Spot};
+use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
 use crate::policy::Policy;
 use crate::source::Frame;
+use crate::stream::Piece;
+use crate::time::Timestamp;
 
 /// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
 pub const SHARDS: usize = 16;
@@ -86,6 +89,16 @@ pub struct ProtocolCoverage {
 /// Message codes counted for one protocol; Modbus, the widest, has 256.
 const MESSAGES: usize = 512;
 
+impl Flows {
+    /// Counts what the limits of the table took.
+    fn tell_limits(&self, coverage: &mut Coverage) {
+        coverage.limit("services-per-pair", self.folded);
+        let (flows, frames, bytes) = self.forgotten;
+        coverage.limit("flows", flows);
+        coverage.forgotten = (frames, bytes);
+    }
+}
+
 impl Coverage {
     /// Adds another.
     pub fn merge(&mut self, other: &Self) {
@@ -109,6 +122,12 @@ impl Coverage {
             mine.opaque += theirs.opaque;
             theirs.messages.iter().for_each(|(message, n)| mine.message(*message, *n));
         }
+    }
+
+    /// Counts the limits that watching over time reached.
+    fn watch(&mut self, watch: &Watch) {
+        self.limit("rates", watch.meters.refused);
+        self.limit("sessions", watch.sessions_dropped);
     }
 
     /// Counts a limit that was reached.
@@ -140,6 +159,7 @@ struct Notes {
     hasher: RandomState,
     limits: Limits,
     policy: Option<Arc<Policy>>,
+    watch: Watch,
 }
 
 /// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
@@ -159,6 +179,8 @@ pub struct ShardResult {
     pub ledger: Ledger,
     /// What happened to frames.
     pub coverage: Coverage,
+    /// What the policy asked to be watched.
+    pub watch: Watch,
 }
 
 impl Shard {
@@ -179,6 +201,7 @@ impl Shard {
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
                 hasher,
+                watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
                 policy,
             },
@@ -237,14 +260,46 @@ impl Shard {
             close(connection, &mut self.notes);
             self.flows.add(Flow::take(connection));
         }
-        let Notes { mut ledger, tail, mut coverage, .. } = self.notes;
+        let Notes { mut ledger, tail, mut coverage, watch, .. } = self.notes;
         tail.finish(&mut ledger);
         coverage.limit("facts", ledger.refused());
-        coverage.limit("services-per-pair", self.flows.folded);
-        let (flows, frames, bytes) = self.flows.forgotten;
-        coverage.limit("flows", flows);
-        coverage.forgotten = (frames, bytes);
-        ShardResult { flows: self.flows.into_flows(), ledger, coverage }
+        coverage.watch(&watch);
+        self.flows.tell_limits(&mut coverage);
+        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch }
+    }
+
+    /// What was learned since the last time; everything goes on. `now` is the time of the capture's clock, by which
+    /// conversations that came to nothing are told.
+    ///
+    /// The sum of all that is drained, and of what [`Self::finish`] adds, is what [`Self::finish`] alone would have said.
+    #[must_use]
+    pub fn drain(&mut self, now: Timestamp) -> ShardResult {
+        for connection in self.connections.iter_mut() {
+            let Notes { policy, watch, .. } = &mut self.notes;
+            let policy = policy.as_deref().filter(|_| connection.is_told(now));
+            let judged = policy.is_some_and(|policy| docket::close(connection, policy, watch));
+            if judged || connection.is_ripe(now) {
+                self.flows.add(Flow::drain(connection));
+            }
+        }
+        let Notes { ledger, tail, coverage, limits, watch, .. } = &mut self.notes;
+        let watch = watch.drain();
+        let mut learned = std::mem::replace(ledger, Ledger::bounded(limits.ledger));
+        std::mem::take(tail).finish(&mut learned);
+        let mut fresh = Coverage::default();
+        fresh.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
+        let mut coverage = std::mem::replace(coverage, fresh);
+        coverage.limit("facts", learned.refused());
+        coverage.watch(&watch);
+        self.flows.tell_limits(&mut coverage);
+        ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch }
+    }
+
+    /// Judges by another policy from now on. What was watched counts by the rules of the old one: it is drained before.
+    pub fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
+        self.notes.watch = Watch::new(policy.as_deref(), self.notes.limits.meters);
+        self.connections.iter_mut().for_each(|connection| connection.docket.forget());
+        self.notes.policy = policy;
     }
 
     /// A fragment counts where it is; the datagram that it completes is read as if it came whole.
@@ -287,6 +342,14 @@ impl Shard {
         let Some(connection) = connection else { return };
         let sender = spot.sender;
         let counted = connection.count(sender, headers, *wire_len, *at);
+        if headers.cut > 0 {
+            connection.docket.truncated = true;
+        }
+        notes.watch.frame(at.at);
+        if let (Some(policy), true) = (&notes.policy, notes.watch.asks() && !counted.copy) {
+            let payload = !headers.payload.is_empty();
+            docket::frame(connection, policy, *wire_len, payload, *at, &mut notes.watch);
+        }
         if let Some(packet) = packet {
             notes.headers(connection.key, sender, packet, &counted, *at);
         }
@@ -383,6 +446,7 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
     } else {
         let limits = ear.notes.limits.order;
         mine.segment(seq, bytes, cut, at.at, &limits, &mut |piece| {
+            ear.loss(piece);
             dialog.piece(terms, sender, piece, at, &mut ear);
         });
     }
@@ -392,7 +456,7 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
 #[cold]
 fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
     let other = connection.order.get(sender.index()).is_some_and(|order| order.is_other(headers.seq));
-    let was_speaking = connection.payload.iter().any(|bytes| *bytes > 0);
+    let was_speaking = [Side::A, Side::B].into_iter().any(|side| connection.has_spoken(side));
     if other && was_speaking && !headers.has(Tcp::ACK) {
         close(connection, notes);
         connection.reopened += 1;
@@ -429,11 +493,15 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     let (dialog, order, record) = connection.split();
     let mut ear = Ear::new(record, notes, Side::A, at);
     for (side, order) in [Side::A, Side::B].into_iter().zip(order) {
-        order.flush(&mut |piece| dialog.piece(terms, side, piece, at, &mut ear));
+        order.flush(&mut |piece| {
+            ear.loss(piece);
+            dialog.piece(terms, side, piece, at, &mut ear);
+        });
     }
     dialog.finish(terms, &mut ear);
     if let Some(policy) = &notes.policy {
-        docket::close(connection, policy);
+        connection.docket.end(&mut notes.watch);
+        _ = docket::close(connection, policy, &mut notes.watch);
     }
 }
 
@@ -528,6 +596,13 @@ impl Sink for Ear<'_> {
 }
 
 impl Ear<'_> {
+    /// A gap is what the tap lost.
+    fn loss(&mut self, piece: Piece<'_>) {
+        if let Piece::Gap(lost @ 1..) = piece {
+            self.notes.watch.loss(lost, self.at.at);
+        }
+    }
+
     #[inline]
     fn operation(&mut self, operation: &Operation<'_>) {
         let fingerprint = ops::fingerprint(&self.notes.hasher, operation);
@@ -535,11 +610,12 @@ impl Ear<'_> {
             self.notes.coverage.limit("operations-per-flow", 1);
         }
         if let Some(policy) = &self.notes.policy
-            && !self.record.docket.known(fingerprint, operation.outcome, self.at)
+            && !self.record.docket.known(fingerprint, operation.outcome, self.at, &mut self.notes.watch.meters)
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
-            self.record.docket.operation(fingerprint, operation, &case, &parties);
+            let meters = &mut self.notes.watch.meters;
+            self.record.docket.operation(fingerprint, operation, &case, &parties, meters);
         }
     }
 
@@ -549,7 +625,7 @@ impl Ear<'_> {
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
-            self.record.docket.hidden(&case, &parties);
+            self.record.docket.hidden(&case, &parties, &mut self.notes.watch.meters);
         }
     }
 

@@ -96,8 +96,9 @@ const LAYERS: &str = "
     pipeline: worker source decode ledger flow policy config
     analysis: pipeline worker source ledger flow inventory policy config output
     output: inventory ledger policy flow worker source pipeline analysis
-    cli:
-    command: cli config pipeline analysis output source policy inventory
+    sensor: output analysis pipeline worker source ledger flow inventory policy config
+    cli: config
+    command: cli config pipeline analysis output source policy inventory sensor
 ";
 
 #[test]
@@ -126,9 +127,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ruzstd", &["source"]),
     ("etherparse", &["decode"]),
     ("dashmap", &["ledger"]),
-    ("crossbeam_channel", &["pipeline"]),
+    ("crossbeam_channel", &["pipeline", "sensor"]),
     ("serde_json", &["command", "output", "policy"]), // a policy may be written in JSON
-    ("toml", &["policy"]),
+    ("toml", &["policy", "config"]),
     ("annotate_snippets", &["policy"]),
     ("jiff", &["time", "policy"]),
     ("csv", &["output", "inventory", "policy"]), // a policy may be exchanged with a spreadsheet
@@ -190,11 +191,15 @@ fn some_words_stand_nowhere() {
     ] {
         for source in sources(folder) {
             for word in words {
+                // The service itself lives in the time of the wall.
+                if *word == "SystemTime" && source.place == "sensor/clock" {
+                    continue;
+                }
                 assert!(!source.code.contains(word), "{folder}/{}: {word}", source.place);
             }
         }
     }
-    for source in sources("src").iter().filter(|source| source.module() != "command") {
+    for source in sources("src").iter().filter(|source| !["command", "sensor"].contains(&source.module())) {
         assert!(!source.code.contains("Instant::now"), "src/{}: a clock", source.place);
     }
     let manifest = fs::read_to_string(root().join("dissectors/Cargo.toml")).unwrap();

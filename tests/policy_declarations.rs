@@ -2,9 +2,12 @@
 //! time of the last packet come to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dissectors::Class;
+use zonewatch::address::{Host, Realm};
 use zonewatch::flow::key::{Initiator, Transport};
+use zonewatch::flow::watch::{Runs, Session, Watch};
 use zonewatch::ledger::Evidence;
 use zonewatch::policy::declaration::declarations;
 use zonewatch::policy::review::{Use, Watched, review};
@@ -71,7 +74,17 @@ fn watched(span: &str, uses: &[&str]) -> Watched {
     let (first, last) = span.split_once(' ').unwrap();
     let uses: BTreeMap<u32, Vec<Use>> =
         if uses.is_empty() { BTreeMap::new() } else { [(0, uses.iter().map(|text| used(text)).collect())].into() };
-    Watched { first: time(first), last: time(last), uses }
+    let mut watch = Watch::default();
+    for used in uses.values().flatten().filter(|used| used.passed()) {
+        run(watch.active.entry(0).or_default(), used.first, used.last);
+    }
+    run(&mut watch.heard, time(first), time(last));
+    Watched { first: time(first), last: time(last), uses, watch, payload: 1000 }
+}
+
+fn run(runs: &mut Runs, first: Timestamp, last: Timestamp) {
+    runs.note(first, Duration::ZERO);
+    runs.note(last, Duration::MAX);
 }
 
 const CONDUIT: &str = "[[conduit]]\nid = \"C\"\nowner = \"x\"\nfrom = [\"a\"]\nto = [\"b\"]\n\
@@ -165,6 +178,161 @@ fn findings() {
         let policy = policy(&more);
         let found = declarations(&policy, &watched(span, uses), &|_| None);
         let got: Vec<String> = found.iter().map(|found| format!("{} {}", found.kind.code(), found.subject)).collect();
+        assert_eq!(got.join(", "), want, "{case}");
+    }
+}
+
+/// What was watched in a day, in minutes: `busy 0-50`, `heard 0-100`, `lost 7`, `session host first-last pause`,
+/// `losses` in bytes of 1000 that were captured.
+fn watched_for(text: &str) -> Watched {
+    let start = time("2026-03-02");
+    let minute = |text: &str| start.after(Duration::from_secs(60 * text.parse::<u64>().unwrap()));
+    let ends = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap();
+        (minute(first), minute(last))
+    };
+    let host = |last: &str| Host { realm: Realm::default(), address: format!("10.1.0.{last}").parse().unwrap() };
+    let mut watched = Watched { last: minute("1440"), ..watched("2026-03-02 2026-03-03", &[]) };
+    watched.watch.heard = Runs::default();
+    for item in text.split(", ").filter(|item| !item.is_empty()) {
+        let words: Vec<&str> = item.split(' ').collect();
+        match words[..] {
+            ["busy", span] => run(watched.watch.active.entry(0).or_default(), ends(span).0, ends(span).1),
+            ["heard", span] => run(&mut watched.watch.heard, ends(span).0, ends(span).1),
+            ["lost", at] => watched.watch.loss(1, minute(at)),
+            ["losses", bytes] => watched.watch.lost_bytes = bytes.parse().unwrap(),
+            ["session", client, span, pause] => {
+                let (first, last) = ends(span);
+                let pause = Duration::from_secs(60 * pause.parse::<u64>().unwrap());
+                let (client, server) = (host(client), host("200"));
+                let session = Session { rule: 0, first, last, client, server, port: 3389, idle: pause, pause };
+                watched.watch.sessions.push(session);
+                watched.watch.sessions.sort_unstable();
+            }
+            _ => panic!("{item}"),
+        }
+    }
+    watched
+}
+
+#[test]
+fn what_takes_time() {
+    let continuous = "expect = \"continuous\"\nmax_silence = \"10m\"\n";
+    let remote = "remote_access = true\nmax_session = \"4h\"\nmax_idle = \"30m\"\nmax_concurrent = 2\n";
+    let broker = "[[zone]]\nid = \"j\"\nkind = \"remote-access\"\nmembers = [ { cidr = \"10.9.0.0/24\" } ]\n";
+    let to_broker = |more: &str| format!("{CONDUIT}{more}{broker}").replace("to = [\"b\"]", "to = [\"j\"]");
+    for (case, more, seen, want) in [
+        (
+            "silent for 11 minutes in the middle",
+            continuous,
+            "heard 0-1440, busy 0-600, busy 611-1440",
+            "DC005 C: Conduit C is continuous and was silent for 11 min from 2026-03-02 10:00:00 UTC; 10 min is the longest.",
+        ),
+        ("for 10", continuous, "heard 0-1440, busy 0-600, busy 610-1440", ""),
+        (
+            "at the end",
+            continuous,
+            "heard 0-1440, busy 0-1400",
+            "DC005 C: Conduit C is continuous and has been silent for 40 min; 10 min is the longest.",
+        ),
+        (
+            "three times, the longest first",
+            continuous,
+            "heard 0-1440, busy 0-600, busy 620-700, busy 730-800, busy 811-1440",
+            "DC005 C: Conduit C is continuous and was silent for 30 min from 2026-03-02 11:40:00 UTC and 2 times more; \
+             10 min is the longest.",
+        ),
+        (
+            "the tap lost packets meanwhile",
+            continuous,
+            "heard 0-1440, busy 0-600, busy 611-1440, lost 605",
+            "DC009 C: Conduit C is continuous and was silent for 11 min from 2026-03-02 10:00:00 UTC, while the tap lost \
+             frames: it may not have been silent.",
+        ),
+        (
+            "the tap lost packets at another time",
+            continuous,
+            "heard 0-1440, busy 0-600, busy 611-1440, lost 700",
+            "DC005 C: Conduit C is continuous and was silent for 11 min from 2026-03-02 10:00:00 UTC; 10 min is the longest.",
+        ),
+        (
+            "the tap stopped",
+            continuous,
+            "heard 0-600, heard 660-1440, busy 0-600, busy 661-1440",
+            "DC009 C: Conduit C is continuous and was silent for 61 min from 2026-03-02 10:00:00 UTC, while the tap gave \
+             no frames at all: it may not have been silent.",
+        ),
+        (
+            "the tap stopped for a part of it",
+            continuous,
+            "heard 0-620, heard 640-1440, busy 0-600, busy 661-1440",
+            "DC005 C: Conduit C is continuous and was silent for 61 min from 2026-03-02 10:00:00 UTC; 10 min is the longest.",
+        ),
+        (
+            "every eight hours, and twelve have passed",
+            "expect = \"periodic\"\nperiod = \"8h\"\n",
+            "heard 0-1440, busy 0-5, busy 485-490, busy 1211-1212",
+            "DC005 C: Conduit C is periodic and was silent for 12 h from 2026-03-02 08:10:00 UTC; 12 h is the longest.",
+        ),
+        (
+            "every eight hours",
+            "expect = \"periodic\"\nperiod = \"8h\"\n",
+            "heard 0-1440, busy 0-5, busy 485-490, busy 965-970, busy 1435-1440",
+            "",
+        ),
+        (
+            "a lossy capture",
+            "",
+            "heard 0-1440, losses 11",
+            "DC009 p: 11 bytes of TCP were on the wire and not captured, 1.1 % of all: what did not happen and what was \
+             not seen cannot be told apart.",
+        ),
+        ("one that loses little", "", "heard 0-1440, losses 10", ""),
+        ("sessions as allowed", remote, "heard 0-1440, session 1 0-240 30, session 2 10-20 0", ""),
+        (
+            "one too long",
+            remote,
+            "heard 0-1440, session 1 60-361 10",
+            "DC013 C: Conduit C is remote access, and sessions overran its limits: 10.1.0.1 from 2026-03-02 01:00:00 UTC \
+             stood 5 h, and 4 h is the longest.",
+        ),
+        (
+            "one idle too long",
+            remote,
+            "heard 0-1440, session 1 60-120 31",
+            "DC013 C: Conduit C is remote access, and sessions overran its limits: 10.1.0.1 from 2026-03-02 01:00:00 UTC \
+             paused for 31 min, and 30 min is the longest.",
+        ),
+        (
+            "three at a time",
+            remote,
+            "heard 0-1440, session 1 60-120 0, session 2 70-130 0, session 3 80-90 0, session 4 121-125 0",
+            "DC013 C: Conduit C is remote access, and sessions overran its limits: 10.1.0.3 from 2026-03-02 01:20:00 UTC \
+             was one of 3 at a time, and 2 are the most.",
+        ),
+    ] {
+        let policy = policy(&to_broker(more));
+        let found = declarations(&policy, &watched_for(seen), &|_| None);
+        let got: Vec<String> =
+            found.iter().map(|found| format!("{} {}: {}", found.kind.code(), found.subject, found.what)).collect();
+        assert_eq!(got.join(" | "), want, "{case}");
+    }
+}
+
+/// The owner of an account asks for 30 days without a use; a conduit may say another number.
+#[test]
+fn who_uses_remote_access_no_more() {
+    let more = "remote_access = true\n[[zone]]\nid = \"j\"\nkind = \"remote-access\"\nmembers = [ { cidr = \"10.9.0.0/24\" } ]\n";
+    for (case, more, last, want) in [
+        ("used lately", more.to_owned(), "2026-03-05", ""),
+        ("idle for 30 days", more.to_owned(), "2026-03-02", "DC012 C 10.1.0.1"),
+        ("fewer are allowed", format!("max_idle_days = 10\n{more}"), "2026-03-20", "DC012 C 10.1.0.1"),
+    ] {
+        let policy = policy(&format!("{CONDUIT}{more}").replace("to = [\"b\"]", "to = [\"j\"]"));
+        let used = format!("2026-03-01 {last} - 3 0 9");
+        let found = declarations(&policy, &watched("2026-03-01 2026-04-01", &[&used]), &|_| None);
+        let codes = found.iter().filter(|found| found.kind.code() == "DC012");
+        let got: Vec<String> = codes.map(|found| format!("{} {}", found.kind.code(), found.subject)).collect();
         assert_eq!(got.join(", "), want, "{case}");
     }
 }

@@ -152,6 +152,7 @@ fn sentences() {
             count: 14,
             first: Timestamp::new(AT, 0),
             last: Timestamp::new(AT + 60, 0),
+            peak: None,
             frames: &[1204, 1377],
         };
         assert_eq!(policy.what(&finding), want);

@@ -7,6 +7,7 @@ use dissectors::REGISTRY;
 use super::Analysis;
 use crate::flow::Flow;
 use crate::flow::docket::Entry;
+use crate::flow::key::Transport;
 use crate::policy::Statement;
 use crate::policy::declaration::{Declaration, declarations};
 use crate::policy::review::{Use, Watched};
@@ -27,7 +28,9 @@ impl Analysis {
                 }
             }
         }
-        Some(Watched { first, last, uses })
+        let tcp = flows.iter().filter(|flow| flow.key.transport == Transport::Tcp);
+        let payload = tcp.map(|flow| flow.client.payload + flow.server.payload).sum();
+        Some(Watched { first, last, uses, watch: self.observed.watch.clone(), payload })
     }
 
     /// What is to be said of the declaration itself. Nothing without a policy, or without a packet.

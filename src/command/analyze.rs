@@ -45,7 +45,7 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let analysis = analysis::run(&mut captures, fill, &settings);
     progress.finish();
     let sha256s = hashing.map(|hashing| captures.sha256s(hashing)).transpose()?.unwrap_or_default();
-    let view = analysis.view(&captures, &sha256s);
+    let view = analysis.view(&captures.summaries(), &sha256s);
     if !options.quiet {
         tell_damage(&view);
     }
@@ -66,7 +66,7 @@ pub(super) fn run(options: &Analyze) -> Outcome {
 }
 
 /// The first SIGINT or SIGTERM stops the reading, and what was read is shown; a second one ends the program at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -113,7 +113,7 @@ pub(super) fn load_policy(
     }
 }
 
-fn load_oui(path: Option<&Path>) -> Result<crate::inventory::Oui, Failure> {
+pub(super) fn load_oui(path: Option<&Path>) -> Result<crate::inventory::Oui, Failure> {
     let Some(path) = path else { return Ok(crate::inventory::Oui::builtin()) };
     let file = File::open(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     crate::inventory::Oui::builtin().with_csv(file).map_err(|error| Failure(format!("{}: {error}", path.display())))
@@ -166,7 +166,7 @@ fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, item: &T) -> io:
     out.write_all(b"\n")
 }
 
-fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
+pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
     let name = |error: io::Error| Failure(format!("cannot write to {}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(name)?;
     let file = |leaf: &str| File::create(folder.join(leaf)).map_err(name);

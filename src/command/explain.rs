@@ -16,7 +16,7 @@ pub(super) fn run(options: &Explain) -> Outcome {
             let policy = analyze::load_policy(&options.policy, false)?;
             let mut captures = analyze::open(captures)?;
             let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &Options { policy, ..Options::default() });
-            serde_json::to_value(analysis.view(&captures, &[]))?
+            serde_json::to_value(analysis.view(&captures.summaries(), &[]))?
         }
     };
     let told = explain(&analysis, &options.subject)?;

@@ -8,8 +8,12 @@ use crate::cli::{Cli, Command};
 mod analyze;
 mod demo;
 mod explain;
+#[cfg(feature = "live")]
+mod interfaces;
 mod policy;
 mod protocols;
+#[cfg(all(feature = "live", feature = "sensor"))]
+mod watch;
 
 /// How a command ended. A type, so that no exit code is made up on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,10 @@ pub type Outcome = Result<Done, Failure>;
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Analyze(options) => analyze::run(&options),
+        #[cfg(all(feature = "live", feature = "sensor"))]
+        Command::Watch(options) => watch::run(&options),
+        #[cfg(feature = "live")]
+        Command::Interfaces(options) => interfaces::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Policy(command) => policy::run(&command),
         Command::Protocols(options) => protocols::run(&options),

@@ -1,6 +1,6 @@
 use super::book::Book;
 use super::connection::{Connection, Side, Traffic, is_blocked};
-use super::docket::Docket;
+use super::docket::{self, Docket};
 use super::key::{FlowKey, Initiator};
 use super::path::Paths;
 use crate::ledger::Evidence;
@@ -67,6 +67,18 @@ impl SideView {
         }
     }
 
+    /// What came from one side since the last time.
+    fn drain(connection: &mut Connection, side: Side) -> Self {
+        let at = side.index();
+        connection.spoke[at] = connection.has_spoken(side);
+        Self {
+            traffic: std::mem::take(&mut connection.traffic[at]),
+            payload: std::mem::take(&mut connection.payload[at]),
+            flags: connection.flags[at],
+            paths: connection.paths[at].drain(),
+        }
+    }
+
     fn merge(&mut self, other: &Self) {
         self.traffic.merge(&other.traffic);
         self.payload += other.payload;
@@ -80,21 +92,41 @@ impl Flow {
     #[must_use]
     pub fn take(connection: &mut Connection) -> Self {
         let client = connection.orientation.client;
-        let client_port = connection.key.end(client).port;
+        docket::follow(connection);
+        let (book, docket) = (std::mem::take(&mut connection.book), std::mem::take(&mut connection.docket));
+        let sides = (SideView::take(connection, client), SideView::take(connection, client.other()));
+        Self::new(connection, sides, book.closed(), docket.closed())
+    }
+
+    /// What one connection added to its flow since the last time. It goes on.
+    #[must_use]
+    pub fn drain(connection: &mut Connection) -> Self {
+        let client = connection.orientation.client;
+        docket::follow(connection);
+        let (book, docket) = (connection.book.drain(), connection.docket.drain());
+        let sides = (SideView::drain(connection, client), SideView::drain(connection, client.other()));
+        let flow = Self::new(connection, sides, book, docket);
+        connection.counted = true;
+        connection.reopened = 0;
+        flow
+    }
+
+    fn new(connection: &Connection, (client, server): (SideView, SideView), book: Book, docket: Docket) -> Self {
+        let client_port = connection.key.end(connection.orientation.client).port;
         Self {
             key: connection.flow_key(),
             initiator: connection.orientation.how,
             protocol: connection.dialog.protocol(),
             refuted: connection.dialog.refuted(),
-            connections: 1 + u64::from(connection.reopened),
+            connections: u64::from(!connection.counted) + u64::from(connection.reopened),
             client_ports: (client_port, client_port),
-            client: SideView::take(connection, client),
-            server: SideView::take(connection, client.other()),
+            client,
+            server,
             first: connection.first,
             last: connection.last,
             prohibited: connection.prohibited,
-            book: std::mem::take(&mut connection.book).closed(),
-            docket: std::mem::take(&mut connection.docket).closed(),
+            book,
+            docket,
         }
     }
 
@@ -132,7 +164,7 @@ impl Flow {
     /// Nothing came of it: no answer, a reset, or an ICMP prohibition.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        let side = |side: &SideView| (side.flags, side.payload);
+        let side = |side: &SideView| (side.flags, side.payload > 0);
         is_blocked(side(&self.client), side(&self.server), self.prohibited)
     }
 }

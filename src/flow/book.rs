@@ -162,6 +162,13 @@ impl Book {
         Self { cache: None, ..self }
     }
 
+    /// What was noted since the last time, as a closed book; what is known of the protection stays as well.
+    #[must_use]
+    pub fn drain(&mut self) -> Self {
+        let fresh = Self { protection: self.protection.clone(), ..Self::default() };
+        std::mem::replace(self, fresh).closed()
+    }
+
     /// Adds another connection's closed book.
     pub fn merge(&mut self, other: Self) {
         for operation in other.operations {

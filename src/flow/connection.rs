@@ -156,6 +156,9 @@ pub struct Counted {
     pub new_path: bool,
 }
 
+/// How long a live sensor waits for a conversation to show what it is.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Different paths kept for one side of a connection; copies from mirrors and routing changes make more than one.
 const PATHS: usize = 8;
 
@@ -212,6 +215,10 @@ pub struct Connection {
     pub flags: [u8; 2],
     /// Bytes of payload that each side sent.
     pub payload: [u64; 2],
+    /// Which sides sent payload before `payload` was last drained.
+    pub(super) spoke: [bool; 2],
+    /// It was counted among its flow's connections.
+    pub(super) counted: bool,
     /// Further connections on the same ports (another SYN).
     pub reopened: u32,
     /// An ICMP prohibition came back.
@@ -239,6 +246,8 @@ impl Connection {
             order: Default::default(),
             flags: [0; 2],
             payload: [0; 2],
+            spoke: [false; 2],
+            counted: false,
             reopened: 0,
             prohibited: false,
             dialog: Dialog::default(),
@@ -283,7 +292,7 @@ impl Connection {
     /// How much is lost with it: 0 when one side alone speaks, 2 when both do and are understood.
     #[must_use]
     pub fn worth(&self) -> u8 {
-        let answered = self.traffic.iter().all(|traffic| traffic.frames > 0);
+        let answered = self.has_sent(Side::A) && self.has_sent(Side::B);
         u8::from(answered) + u8::from(answered && self.dialog.protocol().is_some())
     }
 
@@ -310,13 +319,36 @@ impl Connection {
     /// Nothing came of it: no answer to a SYN, a reset before any payload, or an ICMP prohibition.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        let client = self.orientation.client.index();
-        let server = self.orientation.client.other().index();
-        is_blocked(
-            (self.flags[client], self.payload[client]),
-            (self.flags[server], self.payload[server]),
-            self.prohibited,
-        )
+        let client = self.orientation.client;
+        let side = |side: Side| (self.flags[side.index()], self.has_spoken(side));
+        is_blocked(side(client), side(client.other()), self.prohibited)
+    }
+
+    /// That side sent anything.
+    #[must_use]
+    pub fn has_sent(&self, side: Side) -> bool {
+        self.paths[side.index()].first().is_some()
+    }
+
+    /// That side sent payload.
+    #[must_use]
+    pub fn has_spoken(&self, side: Side) -> bool {
+        self.payload[side.index()] > 0 || self.spoke[side.index()]
+    }
+
+    /// There is something new to drain, and who asks is known or will not be known any better.
+    #[must_use]
+    pub fn is_ripe(&self, now: Timestamp) -> bool {
+        let news = self.traffic.iter().any(|traffic| traffic.frames + traffic.copies > 0);
+        let decided = self.orientation.how == Initiator::Seen || now.since(self.first.at) >= PATIENCE;
+        news && decided
+    }
+
+    /// What can be judged is known: it turned out to be no protocol with operations, or nothing more came for long.
+    #[must_use]
+    pub fn is_told(&self, now: Timestamp) -> bool {
+        let spoke = [Side::A, Side::B].into_iter().any(|side| self.has_spoken(side));
+        (spoke && self.dialog.is_settled()) || now.since(self.first.at) >= PATIENCE
     }
 
     /// The flow that this connection is a part of.
@@ -399,10 +431,10 @@ fn parties(key: ConnectionKey, paths: &[Paths; 2]) -> Parties {
     Parties { key, paths: paths.each_ref().map(Paths::first) }
 }
 
-/// Whether a TCP conversation came to nothing, from the flags and the bytes of payload that client and server sent.
-pub(super) fn is_blocked(client: (u8, u64), server: (u8, u64), prohibited: bool) -> bool {
+/// Whether a TCP conversation came to nothing, from the flags of client and server and whether they sent payload.
+pub(super) fn is_blocked(client: (u8, bool), server: (u8, bool), prohibited: bool) -> bool {
     let opened = client.0 & Tcp::SYN != 0;
-    let silent = opened && server.0 == 0 && client.1 == 0;
+    let silent = opened && server.0 == 0 && !client.1;
     let reset = server.0 & Tcp::RST != 0 && server.0 & Tcp::SYN == 0;
-    server.1 == 0 && (silent || reset || prohibited)
+    !server.1 && (silent || reset || prohibited)
 }

@@ -7,14 +7,16 @@ use dissectors::{Class, Object, Operation as Asked, Outcome, Protocol};
 
 use super::book::Protection;
 use super::connection::{Connection, Orientation, Side};
+use super::meter::Meters;
 use super::ops::{Objects, Tally};
 use super::path::Path;
+use super::watch::{Asks, Attention, Glance, Watch};
 use crate::address::Mac;
 use crate::bounded;
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Member, Policy, Protection as Seen, Reason, Request, Stage, Statement,
-    Verdict, bucket,
+    Cast, Conversation, Ends, Judgement, Member, Peak, Policy, Protection as Seen, Reason, Request, Stage, Statement,
+    Table, Verdict, bucket,
 };
 use crate::time::Timestamp;
 
@@ -23,10 +25,29 @@ use crate::time::Timestamp;
 pub struct Docket {
     /// Distinct judgements, in the order of their first message.
     pub entries: Vec<Entry>,
-    /// What concerns the two sides, found at the first judgement.
-    conversation: Option<Arc<Conversation>>,
-    orientation: Option<Orientation>,
+    sides: Option<Box<Sides>>,
+    /// What it is watched for, frame by frame.
+    attention: Attention,
+    /// Frames were cut by the snap length.
+    pub truncated: bool,
+    /// Entries were drained: there was a judgement before.
+    drained: bool,
+    /// The conversation was judged as a whole.
+    is_whole: bool,
+    /// That judgement with what was told of it, once it was drained.
+    whole: Option<Box<Entry>>,
     cache: Option<Box<[Known; 16]>>,
+}
+
+/// What concerns the two sides, found at the first judgement.
+#[derive(Clone, Debug)]
+struct Sides {
+    orientation: Orientation,
+    conversation: Arc<Conversation>,
+    /// The tables that declare a rate, with the places of their meters. Most policies have none.
+    meters: Vec<(Table, u32)>,
+    /// Of these, what the latest request found used up: its reply belongs to where it was counted.
+    spent: Vec<Table>,
 }
 
 /// A place in the cache.
@@ -36,11 +57,13 @@ struct Known {
     entry: u32,
     code: u64,
     until: Timestamp,
+    /// The table whose rate it counts against, its meter, and whether the rate was used up when it was judged.
+    meter: Option<(Table, u32, bool)>,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { fingerprint: 0, entry: 0, code: 0, until: Timestamp::MIN }
+        Self { fingerprint: 0, entry: 0, code: 0, until: Timestamp::MIN, meter: None }
     }
 }
 
@@ -59,6 +82,8 @@ pub struct Entry {
     pub tally: Tally,
     /// The first frames that show it.
     pub samples: Vec<Evidence>,
+    /// For a rate that was exceeded: the most that was counted.
+    pub peak: Option<Peak>,
     /// The sides of its conversation, for zones and severity.
     pub conversation: Arc<Conversation>,
 }
@@ -78,10 +103,19 @@ impl Entry {
         for (code, count) in &other.codes {
             count_code(&mut self.codes, *code, *count);
         }
+        self.note_peak(other.peak);
         self.samples.extend_from_slice(&other.samples);
         self.samples.sort_unstable();
         self.samples.dedup();
         self.samples.truncate(SAMPLES);
+    }
+
+    /// Keeps the worse of two peaks.
+    pub fn note_peak(&mut self, peak: Option<Peak>) {
+        self.peak = match (self.peak, peak) {
+            (Some(known), Some(new)) => Some(known.worse(new)),
+            (known, new) => known.or(new),
+        };
     }
 }
 
@@ -120,13 +154,27 @@ pub struct Parties {
 impl Docket {
     /// Counts an operation that was judged before and whose judgement still holds. `false`: it has to be judged.
     #[inline]
-    pub fn known(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence) -> bool {
+    pub fn known(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence, meters: &mut Meters) -> bool {
         let slot = (fingerprint >> 60) as usize & 15;
         let Some(known) = self.cache.as_ref().and_then(|cache| cache.get(slot)) else { return false };
         if known.fingerprint != fingerprint || at.at >= known.until {
             return false;
         }
         let Some(entry) = self.entries.get_mut(known.entry as usize) else { return false };
+        if let (Some((table, place, was_spent)), Some(sides)) = (known.meter, &mut self.sides) {
+            let is_request = requests(outcome) > 0;
+            let spent = meters.spent(place, at.at, 1).filter(|_| is_request);
+            let is_spent = if is_request { spent.is_some() } else { sides.spent.contains(&table) };
+            if is_spent != was_spent {
+                return false;
+            }
+            if is_request {
+                meters.operations(place, at.at, 1);
+                sides.spent.clear();
+                sides.spent.extend(is_spent.then_some(table));
+                entry.note_peak(spent);
+            }
+        }
         entry.tally.count(outcome, at);
         count_code(&mut entry.codes, known.code, requests(outcome));
         if entry.samples.len() < SAMPLES && entry.judgement.verdict.is_finding() {
@@ -140,9 +188,28 @@ impl Docket {
         self.cache = None;
     }
 
+    /// The policy is another one: who is who has to be asked again.
+    pub fn forget(&mut self) {
+        self.cache = None;
+        self.sides = None;
+        self.attention = Attention::default();
+    }
+
+    /// The connection has ended: what it was watched for is told.
+    pub fn end(&mut self, watch: &mut Watch) {
+        self.attention.close(watch);
+    }
+
     /// Judges an operation.
     #[cold]
-    pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, case: &Case<'_>, parties: &Parties) {
+    pub fn operation(
+        &mut self,
+        fingerprint: u64,
+        asked: &Asked<'_>,
+        case: &Case<'_>,
+        parties: &Parties,
+        meters: &mut Meters,
+    ) {
         let code = case.protocol.operation(asked.code).code;
         let is_reply = matches!(asked.outcome, Outcome::Answered | Outcome::Refused(_));
         let request = Request {
@@ -154,34 +221,50 @@ impl Docket {
             ..self.request(case, parties)
         };
         let about = (asked.code, bucket(&code, asked.component, asked.objects));
-        let entry = self.judge(&request, case, parties, about, asked.objects, asked.outcome);
-        let Some((place, until)) = entry else { return };
+        let known = self.judge(&request, case, parties, about, asked.objects, asked.outcome, meters);
+        self.remember(fingerprint, known);
+    }
+
+    fn remember(&mut self, fingerprint: u64, known: Option<Known>) {
         let cache = self.cache.get_or_insert_with(Box::default);
-        if let (Some(known), Ok(entry)) = (cache.get_mut((fingerprint >> 60) as usize & 15), u32::try_from(place)) {
-            *known = Known { fingerprint, entry, code: asked.code, until };
+        if let (Some(slot), Some(known)) = (cache.get_mut((fingerprint >> 60) as usize & 15), known) {
+            *slot = Known { fingerprint, ..known };
         }
     }
 
     /// Judges a message whose meaning is hidden.
-    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties) {
+    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties, meters: &mut Meters) {
         const HIDDEN: u64 = 0x0DEF_ACED;
         let outcome = if case.sender == case.orientation.client { Outcome::Asked } else { Outcome::Answered };
-        if self.known(HIDDEN, outcome, case.at) {
+        if self.known(HIDDEN, outcome, case.at, meters) {
             return;
         }
         let request = Request { opaque: true, ..self.request(case, parties) };
-        if let Some((place, until)) = self.judge(&request, case, parties, (0, String::new()), &[], outcome)
-            && let Ok(entry) = u32::try_from(place)
-        {
-            let cache = self.cache.get_or_insert_with(Box::default);
-            cache[(HIDDEN >> 60) as usize & 15] = Known { fingerprint: HIDDEN, entry, code: 0, until };
-        }
+        let known = self.judge(&request, case, parties, (0, String::new()), &[], outcome, meters);
+        self.remember(HIDDEN, known);
     }
 
     /// The docket of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, ..self }
+        Self { cache: None, sides: None, whole: None, attention: Attention::default(), ..self }
+    }
+
+    /// What was judged since the last time, as a closed docket.
+    #[must_use]
+    pub fn drain(&mut self) -> Self {
+        self.drained |= !self.entries.is_empty();
+        self.cache = None;
+        if self.is_whole && self.whole.is_none() {
+            self.whole = self.entries.first().cloned().map(Box::new);
+        }
+        Self { entries: std::mem::take(&mut self.entries), ..Self::default() }
+    }
+
+    /// Nothing was judged yet.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.entries.is_empty() && !self.drained
     }
 
     /// Adds another connection's closed docket.
@@ -207,10 +290,12 @@ impl Docket {
                 version: None,
             },
             path: segment(parties, case.orientation.client),
+            truncated: self.truncated,
             ..Request::at(case.at.at)
         }
     }
 
+    #[allow(clippy::too_many_arguments)] // What is asked, around what, and where it is counted.
     fn judge(
         &mut self,
         request: &Request<'_>,
@@ -219,10 +304,48 @@ impl Docket {
         (code, bucket): (u64, String),
         objects: &[Object<'_>],
         outcome: Outcome,
-    ) -> Option<(usize, Timestamp)> {
-        let conversation = self.conversation(case.policy, case.orientation, parties);
-        let judgement = conversation.judge(case.policy, request);
-        self.enter(conversation, judgement, (code, bucket), objects, outcome, case.at)
+        meters: &mut Meters,
+    ) -> Option<Known> {
+        let (at, is_request) = (case.at.at, requests(outcome) > 0);
+        let sides = self.sides(case.policy, case.orientation, parties, meters);
+        let conversation = Arc::clone(&sides.conversation);
+        let before = if is_request { std::mem::take(&mut sides.spent) } else { Vec::new() };
+        // With one table used up another may still pass, which may be used up as well: at most once each.
+        let (judgement, meter) = loop {
+            let judgement = conversation.judge(case.policy, &Request { spent: &sides.spent, ..*request });
+            let meter = sides.meters.iter().find(|(table, _)| judgement.limited == Some(*table)).copied();
+            match meter {
+                Some((table, place))
+                    if is_request && !sides.spent.contains(&table) && meters.spent(place, at, 1).is_some() =>
+                {
+                    sides.spent.push(table);
+                }
+                meter => break (judgement, meter),
+            }
+        };
+        let spent = sides.spent.len();
+        // What no rate is about leaves things as they are, as it does when it is known.
+        if is_request && meter.is_none() && spent == 0 {
+            sides.spent = before;
+        }
+        let meter = meter.map(|(table, place)| (table, place, sides.spent.contains(&table)));
+        let peak = meter.filter(|_| is_request).and_then(|(_, place, _)| meters.spent(place, at, 1));
+        if let (Some((_, place, _)), true) = (meter, is_request) {
+            meters.operations(place, at, 1);
+        }
+        let entry = self.enter(conversation, judgement, (code, bucket), objects, outcome, case.at)?;
+        if let Some(entry) = self.entries.get_mut(entry) {
+            entry.note_peak(peak);
+        }
+        // When it hangs on more meters than that of the table which decided, it is judged anew each time.
+        let held = spent == usize::from(meter.is_some_and(|(_, _, is_spent)| is_spent));
+        Some(Known {
+            fingerprint: 0,
+            entry: u32::try_from(entry).ok()?,
+            code,
+            until: if held { judgement.valid_until } else { Timestamp::MIN },
+            meter,
+        })
     }
 
     fn enter(
@@ -233,7 +356,7 @@ impl Docket {
         objects: &[Object<'_>],
         outcome: Outcome,
         at: Evidence,
-    ) -> Option<(usize, Timestamp)> {
+    ) -> Option<usize> {
         let fresh = Entry {
             judgement,
             bucket: bucket.into(),
@@ -241,6 +364,7 @@ impl Docket {
             objects: Objects::default(),
             tally: Tally::new(at),
             samples: Vec::new(),
+            peak: None,
             conversation,
         };
         let place = self.entries.iter().position(|known| known.key() == fresh.key()).unwrap_or(self.entries.len());
@@ -259,43 +383,113 @@ impl Docket {
                 entry.samples.push(at);
             }
         }
-        Some((place, judgement.valid_until))
+        Some(place)
     }
 
-    fn conversation(&mut self, policy: &Policy, orientation: Orientation, parties: &Parties) -> Arc<Conversation> {
-        if let (Some(known), true) = (&self.conversation, self.orientation == Some(orientation)) {
-            return Arc::clone(known);
-        }
-        let found = Arc::new(conversation(policy, orientation, parties));
-        self.conversation = Some(Arc::clone(&found));
-        self.orientation = Some(orientation);
-        found
+    fn sides(
+        &mut self,
+        policy: &Policy,
+        orientation: Orientation,
+        parties: &Parties,
+        meters: &mut Meters,
+    ) -> &mut Sides {
+        let known = self.sides.take().filter(|sides| sides.orientation == orientation);
+        self.sides.insert(known.unwrap_or_else(|| Box::new(Sides::find(policy, orientation, parties, meters))))
     }
 }
 
-/// Judges a connection of which no operation is known, as a whole, at its first frame. ARP is no conversation.
-pub fn close(connection: &mut Connection, policy: &Policy) {
-    if !connection.docket.entries.is_empty() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
-        return;
+impl Sides {
+    #[cold]
+    fn find(policy: &Policy, orientation: Orientation, parties: &Parties, meters: &mut Meters) -> Self {
+        let conversation = conversation(policy, orientation, parties);
+        let [client, server] = [orientation.client, orientation.client.other()].map(|side| parties.key.host(side));
+        let limited = conversation.limited(policy).into_iter();
+        let meters =
+            limited.filter_map(|(table, rates)| Some((table, meters.place(client, server, table, rates)?))).collect();
+        Self { orientation, conversation: Arc::new(conversation), meters, spent: Vec::new() }
+    }
+
+    fn asks(&self, policy: &Policy, protocol: Option<&str>) -> Asks {
+        let conversation = &self.conversation;
+        let limits_bytes = |table: Table| policy.rates(table).is_some_and(|rates| rates.bytes.is_some());
+        let bytes = |(table, _): &&(Table, u32)| limits_bytes(*table) && conversation.speaks(policy, *table, protocol);
+        let rules = conversation.spoken(policy, protocol);
+        let known = || rules.iter().filter_map(|number| Some((*number, policy.rules.get(*number as usize)?)));
+        Asks {
+            bytes: self.meters.iter().filter(bytes).copied().collect(),
+            busy: known().filter_map(|(number, rule)| Some((number, rule.max_silence?))).collect(),
+            remote: known().find(|(_, rule)| rule.remote_access).map(|(number, _)| number),
+        }
+    }
+}
+
+/// Judges a connection of which no operation is known, as a whole, at its first frame; `false` when there is nothing to
+/// judge any more. ARP is no conversation.
+pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) -> bool {
+    if !connection.docket.is_blank() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
+        return false;
     }
     let parties = connection.parties();
     let orientation = connection.orientation;
     let blocked = connection.is_blocked();
+    let spent = connection.docket.attention.spent();
+    let tables: Vec<Table> = spent.iter().map(|spent| spent.table).collect();
+    let evidence = spent.map_or(connection.first, |spent| spent.at);
     let request = Request {
         protocol: connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place)).map(|p| p.info().name),
         unidentified: connection.dialog.refuted().is_some(),
         path: segment(&parties, orientation.client),
         blocked,
-        ..Request::at(connection.first.at)
+        truncated: connection.docket.truncated,
+        spent: &tables,
+        ..Request::at(evidence.at)
     };
+    let answered = connection.has_sent(orientation.client.other()) && !blocked;
     let docket = &mut connection.docket;
-    let conversation = docket.conversation(policy, orientation, &parties);
+    let conversation = Arc::clone(&docket.sides(policy, orientation, &parties, &mut watch.meters).conversation);
     let judgement = conversation.judge(policy, &request);
-    docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, connection.first);
-    let answered = connection.traffic[orientation.client.other().index()].frames > 0 && !blocked;
+    docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, evidence);
+    if let (Some(entry), Some(spent), true) = (docket.entries.first_mut(), spent, judgement.stage == Some(Stage::Rate))
+    {
+        entry.note_peak(Some(spent.peak));
+    }
     if let (Some(entry), true) = (docket.entries.first_mut(), answered) {
         entry.tally.count(Outcome::Answered, connection.last);
     }
+    docket.is_whole = true;
+    true
+}
+
+/// A connection that was judged as a whole goes on: the judgement now reaches to its last frame.
+pub fn follow(connection: &mut Connection) {
+    let answered = connection.has_sent(connection.orientation.client.other()) && !connection.is_blocked();
+    let Connection { docket, last, .. } = connection;
+    if let (Some(whole), true, true) = (&mut docket.whole, answered, docket.entries.is_empty()) {
+        let mut more = Entry { tally: Tally::new(whole.tally.first), ..(**whole).clone() };
+        more.tally.last = *last;
+        if whole.tally.answered == 0 {
+            whole.tally.count(Outcome::Answered, *last);
+            more.tally.count(Outcome::Answered, *last);
+        }
+        docket.entries.push(more);
+    }
+}
+
+/// Takes note of a frame for what the policy asks to be watched.
+pub fn frame(connection: &mut Connection, policy: &Policy, bytes: u32, payload: bool, at: Evidence, watch: &mut Watch) {
+    let (orientation, protocol) = (connection.orientation, connection.dialog.protocol());
+    let sides = [orientation.client, orientation.client.other()];
+    let (ends, port) = (sides.map(|side| connection.key.host(side)), connection.key.end(sides[1]).port);
+    let glance = Glance { orientation, protocol, ends, port, bytes, payload, at };
+    let (_, _, record) = connection.split();
+    let mut attention = std::mem::take(&mut record.docket.attention);
+    attention.frame(&glance, watch, |meters| {
+        let parties = record.parties();
+        let sides = record.docket.sides(policy, orientation, &parties, meters);
+        let name = protocol.and_then(|place| dissectors::REGISTRY.get(place)).map(|protocol| protocol.info().name);
+        sides.asks(policy, name)
+    });
+    record.docket.attention = attention;
 }
 
 fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) -> Conversation {

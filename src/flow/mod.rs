@@ -7,10 +7,12 @@ pub mod docket;
 pub mod facts;
 mod index;
 pub mod key;
+pub mod meter;
 pub mod ops;
 mod orient;
 pub mod path;
 pub mod table;
+pub mod watch;
 
 mod aggregate;
 pub use aggregate::{Flow, SideView};

@@ -96,6 +96,15 @@ impl Paths {
         }
     }
 
+    /// The ways with what came by them since the last time. They stay known, so that none is new again.
+    #[must_use]
+    pub fn drain(&mut self) -> Self {
+        let drained = self.clone();
+        self.first.frames = 0;
+        self.more.iter_mut().flat_map(|more| more.iter_mut()).for_each(|used| used.frames = 0);
+        drained
+    }
+
     /// They, in the order in which they were first seen.
     pub fn iter(&self) -> impl Iterator<Item = PathUse> {
         self.uses().map(|WayUse { way, frames, first, last }| PathUse {

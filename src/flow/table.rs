@@ -216,11 +216,11 @@ impl Flows {
         }
     }
 
-    /// Adds what a connection was.
-    pub fn add(&mut self, mut flow: Flow) {
+    /// Adds what a connection was. Returns the key under which it is counted.
+    pub fn add(&mut self, mut flow: Flow) -> FlowKey {
         if let Some(known) = self.get_mut(&flow.key) {
             known.merge(&mut flow);
-            return;
+            return flow.key;
         }
         let pair = (flow.key.client, flow.key.server);
         let services = self.services.get(&pair).copied().unwrap_or_default();
@@ -229,7 +229,7 @@ impl Flows {
             flow.key.port = 0;
             if let Some(known) = self.get_mut(&flow.key) {
                 known.merge(&mut flow);
-                return;
+                return flow.key;
             }
         }
         if flow.is_glimpse() {
@@ -242,16 +242,40 @@ impl Flows {
             self.forget();
         }
         *self.services.entry(pair).or_default() += 1;
+        let key = flow.key;
         if let Ok(place) = u32::try_from(self.flows.len()) {
-            self.index.insert(self.hasher.hash_one(flow.key), place);
+            self.index.insert(self.hasher.hash_one(key), place);
             self.flows.push(flow);
         }
+        key
     }
 
     /// Every flow, in no order.
     #[must_use]
     pub fn into_flows(self) -> Vec<Flow> {
         self.flows
+    }
+
+    /// The flows, by value, to be put back by [`Self::restore`] before another is added. What limits took meanwhile is
+    /// still counted here.
+    #[must_use]
+    pub fn take(&mut self) -> Vec<Flow> {
+        self.index = Index::default();
+        std::mem::take(&mut self.flows)
+    }
+
+    /// Puts flows back.
+    pub fn restore(&mut self, flows: Vec<Flow>) {
+        for (place, flow) in (0..).zip(&flows) {
+            self.index.insert(self.hasher.hash_one(flow.key), place);
+        }
+        self.flows = flows;
+    }
+
+    /// All flows, by value: the table is empty then, and its counts of what limits took start again.
+    pub fn drain(&mut self) -> Vec<Flow> {
+        let empty = Self::new(self.limits, self.hasher.clone());
+        std::mem::replace(self, empty).into_flows()
     }
 
     /// How many there are.

@@ -147,7 +147,13 @@ impl Ledger {
     pub fn merge(&mut self, other: Self) {
         self.refused += other.refused;
         for (subject, facts) in other.subjects {
-            merge_facts(self.subjects.entry(subject).or_default(), facts);
+            if self.limits.is_none() {
+                merge_facts(self.subjects.entry(subject).or_default(), facts);
+                continue;
+            }
+            for (key, support) in facts {
+                self.apply(subject.clone(), Fact { key, support });
+            }
         }
     }
 

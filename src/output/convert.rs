@@ -15,32 +15,95 @@ use crate::inventory::{Asset, Known, Part};
 use crate::ledger::Evidence;
 use crate::policy::service_name;
 use crate::source::file::CaptureSummary;
-use crate::source::set::Captures;
+use crate::time::Timestamp;
 
 impl Analysis {
     /// The analysis as the outside sees it. `sha256s` are those of the captures, in their order; without them the view
     /// does not say what bytes it was made from.
     #[must_use]
-    pub fn view(&self, captures: &Captures, sha256s: &[String]) -> AnalysisView {
-        let summaries = captures.summaries();
-        let teller = Teller { analysis: self, names: summaries.iter().map(|summary| summary.name.clone()).collect() };
+    pub fn view(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
+        let told = self.tell(captures);
         let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
-        let captures = summaries.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256));
-        let findings = teller.fold_findings();
-        let mut flows: Vec<(String, &Flow)> = self.observed.flows.iter().map(|flow| (flow_id(flow), flow)).collect();
-        flows.sort_by(|(a, _), (b, _)| a.cmp(b));
         AnalysisView {
             schema: SCHEMA,
             tool: ToolView { name: "zonewatch", version: VERSION },
-            policy: teller.policy(),
-            captures: captures.collect(),
-            coverage: coverage(self),
-            assets: self.inventory.assets.iter().map(|asset| teller.asset(asset)).collect(),
-            flows: flows.into_iter().map(|(id, flow)| teller.flow(id, flow, &findings)).collect(),
-            findings: findings.list,
-            zones: teller.zones(),
-            conduits: teller.conduits(),
+            policy: told.teller(self).policy(),
+            captures: captures.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256)).collect(),
+            coverage: self.coverage_view(),
+            assets: told.assets(self).collect(),
+            flows: told.flows(self).collect(),
+            zones: told.zones(self),
+            conduits: told.conduits(self),
+            findings: told.findings.list,
         }
+    }
+
+    /// What takes all of the analysis to be said: the findings and the order of flows. The rest is said from it, piece by
+    /// piece.
+    #[must_use]
+    pub fn tell(&self, captures: &[CaptureSummary]) -> Told {
+        let names = captures.iter().map(|summary| summary.name.clone()).collect();
+        let end = captures.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
+        let mut told = Told { names, end, findings: Findings::default(), flows: Vec::new() };
+        told.findings = told.teller(self).fold_findings();
+        told.flows = (0..).zip(&self.observed.flows).map(|(place, flow)| (flow_id(flow), place)).collect();
+        told.flows.sort_unstable();
+        told
+    }
+
+    /// What happened to frames.
+    #[must_use]
+    pub fn coverage_view(&self) -> CoverageView {
+        coverage(self)
+    }
+}
+
+/// What is said of one analysis. It goes with the analysis that it was made from, and with no other.
+#[derive(Default)]
+pub struct Told {
+    names: Vec<String>,
+    end: Timestamp,
+    findings: Findings,
+    /// Ids of flows with their places, in the order of ids.
+    flows: Vec<(String, usize)>,
+}
+
+impl Told {
+    /// Findings, ordered by id.
+    #[must_use]
+    pub fn findings(&self) -> &[FindingView] {
+        &self.findings.list
+    }
+
+    /// Devices, ordered by id.
+    pub fn assets<'a>(&'a self, analysis: &'a Analysis) -> impl Iterator<Item = AssetView> + 'a {
+        let teller = self.teller(analysis);
+        analysis.inventory.assets.iter().map(move |asset| teller.asset(asset))
+    }
+
+    /// Flows, ordered by id.
+    pub fn flows<'a>(&'a self, analysis: &'a Analysis) -> impl Iterator<Item = FlowView> + 'a {
+        let teller = self.teller(analysis);
+        self.flows.iter().filter_map(move |(id, place)| {
+            let flow = analysis.observed.flows.get(*place)?;
+            Some(teller.flow(id.clone(), flow, &self.findings))
+        })
+    }
+
+    /// Declared zones, ordered by id.
+    #[must_use]
+    pub fn zones(&self, analysis: &Analysis) -> Vec<ZoneView> {
+        self.teller(analysis).zones()
+    }
+
+    /// Declared conduits, ordered by id.
+    #[must_use]
+    pub fn conduits(&self, analysis: &Analysis) -> Vec<ConduitView> {
+        self.teller(analysis).conduits()
+    }
+
+    fn teller<'a>(&'a self, analysis: &'a Analysis) -> Teller<'a> {
+        Teller { analysis, end: self.end, names: &self.names }
     }
 }
 
@@ -50,7 +113,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What names need to be told: the inventory for assets, the captures for frames.
 pub(super) struct Teller<'a> {
     pub(super) analysis: &'a Analysis,
-    names: Vec<String>,
+    /// The last frame of all captures.
+    pub(super) end: Timestamp,
+    names: &'a [String],
 }
 
 /// The stable id of a flow.

@@ -20,6 +20,7 @@ use crate::flow::ops::Objects;
 use crate::id;
 use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
+use crate::policy::life::{Pace, State};
 use crate::policy::{
     Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict,
     Who, class_attack, evidence_class, mapping_version, technique_name,
@@ -118,6 +119,7 @@ impl Teller<'_> {
         entry.codes.iter().for_each(|(code, count)| *fold.codes.entry(*code).or_default() += count);
         fold.objects.merge(&entry.objects);
         fold.entry.tally.merge(&entry.tally);
+        fold.entry.note_peak(entry.peak);
         fold.entry.samples.extend_from_slice(&entry.samples);
         fold.entry.samples.sort_unstable();
         fold.entry.samples.truncate(SAMPLES);
@@ -177,6 +179,7 @@ impl Teller<'_> {
             count,
             first: tally.first.at,
             last: tally.last.at,
+            peak: fold.entry.peak,
             frames: &frames,
         };
         let mut do_next = policy.do_next(&context).to_vec();
@@ -189,7 +192,7 @@ impl Teller<'_> {
             kind: "violation",
             reason: ReasonView { code: reason.code(), name: reason.name() },
             verdict: judgement.verdict.text(),
-            state: "open",
+            state: self.state(tally.last.at),
             severity: severity(score),
             time: span(tally.first.at, tally.last.at),
             count,
@@ -278,6 +281,7 @@ impl Teller<'_> {
         let view = FindingView {
             id: format!("K-{}", key.id().trim_start_matches("V-")),
             kind: "campaign",
+            state: self.state(last_seen),
             time: span(first_seen, last_seen),
             count,
             dst: FindingEndView {
@@ -368,6 +372,11 @@ impl Teller<'_> {
             tool_version: VERSION,
             site,
         }
+    }
+
+    /// How a finding stands at the end of the captures.
+    fn state(&self, last: Timestamp) -> &'static str {
+        State::after(last, self.end, &Pace::default()).text()
     }
 
     fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {

@@ -13,4 +13,4 @@ pub mod sheet;
 pub mod text;
 pub mod view;
 
-pub use convert::VERSION;
+pub use convert::{Told, VERSION};

@@ -10,13 +10,20 @@ use super::file::{Consequence, ZoneKind};
 use super::lint::{pairs, zones};
 use super::model::{AssetId, Policy, Rule, Zone, ZoneId};
 use super::reason::Reason;
+use super::remote::{idle_clients, overruns, sessions};
 use super::review::{DAY, State, Watched, row};
+use super::silence::{Deaf, Silence, silences};
 use crate::time::Timestamp;
 
 /// Days before the end of an exception from which on it is told.
 const NOTICE_DAYS: u32 = 14;
 /// Security levels between consequence and SL-T from which on they diverge: one is a matter of judgement.
 const DIVERGENCE: u8 = 2;
+
+/// Bytes of TCP, of a thousand, that a capture may lose: a mirror port that keeps up loses none.
+const LOSS_PER_MILLE: u128 = 10;
+/// Sessions that a finding names.
+const NAMED: usize = 3;
 
 /// What is wrong with a declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,8 +37,11 @@ pub enum Kind {
     RightUnused,
     NotObservable,
     AssetGone,
+    Loss,
     ReviewOverdue,
     WeakConduit,
+    RemoteIdle,
+    Overrun,
     NoBroker,
     Diverges,
 }
@@ -48,8 +58,11 @@ impl Kind {
             Self::RightUnused => ("DC006", "right-never-used", 10),
             Self::NotObservable => ("DC007", "not-observable", 15),
             Self::AssetGone => ("DC008", "asset-not-seen", 15),
+            Self::Loss => ("DC009", "capture-loss", 20),
             Self::ReviewOverdue => ("DC010", "review-overdue", 20),
             Self::WeakConduit => ("DC011", "sl-c-below-need", 30),
+            Self::RemoteIdle => ("DC012", "remote-access-idle", 25),
+            Self::Overrun => ("DC013", "remote-session-overran", 35),
             Self::NoBroker => ("DC014", "remote-access-without-broker", 40),
             Self::Diverges => ("DC015", "consequence-and-sl-t-diverge", 10),
         }
@@ -146,6 +159,7 @@ pub fn declarations(
             do_next: vec!["Review it with `zonewatch policy review`, then write the next review_due.".to_owned()],
         });
     }
+    found.extend(loss(policy, watched));
     found.sort_by(|a, b| (a.kind, &a.subject).cmp(&(b.kind, &b.subject)));
     found
 }
@@ -154,14 +168,7 @@ fn of_rule(policy: &Policy, watched: &Watched, number: u32, rule: &Rule, found: 
     let row = row(policy, watched, number, rule);
     let what = if rule.exception { "Exception" } else { "Conduit" };
     let mut tell = |kind: Kind, text: String, step: &str| {
-        found.push(Declaration {
-            kind,
-            subject: rule.id.clone(),
-            is_rule: true,
-            at: Some(rule.at),
-            what: format!("{what} {} {text}", rule.id),
-            do_next: vec![step.to_owned()],
-        });
+        found.push(of_this_rule(rule, what, kind, &text, step));
     };
     let expired = rule.valid_until().filter(|end| *end <= watched.last);
     let used_late = watched.of(number).iter().any(|used| used.reason == Some(Reason::NotValid));
@@ -210,15 +217,54 @@ fn of_rule(policy: &Policy, watched: &Watched, number: u32, rule: &Rule, found: 
         );
     }
     if let (Some(longest), false) = (rule.max_silence, row.state == State::NotObservable) {
-        let silent = watched.last.since(row.span.map_or(watched.first, |(_, last)| last));
-        if silent > longest && expired.is_none() {
+        let silences = silences(watched, number, rule);
+        let (heard, deaf): (Vec<Silence>, Vec<Silence>) = silences.into_iter().partition(|one| one.deaf.is_none());
+        let word = if rule.period.is_some() { "periodic" } else { "continuous" };
+        if let Some(text) = silent(policy, watched, &heard) {
             tell(
                 Kind::Silent,
-                format!("is continuous and has been silent for {}; {} is the longest.", span(silent), span(longest)),
-                "Look whether the sender runs and the link is up; capture loss would look the same.",
+                format!("is {word} and {text}; {} is the longest.", span(longest)),
+                "Look whether the sender runs and the link is up.",
+            );
+        }
+        if let Some(text) = silent(policy, watched, &deaf) {
+            let stopped = deaf.iter().any(|one| one.deaf == Some(Deaf::Stopped));
+            let why = if stopped { "gave no frames at all" } else { "lost frames" };
+            tell(
+                Kind::Loss,
+                format!("is {word} and {text}, while the tap {why}: it may not have been silent."),
+                "Look whether the mirror port, its link and the sensor keep up.",
             );
         }
     }
+    let overran = overruns(rule, &sessions(watched, number));
+    if !overran.is_empty() {
+        let mut told: Vec<String> = overran.iter().take(NAMED).map(|overrun| overrun.says(policy)).collect();
+        told.extend(overran.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!("{more} more")));
+        tell(
+            Kind::Overrun,
+            format!("is remote access, and sessions overran its limits: {}.", told.join("; ")),
+            "Ask who was working then and whether the session was forgotten; end sessions that nobody needs.",
+        );
+    }
+    for (client, last) in idle_clients(watched, number, rule) {
+        found.push(Declaration {
+            kind: Kind::RemoteIdle,
+            subject: format!("{} {client}", rule.id),
+            is_rule: false,
+            at: Some(rule.at),
+            what: format!(
+                "{client} used {what} {} last {} ago; remote access may idle for {} days.",
+                rule.id,
+                days(watched.last.since(last)),
+                rule.max_idle_days
+            ),
+            do_next: vec!["Disable the account or the address, or ask its owner why it is still needed.".to_owned()],
+        });
+    }
+    let mut tell = |kind: Kind, text: String, step: &str| {
+        found.push(of_this_rule(rule, what, kind, &text, step));
+    };
     if let Some(have) = rule.sl_c {
         let need = pairs(policy, rule).into_iter().map(|(a, b)| a.sl_t.rdf().max(b.sl_t.rdf())).max().unwrap_or(0);
         if have.rdf() < need {
@@ -236,6 +282,56 @@ fn of_rule(policy: &Policy, watched: &Watched, number: u32, rule: &Rule, found: 
             "Let the session end at a jump host in such a zone, and begin anew there.",
         );
     }
+}
+
+fn of_this_rule(rule: &Rule, what: &str, kind: Kind, text: &str, step: &str) -> Declaration {
+    Declaration {
+        kind,
+        subject: rule.id.clone(),
+        is_rule: true,
+        at: Some(rule.at),
+        what: format!("{what} {} {text}", rule.id),
+        do_next: vec![step.to_owned()],
+    }
+}
+
+/// The longest of some silences, in words.
+fn silent(policy: &Policy, watched: &Watched, silences: &[Silence]) -> Option<String> {
+    // Of equally long ones the first.
+    let longest = silences.iter().rev().max_by_key(|silence| silence.to.since(silence.from))?;
+    let long = span(longest.to.since(longest.from));
+    let mut text = if longest.to == watched.last {
+        format!("has been silent for {long}")
+    } else {
+        format!("was silent for {long} from {}", policy.clock(longest.from))
+    };
+    match silences.len() {
+        0 | 1 => {}
+        2 => text.push_str(" and once more"),
+        many => text.push_str(&format!(" and {} times more", many - 1)),
+    }
+    Some(text)
+}
+
+/// More was lost than a capture may lose.
+fn loss(policy: &Policy, watched: &Watched) -> Option<Declaration> {
+    let (lost, seen) = (watched.watch.lost_bytes, watched.payload);
+    let above = u128::from(lost) * 1000 > u128::from(lost.saturating_add(seen)) * LOSS_PER_MILLE;
+    above.then(|| {
+        let share = (u128::from(lost) * 1000).div_ceil(u128::from(lost.saturating_add(seen)).max(1));
+        Declaration {
+            kind: Kind::Loss,
+            subject: policy.site.clone(),
+            is_rule: false,
+            at: None,
+            what: format!(
+                "{lost} bytes of TCP were on the wire and not captured, {} % of all: what did not happen and what was \
+                 not seen cannot be told apart.",
+                format_args!("{}.{}", share / 10, share % 10)
+            ),
+            do_next: vec!["Look whether the mirror port, its link and the sensor keep up.".to_owned()],
+        }
+    })
 }
 
 fn has_broker(policy: &Policy, rule: &Rule) -> bool {
@@ -297,7 +393,7 @@ fn days(duration: Duration) -> String {
     }
 }
 
-fn span(duration: Duration) -> String {
+pub(super) fn span(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),

@@ -11,6 +11,7 @@ use super::file::{Default as Fallback, Inside, MidStream, Multicast};
 use super::matching::ObjectPattern;
 use super::model::{Allow, Carried, Defaults, Minimum, Policy, Rule, ZoneId};
 use super::protocol::Protocol;
+use super::rate::Table;
 use super::reason::Reason;
 use super::verdict::{Qualifier, Qualifiers, Stage, Verdict};
 use super::word::{Classes, Ports};
@@ -34,14 +35,18 @@ pub struct Request<'a> {
     pub objects: &'a [Object<'a>],
     /// A reply whose request was not seen: its objects and component cannot be known.
     pub orphan: bool,
+    /// Frames of the conversation were cut by the snap length.
+    pub truncated: bool,
     /// How it is protected.
     pub security: Protection<'a>,
     /// The payload is encrypted.
     pub opaque: bool,
-    /// Operations per second, where measured.
+    /// Operations per second, where somebody says so: a question to the policy, no measurement.
     pub rate: Option<f64>,
-    /// Bytes per second, where measured.
+    /// Bytes per second, likewise.
     pub byte_rate: Option<f64>,
+    /// Tables whose rate the two sides have used up at that time.
+    pub spent: &'a [Table],
     /// Source and destination MAC address of a frame on the segment of one of the two sides. None: no frame from such
     /// a segment, and the path cannot be checked.
     pub path: Option<(Mac, Mac)>,
@@ -63,10 +68,12 @@ impl Request<'_> {
             component: None,
             objects: &[],
             orphan: false,
+            truncated: false,
             security: Protection::default(),
             opaque: false,
             rate: None,
             byte_rate: None,
+            spent: &[],
             path: None,
             blocked: false,
             at,
@@ -119,6 +126,8 @@ pub struct Judgement {
     pub stage: Option<Stage>,
     /// What a reader should know besides.
     pub qualifiers: Qualifiers,
+    /// The table that decided, where it declares a rate: it is to be counted there.
+    pub limited: Option<Table>,
     /// The class it was judged as.
     pub class: Class,
     /// The answer for the same operation does not change before this instant.
@@ -295,8 +304,10 @@ impl Conversation {
         let mut overridden = None;
         for number in self.denies.iter().filter(|number| self.matches_deny(policy, **number, asked)) {
             let beats = self.candidates.iter().copied().find(|(rule, _)| {
-                let rule = policy.rule(*rule);
-                rule.is_some_and(|rule| rule.overrides.contains(number) && self.passes(policy, rule, asked).is_ok())
+                let known = policy.rule(*rule);
+                known.is_some_and(|known| {
+                    known.overrides.contains(number) && self.passes(policy, *rule, known, asked).is_ok()
+                })
             });
             match beats {
                 Some((rule, _)) => overridden = Some(rule),
@@ -333,23 +344,29 @@ impl Conversation {
             let Some(rule) = policy.rule(*number) else { continue };
             // Conduits before exceptions, then the more specific, then the smaller id.
             let preference = (!rule.exception, *specificity, std::cmp::Reverse(*number));
-            match self.passes(policy, rule, asked) {
-                Ok(qualifiers) => best = best.max(Some((preference, ByOrder(qualifiers)))),
-                Err(stage) => furthest = furthest.max(Some((stage, preference))),
+            match self.passes(policy, *number, rule, asked) {
+                Ok(passed) => best = best.max(Some((preference, Aside(passed)))),
+                Err((stage, place)) => furthest = furthest.max(Some((stage, preference, Aside(place)))),
             }
         }
-        if let Some(((conduit, _, number), ByOrder(qualifiers))) = best {
+        let limited = |rule: u32, place: u32| {
+            let table = Table { rule, place };
+            policy.rates(table).map(|_| table)
+        };
+        if let Some(((conduit, _, number), Aside((qualifiers, place)))) = best {
             let verdict = if conduit { Verdict::Allow } else { Verdict::Exception };
-            return self.passed(policy, asked, verdict, Statement::Rule(number.0), qualifiers);
+            let judgement = self.passed(policy, asked, verdict, Statement::Rule(number.0), qualifiers);
+            return Judgement { limited: limited(number.0, place), ..judgement };
         }
-        let Some((mut stage, (.., number))) = furthest else {
+        let Some((mut stage, (.., number), Aside(place))) = furthest else {
             return self.finding(asked, bad, Reason::UndeclaredConduit);
         };
         if stage == Stage::Protocol && asked.request.protocol.is_some() && self.port_is_listed(policy) {
             stage = Stage::Mismatch;
         }
         let finding = self.finding(asked, bad, stage.reason()).by(Statement::Rule(number.0));
-        Judgement { stage: Some(stage), ..finding }
+        let limited = if stage == Stage::Rate { limited(number.0, place) } else { None };
+        Judgement { stage: Some(stage), limited, ..finding }
     }
 
     /// Some candidate lists this port, for another protocol.
@@ -365,13 +382,24 @@ impl Conversation {
         })
     }
 
-    /// One of a rule's tables passes every stage; else the furthest that any got.
-    fn passes(&self, policy: &Policy, rule: &Rule, asked: &Asked<'_>) -> Result<Qualifiers, Stage> {
-        let mut furthest = Stage::Protocol;
-        for allow in &rule.allow {
-            match self.try_table(policy, rule, allow, asked) {
-                Ok(qualifiers) => return Ok(qualifiers),
-                Err(stage) => furthest = furthest.max(stage),
+    /// One of a rule's tables passes every stage, and which; else the furthest that any got.
+    fn passes(
+        &self,
+        policy: &Policy,
+        number: u32,
+        rule: &Rule,
+        asked: &Asked<'_>,
+    ) -> Result<(Qualifiers, u32), (Stage, u32)> {
+        let mut furthest = (Stage::Protocol, 0);
+        for (place, allow) in (0..).zip(&rule.allow) {
+            let spent = asked.request.spent.contains(&Table { rule: number, place });
+            let failed = match self.try_table(policy, rule, allow, asked) {
+                Ok(_) | Err(Stage::Boundary) if spent => Stage::Rate,
+                Ok(qualifiers) => return Ok((qualifiers, place)),
+                Err(stage) => stage,
+            };
+            if failed > furthest.0 {
+                furthest = (failed, place);
             }
         }
         Err(furthest)
@@ -498,12 +526,17 @@ impl Conversation {
     }
 
     fn finding(&self, asked: &Asked<'_>, verdict: Verdict, reason: Reason) -> Judgement {
+        let mut qualifiers = self.qualifiers;
+        if asked.request.truncated {
+            qualifiers.add(Qualifier::Truncated);
+        }
         Judgement {
             verdict,
             reason: Some(reason),
             statement: None,
             stage: None,
-            qualifiers: self.qualifiers,
+            limited: None,
+            qualifiers,
             class: asked.class,
             valid_until: Timestamp::MAX,
         }
@@ -553,20 +586,20 @@ impl Judgement {
 
 /// Rides along in a comparison without taking part in it.
 #[derive(Clone, Copy)]
-struct ByOrder(Qualifiers);
+struct Aside<T>(T);
 
-impl PartialEq for ByOrder {
+impl<T> PartialEq for Aside<T> {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
-impl Eq for ByOrder {}
-impl PartialOrd for ByOrder {
+impl<T> Eq for Aside<T> {}
+impl<T> PartialOrd for Aside<T> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for ByOrder {
+impl<T> Ord for Aside<T> {
     fn cmp(&self, _: &Self) -> std::cmp::Ordering {
         std::cmp::Ordering::Equal
     }

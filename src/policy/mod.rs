@@ -61,6 +61,9 @@
 //! 7. Allowed, but nobody approved the asset or knows the payload: review.
 //! 8. Allowed by a draft (`[site] approved = false`): review, without a reason to object.
 //!
+//! A rate is measured for one allow table and one client-server pair, in windows of the unit that it is declared in, laid
+//! at whole units of UTC: `max_rate = "50/s"` is more than 50 operations between two full seconds.
+//!
 //! The order of blocks in the files never matters, and only packet time is used.
 //!
 //! # Findings
@@ -83,18 +86,22 @@ pub mod firewall;
 mod index;
 mod judge;
 mod kind;
+pub mod life;
 mod lint;
 mod matching;
 mod membership;
 mod model;
 mod protocol;
 mod question;
+mod rate;
 mod read;
 mod reason;
+pub mod remote;
 pub mod review;
 mod schema;
 mod severity;
 mod side;
+pub mod silence;
 pub mod suggest;
 mod text;
 mod trace;
@@ -115,6 +122,7 @@ pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};
 pub use protocol::service_name;
 pub use question::{Answer, Asked, Question, Touch};
+pub use rate::{Measure, Peak, Rates, Table};
 pub use reason::{Attack, Reason, class_attack, evidence_class, mapping_version, technique_name};
 pub use schema::schema;
 pub use severity::{Band, Outcome, Score, Weights};

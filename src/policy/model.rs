@@ -280,7 +280,13 @@ pub struct Rule {
     pub max_idle_days: u32,
     /// Longest session of remote access.
     pub max_session: Option<std::time::Duration>,
-    /// Longest silence of a conduit that is expected to be continuous.
+    /// Longest pause of such a session.
+    pub max_idle: Option<std::time::Duration>,
+    /// Most of such sessions at a time.
+    pub max_concurrent: Option<u32>,
+    /// Period of a conduit that is expected to carry traffic periodically.
+    pub period: Option<std::time::Duration>,
+    /// Longest silence of a conduit that is expected to be continuous; of a periodic one, one and a half periods.
     pub max_silence: Option<std::time::Duration>,
     /// Its target security levels.
     pub sl_t: Option<SecurityLevels>,

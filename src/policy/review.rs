@@ -13,6 +13,7 @@ use super::model::{Allow, Carried, Policy, Rule};
 use super::reason::Reason;
 use super::suggest::{Act, Talk, narrowest};
 use super::verdict::Verdict;
+use crate::flow::watch::Watch;
 use crate::time::Timestamp;
 
 /// One conversation's part in a rule: what of it the rule allowed, or came nearest to allowing.
@@ -51,6 +52,10 @@ pub struct Watched {
     pub last: Timestamp,
     /// By the number of the rule in [`Policy::rules`].
     pub uses: BTreeMap<u32, Vec<Use>>,
+    /// What the policy asked to be watched over time.
+    pub watch: Watch,
+    /// Bytes of payload of TCP that were captured.
+    pub payload: u64,
 }
 
 impl Watched {

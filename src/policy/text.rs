@@ -8,6 +8,7 @@ use dissectors::Class;
 
 use super::judge::Statement;
 use super::model::{Policy, Rule, ZoneId};
+use super::rate::Peak;
 use super::reason::{Reason, class_row};
 use super::verdict::{Stage, Verdict};
 use super::word::Classes;
@@ -80,6 +81,8 @@ pub struct Context<'a> {
     pub first: Timestamp,
     /// Last time.
     pub last: Timestamp,
+    /// For a rate: the most that was counted.
+    pub peak: Option<Peak>,
     /// Some frames that show it.
     pub frames: &'a [u64],
 }
@@ -308,6 +311,7 @@ impl Policy {
                     rule.to_words.join(", ")
                 )
             }
+            (Reason::RateExceeded, Some(_)) if let Some(peak) = finding.peak => format!("{id} {peak}"),
             (reason, Some(_)) => format!("{id}: {}", reason.says()),
             (Reason::ExplicitDeny, None) => format!("{id} forbids it"),
             (reason, None) => reason.says().to_owned(),

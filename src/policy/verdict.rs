@@ -119,11 +119,13 @@ pub enum Qualifier {
     ObjectsNotSeen,
     /// The rule names boundary devices whose MAC addresses the policy does not know.
     BoundaryNotCheckable,
+    /// Frames were cut by the snap length of the capture: what stood behind it was not seen.
+    Truncated,
 }
 
 impl Qualifier {
     /// Every qualifier.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Multicast,
         Self::Broadcast,
         Self::InitiatorInferred,
@@ -132,6 +134,7 @@ impl Qualifier {
         Self::OperationsHidden,
         Self::ObjectsNotSeen,
         Self::BoundaryNotCheckable,
+        Self::Truncated,
     ];
 
     /// The word of reports.
@@ -146,13 +149,14 @@ impl Qualifier {
             Self::OperationsHidden => "operations-hidden",
             Self::ObjectsNotSeen => "objects-not-seen",
             Self::BoundaryNotCheckable => "boundary-not-checkable",
+            Self::Truncated => "truncated",
         }
     }
 }
 
 /// A set of qualifiers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Qualifiers(u8);
+pub struct Qualifiers(u16);
 
 impl Qualifiers {
     /// Whether it has this one.

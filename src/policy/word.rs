@@ -70,7 +70,7 @@ fn bad_span(text: &str) -> Mistake {
 }
 
 /// So many things in so much time: `50/s`, `600/m`, `50MB/h`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Operations or bytes.
     pub count: u64,
@@ -84,6 +84,17 @@ impl Rate {
     pub fn per_second(self) -> f64 {
         // Counts in policies are far below 2^52, so nothing is lost.
         self.count as f64 / f64::from(self.seconds.max(1))
+    }
+
+    /// The unit of time that it is declared in.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self.seconds {
+            ..60 => "second",
+            60..3_600 => "minute",
+            3_600..86_400 => "hour",
+            _ => "day",
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 pub mod file;
 #[cfg(feature = "live")]
 pub mod filter;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod set;
 
 use crate::time::Timestamp;

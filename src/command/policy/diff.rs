@@ -55,7 +55,7 @@ fn flows(policy: &Arc<Policy>, captures: &[PathBuf]) -> Result<Judged, Failure> 
     let mut captures = analyze::open(captures)?;
     let settings = Options { policy: Some(Arc::clone(policy)), ..Options::default() };
     let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &settings);
-    let view = analysis.view(&captures, &[]);
+    let view = analysis.view(&captures.summaries(), &[]);
     let judged =
         view.flows.iter().map(|flow| (flow_name(flow), (flow.verdict.unwrap_or("not judged"), flow.rule.clone())));
     Ok(judged.collect())

@@ -69,7 +69,7 @@ fn capture(policy: &Arc<Policy>, path: &Path) -> Result<Vec<Tested>, Failure> {
     let mut captures = analyze::open(&[path.to_owned()])?;
     let settings = Options { policy: Some(Arc::clone(policy)), ..Options::default() };
     let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &settings);
-    Ok(expectation.compare(&analysis.view(&captures, &[])))
+    Ok(expectation.compare(&analysis.view(&captures.summaries(), &[])))
 }
 
 /// `capture.expect.json` beside `capture.pcap` or `capture.pcap.gz`.

@@ -106,6 +106,8 @@ impl Compiler<'_> {
                 until: date(&entry.valid_until, true),
                 windows: entry.windows.clone(),
             };
+            let period =
+                entry.period.filter(|_| entry.expect == Some(super::super::file::Expect::Periodic)).map(|span| span.0);
             rules.push(Rule {
                 name: entry.name.clone().unwrap_or_else(|| id.value.0.clone()),
                 exception,
@@ -118,7 +120,10 @@ impl Compiler<'_> {
                 remote_access: entry.remote_access,
                 max_idle_days: entry.max_idle_days.unwrap_or(idle),
                 max_session: entry.max_session.map(|span| span.0),
-                max_silence: entry.max_silence.map(|span| span.0),
+                max_idle: entry.max_idle.map(|span| span.0),
+                max_concurrent: entry.max_concurrent,
+                period,
+                max_silence: entry.max_silence.map(|span| span.0).or(period.map(|period| period + period / 2)),
                 sl_t: entry.sl_t,
                 sl_c: entry.sl_c,
                 approved_by: entry.approved_by.iter().flat_map(|names| names.value.clone()).collect(),

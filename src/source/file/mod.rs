@@ -37,6 +37,8 @@ pub enum Format {
     Pcapng,
     /// That of Solaris (RFC 1761).
     Snoop,
+    /// No container: an interface that is watched.
+    Live,
 }
 
 impl Format {
@@ -47,6 +49,7 @@ impl Format {
             Self::Pcap => "pcap",
             Self::Pcapng => "pcapng",
             Self::Snoop => "snoop",
+            Self::Live => "live",
         }
     }
 }

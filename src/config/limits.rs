@@ -19,6 +19,8 @@ pub struct Limits {
     pub ledger: LedgerLimits,
     /// Conversations that another one announced (CIP connections).
     pub links: usize,
+    /// Rates that are measured: allow tables that declare one, for each client-server pair.
+    pub meters: usize,
     /// Segments out of order.
     pub order: OrderLimits,
     /// State of one dissector session.
@@ -33,6 +35,7 @@ impl Default for Limits {
             fragments: FragmentLimits::default(),
             ledger: LedgerLimits { subjects: 1 << 16, facts: 256 },
             links: 1 << 16,
+            meters: 1 << 16,
             order: OrderLimits::default(),
             session: dissectors::Limits::default(),
         }
@@ -40,6 +43,30 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The limits with which all tables together stay within so many bytes: each takes its share of the budget, in the
+    /// proportions of the default, which is made for [`Self::BUDGET`].
+    ///
+    /// The bytes of an entry were measured (docs/sensor.md says how); a plant rarely fills one table, and a flood fills
+    /// those of connections, flows and subjects at the same time.
+    #[must_use]
+    pub fn within(bytes: u64) -> Self {
+        let all = Self::default();
+        let scaled = |count: usize| {
+            let share = (count as u128).saturating_mul(bytes.into()) / u128::from(Self::BUDGET);
+            usize::try_from(share).unwrap_or(usize::MAX).clamp(64, 1 << 24)
+        };
+        Self {
+            connections: scaled(all.connections),
+            flows: FlowLimits { flows: scaled(all.flows.flows), glimpses: scaled(all.flows.glimpses), ..all.flows },
+            ledger: LedgerLimits { subjects: scaled(all.ledger.subjects), ..all.ledger },
+            links: scaled(all.links),
+            ..all
+        }
+    }
+
+    /// The budget for which the defaults are made.
+    pub const BUDGET: u64 = 256 << 20;
+
     /// The part of one of `shards` equal shards.
     #[must_use]
     pub fn share(&self, shards: usize) -> Self {
@@ -49,6 +76,7 @@ impl Limits {
             flows: FlowLimits { flows: part(self.flows.flows), glimpses: part(self.flows.glimpses), ..self.flows },
             ledger: LedgerLimits { subjects: part(self.ledger.subjects), ..self.ledger },
             links: part(self.links),
+            meters: part(self.meters),
             ..*self
         }
     }

@@ -1,0 +1,195 @@
+//! One thread per interface: it reads, hands over, and never gives up. An interface that is down, unplugged or not there
+//! yet is waited for, and that is told.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::engine::Engine;
+use crate::source::file::{CaptureSummary, Compression, Format};
+use crate::source::live::{Live, LiveCounts, LiveError, LiveOptions};
+use crate::source::{Batch, LinkType};
+use crate::time::Timestamp;
+
+/// How an interface is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceState {
+    /// Its name.
+    pub name: String,
+    /// Why it is not watched at the moment; `None` when it is.
+    pub trouble: Option<String>,
+    /// How often it was opened.
+    pub opened: u64,
+    /// Frames that were read.
+    pub frames: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Frames cut by the snap length.
+    pub truncated: u64,
+    /// Frames longer than the MTU: put together by the card, which hides what was on the wire.
+    pub oversized: u64,
+    /// What the kernel and the card counted, over all openings.
+    pub counts: LiveCounts,
+    /// Link types.
+    pub links: Vec<LinkType>,
+    /// Time of the first frame.
+    pub first: Option<Timestamp>,
+    /// Time of the last frame.
+    pub last: Option<Timestamp>,
+}
+
+impl InterfaceState {
+    /// The interface as a capture, for evidence to name.
+    #[must_use]
+    pub fn summary(&self) -> CaptureSummary {
+        CaptureSummary {
+            name: self.name.clone(),
+            format: Format::Live,
+            compression: Compression::None,
+            link_types: self.links.clone(),
+            frames: self.frames,
+            bytes: self.bytes,
+            first: self.first,
+            last: self.last,
+            damage: None,
+        }
+    }
+}
+
+/// An interface with its state, shared between its thread and those that report.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    options: LiveOptions,
+    state: Arc<Mutex<InterfaceState>>,
+}
+
+/// Time between attempts to open an interface that is not there, and between looks at the kernel's counters.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Sleep of an idle link. The ring holds far more than what comes in that time.
+const IDLE: Duration = Duration::from_millis(5);
+
+impl Watched {
+    /// An interface that is not opened yet.
+    #[must_use]
+    pub fn new(options: LiveOptions) -> Self {
+        let state = InterfaceState {
+            name: options.interface.clone(),
+            trouble: Some("not opened yet".to_owned()),
+            ..InterfaceState::default()
+        };
+        Self { options, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn state(&self) -> InterfaceState {
+        self.lock().clone()
+    }
+
+    /// Opens it for the first time.
+    ///
+    /// # Errors
+    /// [`LiveError`] when waiting will not help: rights are missing, or the filter makes no sense.
+    pub fn open(&self) -> Result<Option<Live>, LiveError> {
+        match Live::open(&self.options) {
+            Ok(live) => Ok(Some(live)),
+            Err(error) if error.passing => {
+                self.lock().trouble = Some(error.why);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads until told to stop. `capture` is its place in the list of captures.
+    pub fn run(&self, mut live: Option<Live>, capture: u16, engine: &Engine, stop: &AtomicBool) {
+        let mut number = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let Some(open) = live.take().or_else(|| self.reopen()) else {
+                thread::sleep(AGAIN.min(Duration::from_millis(200)));
+                continue;
+            };
+            self.opened(&open);
+            let trouble = self.read(open, capture, &mut number, engine, stop);
+            self.lock().trouble = trouble;
+        }
+    }
+
+    fn reopen(&self) -> Option<Live> {
+        match Live::open(&self.options) {
+            Ok(live) => Some(live),
+            Err(error) => {
+                self.lock().trouble = Some(error.why);
+                None
+            }
+        }
+    }
+
+    fn opened(&self, live: &Live) {
+        let mut state = self.lock();
+        state.trouble = None;
+        state.opened += 1;
+        if !state.links.contains(&live.link()) {
+            state.links.push(live.link());
+            state.links.sort_unstable();
+        }
+    }
+
+    /// Reads an open interface until it fails or the sensor stops. Returns why it failed.
+    fn read(
+        &self,
+        mut live: Live,
+        capture: u16,
+        number: &mut u64,
+        engine: &Engine,
+        stop: &AtomicBool,
+    ) -> Option<String> {
+        let before = self.state();
+        let look = |live: &mut Live| -> Result<(), LiveError> {
+            let counts = live.counts()?;
+            let mut state = self.lock();
+            state.counts = before.counts.plus(counts);
+            state.oversized = before.oversized + live.oversized();
+            state.trouble = live.trouble().map(str::to_owned);
+            Ok(())
+        };
+        let mut looked = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            let mut batch = engine.batch();
+            let read = live.fill(&mut batch, capture, number, IDLE);
+            if !batch.frames.is_empty() {
+                self.count(&batch);
+                engine.give(batch);
+            }
+            let mut outcome = read.map(|_| ());
+            if outcome.is_ok() && looked.elapsed() >= AGAIN {
+                looked = Instant::now();
+                outcome = look(&mut live);
+            }
+            if let Err(error) = outcome {
+                return Some(error.why);
+            }
+        }
+        // What could not be looked at any more stays as it was last seen.
+        let _ = look(&mut live);
+        None
+    }
+
+    fn count(&self, batch: &Batch) {
+        let mut state = self.lock();
+        state.frames += batch.frames.len() as u64;
+        for frame in &batch.frames {
+            state.bytes += u64::from(frame.wire_len);
+            state.truncated += u64::from(frame.len < frame.wire_len);
+        }
+        state.first = state.first.or(batch.frames.first().map(|frame| frame.at));
+        state.last = batch.frames.last().map(|frame| frame.at).max(state.last);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, InterfaceState> {
+        // A reader of a state that panicked has not changed it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

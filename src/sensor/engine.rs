@@ -1,0 +1,154 @@
+//! The worker threads of a running sensor: batches in, and on demand what was learned since the last time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::config::Limits;
+use crate::pipeline;
+use crate::policy::Policy;
+use crate::source::Batch;
+use crate::time::Timestamp;
+use crate::worker::{SHARDS, Shard, ShardResult};
+
+/// Batches on their way to one worker. Together with the kernel's ring they bridge a worker that is busy for a moment.
+const QUEUE: usize = 64;
+
+/// What a worker is told.
+enum Work {
+    Batch(Arc<Batch>),
+    /// Tell what was learned since the last time, as of this time.
+    Drain(Timestamp, Sender<Vec<ShardResult>>),
+    /// Judge by this from now on.
+    Policy(Option<Arc<Policy>>),
+}
+
+/// The workers with their shards.
+pub struct Engine {
+    queues: Vec<Sender<Work>>,
+    threads: Vec<JoinHandle<Vec<ShardResult>>>,
+    used: Receiver<Batch>,
+    lost: AtomicU64,
+}
+
+impl Engine {
+    /// Starts so many workers.
+    #[must_use]
+    pub fn start(workers: usize, limits: &Limits, policy: Option<&Arc<Policy>>) -> Self {
+        let workers = workers.clamp(1, SHARDS);
+        let mut parts: Vec<Vec<Shard>> = (0..workers).map(|_| Vec::new()).collect();
+        for index in 0..SHARDS {
+            if let Some(part) = parts.get_mut(index % workers) {
+                part.push(Shard::new(limits, policy.cloned()));
+            }
+        }
+        // Batches come back when their last reader lets go of them, so that their memory is used again.
+        let (give_back, used) = bounded(2 * QUEUE);
+        let mut queues = Vec::new();
+        let mut threads = Vec::new();
+        for (worker, shards) in parts.into_iter().enumerate() {
+            let (queue, work) = bounded(QUEUE);
+            queues.push(queue);
+            let give_back = give_back.clone();
+            threads.push(thread::spawn(move || run(shards, (worker, workers), &work, &give_back)));
+        }
+        Self { queues, threads, used, lost: AtomicU64::new(0) }
+    }
+
+    /// A batch to fill, with memory that was used before if there is some.
+    #[must_use]
+    pub fn batch(&self) -> Batch {
+        self.used.try_recv().unwrap_or_default()
+    }
+
+    /// Hands over a batch. When the workers are too far behind, the batch is dropped and its frames are counted: to wait
+    /// would only move the loss into the kernel.
+    pub fn give(&self, batch: Batch) {
+        // Whether a worker takes it must not depend on the others: each host pair is whole or lost as a whole.
+        if self.queues.iter().any(|queue| queue.len() >= QUEUE - 1) {
+            self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
+            return;
+        }
+        let batch = Arc::new(batch);
+        for queue in &self.queues {
+            if let Err(TrySendError::Full(_)) = queue.try_send(Work::Batch(Arc::clone(&batch))) {
+                self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Frames that were dropped because the workers were too slow.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Batches that wait, in the longest queue.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queues.iter().map(Sender::len).max().unwrap_or(0)
+    }
+
+    /// What was learned since the last time, in the order of shards. `now` is the time of the capture's clock.
+    #[must_use]
+    pub fn drain(&self, now: Timestamp) -> Vec<ShardResult> {
+        let answers: Vec<Receiver<Vec<ShardResult>>> = self
+            .queues
+            .iter()
+            .map(|queue| {
+                let (answer, results) = bounded(1);
+                // A worker that is gone has panicked; stopping says so.
+                let _ = queue.send(Work::Drain(now, answer));
+                results
+            })
+            .collect();
+        answers.iter().filter_map(|results| results.recv().ok()).flatten().collect()
+    }
+
+    /// Judges by another policy from the next batch on.
+    pub fn judge_by(&self, policy: Option<&Arc<Policy>>) {
+        for queue in &self.queues {
+            let _ = queue.send(Work::Policy(policy.cloned()));
+        }
+    }
+
+    /// Whether a worker has panicked.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Lets the workers finish what waits, and takes what they still know.
+    #[must_use]
+    pub fn stop(self) -> Vec<ShardResult> {
+        let Self { queues, threads, .. } = self;
+        drop(queues);
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    }
+}
+
+fn run(
+    mut shards: Vec<Shard>,
+    (worker, workers): (usize, usize),
+    work: &Receiver<Work>,
+    give_back: &Sender<Batch>,
+) -> Vec<ShardResult> {
+    for work in work {
+        match work {
+            Work::Batch(batch) => {
+                pipeline::take(&mut shards, worker, workers, &batch);
+                if let Some(batch) = Arc::into_inner(batch) {
+                    // A full return queue only means that the memory is not needed again.
+                    let _ = give_back.try_send(batch);
+                }
+            }
+            Work::Drain(now, answer) => {
+                let _ = answer.send(shards.iter_mut().map(|shard| shard.drain(now)).collect());
+            }
+            Work::Policy(policy) => shards.iter_mut().for_each(|shard| shard.judge_by(policy.clone())),
+        }
+    }
+    shards.into_iter().map(Shard::finish).collect()
+}

@@ -1,0 +1,100 @@
+//! The service: interfaces in, and a picture that is always up to date.
+//!
+//! ```text
+//!  interface ─▶ capture thread ─batches─▶ workers (shards) ─drained every flush─▶ keeper ─▶ World
+//!                                                                                   │
+//!                                             HTTP · metrics ◀── Shared ◀───────────┤
+//!                                             store · events · evidence ◀───────────┘
+//! ```
+//!
+//! The keeper is the only one that writes the [`world::World`]. Readers take a lock on it for the time of one page, and
+//! what takes all of it to be said (findings, the order of flows) is made once a flush. Nothing that may wait for
+//! somebody else, a client, a disk or a SIEM, runs in the threads that see packets.
+
+pub mod capture;
+pub mod clock;
+pub mod engine;
+pub mod keeper;
+pub mod notify;
+pub mod shared;
+pub mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crate::analysis::Options;
+use crate::source::live::{LiveError, LiveOptions};
+use capture::Watched;
+use engine::Engine;
+use keeper::{Keeper, Order};
+use shared::Shared;
+use world::World;
+
+/// What a sensor is told.
+pub struct Settings {
+    /// What is watched.
+    pub interfaces: Vec<LiveOptions>,
+    /// How it is read and concluded.
+    pub analysis: Options,
+    /// Time between two flushes.
+    pub flush: std::time::Duration,
+}
+
+/// A sensor that runs.
+pub struct Sensor {
+    /// What everybody may read.
+    pub shared: Arc<Shared>,
+    orders: crossbeam_channel::Sender<Order>,
+    stop: Arc<AtomicBool>,
+    captures: Vec<JoinHandle<()>>,
+    keeper: JoinHandle<()>,
+}
+
+impl Sensor {
+    /// Opens the interfaces and starts. An interface that is not there yet is waited for.
+    ///
+    /// `listener` hears of every flush, in the keeper's thread.
+    ///
+    /// # Errors
+    /// [`LiveError`] when an interface may not be read, or its filter makes no sense.
+    pub fn start(settings: Settings, listener: impl FnMut(&Shared) + Send + 'static) -> Result<Self, LiveError> {
+        let Settings { interfaces, analysis, flush } = settings;
+        let interfaces: Vec<Watched> = interfaces.into_iter().map(Watched::new).collect();
+        let open = interfaces.iter().map(Watched::open).collect::<Result<Vec<_>, _>>()?;
+        let engine = Arc::new(Engine::start(analysis.workers, &analysis.limits, analysis.policy.as_ref()));
+        let shared = Arc::new(Shared::new(World::new(analysis), interfaces.clone()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut captures = Vec::new();
+        for ((place, watched), live) in (0..).zip(interfaces).zip(open) {
+            let (engine, stop) = (Arc::clone(&engine), Arc::clone(&stop));
+            captures.push(thread::spawn(move || watched.run(live, place, &engine, &stop)));
+        }
+        let (orders, inbox) = crossbeam_channel::bounded(16);
+        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, Box::new(listener));
+        let keeper = thread::spawn(move || keeper.run(engine));
+        Ok(Self { shared, orders, stop, captures, keeper })
+    }
+
+    /// Judges by another policy from now on.
+    pub fn judge_by(&self, policy: Option<Arc<crate::policy::Policy>>) {
+        let _ = self.orders.send(Order::Policy(policy));
+    }
+
+    /// The policy on disk could not be loaded; the one in force stays.
+    pub fn reload_failed(&self, why: String) {
+        let _ = self.orders.send(Order::ReloadFailed(why));
+    }
+
+    /// Stops reading, finishes what was read, and tells it one last time.
+    pub fn stop(self) -> Arc<Shared> {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.captures {
+            // A thread that panicked has nothing left to finish.
+            let _ = thread.join();
+        }
+        let _ = self.orders.send(Order::Stop);
+        let _ = self.keeper.join();
+        self.shared
+    }
+}

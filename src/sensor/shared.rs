@@ -1,0 +1,112 @@
+//! What the keeper shows to everybody else.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::capture::{InterfaceState, Watched};
+use super::world::World;
+use crate::output::Told;
+use crate::time::Timestamp;
+
+/// What is shared: the world, what is said of it, and how the sensor is doing.
+pub struct Shared {
+    picture: RwLock<Picture>,
+    interfaces: Vec<Watched>,
+    health: RwLock<Arc<Health>>,
+}
+
+/// The world with what is said of it.
+pub struct Picture {
+    /// What is known.
+    pub world: World,
+    /// What is said of it.
+    pub told: Told,
+    /// As of when.
+    pub at: Timestamp,
+}
+
+/// How the sensor itself is doing.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// When it was last looked at.
+    pub at: Timestamp,
+    /// When the sensor started.
+    pub started: Timestamp,
+    /// Flushes since then.
+    pub flushes: u64,
+    /// Frames that the sensor dropped because its workers were too slow.
+    pub lost: u64,
+    /// Batches that wait for a worker.
+    pub waiting: usize,
+    /// The interfaces.
+    pub interfaces: Vec<InterfaceState>,
+    /// A worker has failed: its share of the traffic is not seen any more.
+    pub broken: bool,
+    /// Why the policy or the configuration on disk is not in force.
+    pub reload_error: Option<String>,
+    /// When the policy in force was loaded.
+    pub policy_loaded: Option<Timestamp>,
+}
+
+impl Health {
+    /// What is wrong, each in a few words; empty when all is well.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let mut troubles = Vec::new();
+        for state in &self.interfaces {
+            if let Some(trouble) = &state.trouble {
+                troubles.push(format!("{} is not watched: {trouble}", state.name));
+            }
+            if state.counts.dropped + state.counts.dropped_by_interface > 0 {
+                let dropped = state.counts.dropped + state.counts.dropped_by_interface;
+                troubles.push(format!("{}: {dropped} of {} frames were lost", state.name, state.counts.received));
+            }
+            if state.oversized > 0 {
+                troubles.push(format!(
+                    "{}: {} frames are longer than its MTU, so the card joins frames; 'ethtool -K {} gro off lro off' shows what is on the wire",
+                    state.name, state.oversized, state.name
+                ));
+            }
+        }
+        if self.lost > 0 {
+            troubles.push(format!("{} frames were dropped because the workers were too slow", self.lost));
+        }
+        if self.broken {
+            troubles.push("a worker has failed; its share of the traffic is not seen any more".to_owned());
+        }
+        troubles.extend(self.reload_error.iter().map(|error| format!("the last reload failed: {error}")));
+        troubles
+    }
+}
+
+impl Shared {
+    pub(super) fn new(world: World, interfaces: Vec<Watched>) -> Self {
+        let told = world.analysis.tell(&world.captures);
+        let picture = Picture { world, told, at: Timestamp::default() };
+        Self { picture: RwLock::new(picture), interfaces, health: RwLock::default() }
+    }
+
+    /// The picture, for the time of one look.
+    pub fn picture(&self) -> RwLockReadGuard<'_, Picture> {
+        self.picture.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn picture_mut(&self) -> RwLockWriteGuard<'_, Picture> {
+        self.picture.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the sensor was doing at the last flush.
+    #[must_use]
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_health(&self, health: Health) {
+        *self.health.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(health);
+    }
+
+    /// How the interfaces are doing now.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<InterfaceState> {
+        self.interfaces.iter().map(Watched::state).collect()
+    }
+}

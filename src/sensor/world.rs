@@ -1,0 +1,135 @@
+//! What a running sensor knows: everything that its shards drained, in one place, and what follows from it.
+
+use std::collections::BTreeSet;
+
+use crate::analysis::{self, Analysis, Options};
+use crate::flow::facts;
+use crate::flow::key::FlowKey;
+use crate::flow::table::Flows;
+use crate::flow::watch::Watch;
+use crate::ledger::{Ledger, Subject};
+use crate::pipeline::Observed;
+use crate::source::file::CaptureSummary;
+use crate::worker::ShardResult;
+
+/// The sum of all that was observed, and the conclusions.
+pub struct World {
+    /// What the sum shows. Between two merges everything is in here.
+    pub analysis: Analysis,
+    /// The interfaces that were watched, as captures; evidence names them by their place.
+    pub captures: Vec<CaptureSummary>,
+    options: Options,
+    table: Flows,
+}
+
+/// What a merge touched.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// Flows.
+    pub flows: BTreeSet<FlowKey>,
+    /// Whom new facts are about.
+    pub subjects: BTreeSet<Subject>,
+}
+
+impl World {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let observed = Observed { ledger: Ledger::bounded(options.limits.ledger), ..Observed::default() };
+        let table = Flows::new(options.limits.flows, ahash::RandomState::new());
+        Self { analysis: analysis::conclude(observed, &options), captures: Vec::new(), options, table }
+    }
+
+    /// How it was told to conclude.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Judges by another policy from now on. What was judged is judged again by what is known of it.
+    pub fn judge_by(&mut self, policy: Option<std::sync::Arc<crate::policy::Policy>>) {
+        self.options.policy = policy;
+        let mut observed = std::mem::take(&mut self.analysis.observed);
+        // What was watched is by the numbers of the old policy's rules.
+        observed.watch = Watch::default();
+        self.analysis = analysis::conclude(observed, &self.options);
+    }
+
+    /// Adds what the shards drained, and concludes anew.
+    pub fn merge(&mut self, results: Vec<ShardResult>) -> Changed {
+        let mut observed = std::mem::take(&mut self.analysis.observed);
+        let mut changed = Changed::default();
+        self.table.restore(observed.flows);
+        for mut result in results {
+            facts::note(&result.flows, &mut result.ledger);
+            changed.subjects.extend(result.ledger.iter().map(|(subject, _)| subject.clone()));
+            observed.ledger.merge(result.ledger);
+            observed.coverage.merge(&result.coverage);
+            observed.watch.merge(result.watch, self.options.policy.as_deref());
+            for flow in result.flows {
+                changed.flows.insert(self.table.add(flow));
+            }
+        }
+        observed.flows = self.table.take();
+        observed.flows.sort_by_cached_key(|flow| flow.key);
+        self.analysis = analysis::conclude(observed, &self.options);
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Limits;
+    use crate::policy::Policy;
+    use crate::source::Batch;
+    use crate::source::set::Captures;
+    use crate::time::Timestamp;
+    use crate::worker::{SHARDS, Shard, place};
+
+    const CAPTURE: &[u8] = include_bytes!("../../fixtures/plant/capture.pcap");
+    const POLICY: &str = include_str!("../../fixtures/plant/plant.toml");
+
+    /// The plant of the demo, drained after every so many frames.
+    fn watched(every: usize) -> String {
+        let policy = Some(Arc::new(Policy::parse("plant.toml", POLICY).unwrap()));
+        let limits = Limits::default();
+        let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new(&limits, policy.clone())).collect();
+        let mut world = World::new(Options { policy, ..Options::default() });
+        let mut captures = Captures::stream("plant.pcap", Box::new(CAPTURE)).unwrap();
+        let mut batch = Batch::default();
+        let mut seen = 0;
+        while captures.fill(&mut batch) {
+            for frame in batch.frames() {
+                match place(&frame) {
+                    Ok((shard, packet)) => {
+                        let (spot, at) = shards[shard].find(&packet);
+                        shards[shard].packet(&frame, &packet, &spot, at);
+                    }
+                    Err(why) => shards[0].undecoded(&frame, why),
+                }
+                seen += 1;
+                if seen % every == 0 {
+                    world.merge(shards.iter_mut().map(|shard| shard.drain(frame.at)).collect());
+                }
+            }
+        }
+        world.merge(shards.iter_mut().map(|shard| shard.drain(Timestamp::MAX)).collect());
+        world.merge(shards.into_iter().map(Shard::finish).collect());
+        serde_json::to_string_pretty(&world.analysis.view(&captures.summaries(), &[])).unwrap()
+    }
+
+    #[test]
+    fn draining_now_and_then_adds_up_to_the_whole() {
+        let whole = watched(usize::MAX);
+        assert!(whole.contains("\"violation\""), "there is something to see");
+        for every in [1000, 97, 7] {
+            let parts = watched(every);
+            let differs = whole.lines().zip(parts.lines()).find(|(a, b)| a != b);
+            assert_eq!(differs, None, "drained after every {every} frames");
+            assert_eq!(whole.len(), parts.len());
+        }
+    }
+}

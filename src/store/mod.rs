@@ -1,0 +1,284 @@
+//! What outlives the process: an embedded SQLite file with facts, flows, findings, events and coverage.
+//!
+//! One writer, one transaction a flush: what was committed survives a kill at any moment, and at most the last flush
+//! interval is lost. Rows are replaced whole with their sums, so that writing a flush twice changes nothing. The tables
+//! are meant to be read with `sqlite3` as well; times are nanoseconds since 1970 UTC.
+//!
+//! What is read back is merged like what a worker drained, so that a restart goes on where it was.
+
+mod facts;
+mod findings;
+mod flows;
+mod words;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::source::file::{CaptureSummary, Compression, Format};
+use crate::time::Timestamp;
+use crate::worker::Coverage;
+
+pub use findings::Kept;
+
+/// Version of the tables.
+const VERSION: i64 = 1;
+
+/// The tables.
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// The open store.
+pub struct Store {
+    db: Connection,
+    path: PathBuf,
+}
+
+/// What is wrong with the store, with a way out.
+#[derive(Debug)]
+pub struct StoreError {
+    path: PathBuf,
+    why: String,
+    /// The disk has no room, or the file cannot be written: it may work later.
+    pub passing: bool,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store {}: {}", self.path.display(), self.why)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// What was read back from a store.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Flows with their judgements, as far as they were judged by the policy that is in force.
+    pub flows: Vec<crate::flow::Flow>,
+    /// Facts.
+    pub ledger: crate::ledger::Ledger,
+    /// What happened to frames.
+    pub coverage: Coverage,
+    /// The interfaces that were watched, as captures.
+    pub captures: Vec<CaptureSummary>,
+    /// Findings with their life.
+    pub findings: Vec<Kept>,
+    /// Rows that could not be understood: of a newer version, or damaged.
+    pub skipped: u64,
+}
+
+impl Store {
+    /// Opens a store, or makes one. A file that is damaged is set aside with `.damaged` in its name, and a new one made;
+    /// the second value says so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there can be no store at that place, or it is of a newer version of the program.
+    pub fn open(path: &Path) -> Result<(Self, Option<String>), StoreError> {
+        match Self::open_sound(path) {
+            Ok(store) => Ok((store, None)),
+            Err(error) if error.why.contains(DAMAGED) => {
+                let aside = path.with_extension("damaged");
+                let wrong = |why: std::io::Error| StoreError { path: path.into(), why: why.to_string(), passing: true };
+                std::fs::rename(path, &aside).map_err(wrong)?;
+                for leaf in ["-wal", "-shm"] {
+                    let mut name = path.as_os_str().to_owned();
+                    name.push(leaf);
+                    // They belong to the damaged file; without it they would damage the new one.
+                    let _ = std::fs::remove_file(PathBuf::from(name));
+                }
+                let said = format!("{}; it was set aside as {} and a new one made", error, aside.display());
+                Ok((Self::open_sound(path)?, Some(said)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a store to look at, without writing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is none at that place.
+    pub fn look(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags).map_err(|error| wrong(path, &error))?;
+        let store = Self { db, path: path.into() };
+        store.version().and_then(|version| store.check_version(version))?;
+        Ok(store)
+    }
+
+    fn open_sound(path: &Path) -> Result<Self, StoreError> {
+        let db = Connection::open(path).map_err(|error| wrong(path, &error))?;
+        let store = Self { db, path: path.into() };
+        store.prepare()?;
+        Ok(store)
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        let tell = |error: rusqlite::Error| wrong(&self.path, &error);
+        // FULL: a commit that was reported is on the disk, also when the power fails. There is one every flush.
+        self.db
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000;")
+            .map_err(tell)?;
+        let sound: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(tell)?;
+        if sound != "ok" {
+            return Err(StoreError { path: self.path.clone(), why: format!("{DAMAGED} ({sound})"), passing: false });
+        }
+        let version = self.version()?;
+        if version == 0 {
+            self.db.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")).map_err(tell)?;
+            return Ok(());
+        }
+        self.check_version(version)
+    }
+
+    fn version(&self) -> Result<i64, StoreError> {
+        self.db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| wrong(&self.path, &error))
+    }
+
+    fn check_version(&self, version: i64) -> Result<(), StoreError> {
+        if version > VERSION {
+            let why = format!("it is of a newer zonewatch (tables {version}, this program knows {VERSION}); update the program");
+            return Err(StoreError { path: self.path.clone(), why, passing: false });
+        }
+        Ok(())
+    }
+
+    /// Writes what one flush changed, all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was written then, and the same can be tried again.
+    pub fn write(&mut self, flush: &Flush<'_>) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let mut write = || -> rusqlite::Result<()> {
+            let into = self.db.transaction()?;
+            for (place, capture) in flush.captures {
+                into.prepare_cached(
+                    "INSERT OR REPLACE INTO capture (id, name, links, frames, bytes, first, last) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                )?
+                .execute(params![
+                    place,
+                    capture.name,
+                    capture.link_types.iter().map(|link| link.0.to_string()).collect::<Vec<_>>().join(" "),
+                    signed(capture.frames),
+                    signed(capture.bytes),
+                    capture.first.map(Timestamp::nanos),
+                    capture.last.map(Timestamp::nanos),
+                ])?;
+            }
+            facts::write(&into, flush.facts)?;
+            flows::write(&into, flush.flows, flush.policy)?;
+            findings::write(&into, flush.findings)?;
+            words::write_coverage(&into, flush.coverage)?;
+            into.commit()
+        };
+        write().map_err(|error| wrong(&path, &error))
+    }
+
+    /// Reads everything back.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read. Single rows that make no sense are skipped and counted.
+    pub fn read(&self, policy: Option<&crate::policy::Policy>) -> Result<Restored, StoreError> {
+        let mut restored = Restored::default();
+        let mut words = words::Words::default();
+        let read = |restored: &mut Restored, words: &mut words::Words| -> rusqlite::Result<()> {
+            let mut rows = self.db.prepare("SELECT name, links, frames, bytes, first, last FROM capture ORDER BY id")?;
+            let mut rows = rows.query([])?;
+            while let Some(row) = rows.next()? {
+                let links: String = row.get(1)?;
+                restored.captures.push(CaptureSummary {
+                    name: row.get(0)?,
+                    format: Format::Live,
+                    compression: Compression::None,
+                    link_types: links.split(' ').filter_map(|link| link.parse().ok().map(crate::source::LinkType)).collect(),
+                    frames: unsigned(row.get(2)?),
+                    bytes: unsigned(row.get(3)?),
+                    first: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_nanos),
+                    last: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_nanos),
+                    damage: None,
+                });
+            }
+            facts::read(&self.db, words, restored)?;
+            flows::read(&self.db, words, policy, restored)?;
+            findings::read(&self.db, restored)?;
+            words::read_coverage(&self.db, words, restored)
+        };
+        read(&mut restored, &mut words).map_err(|error| wrong(&self.path, &error))?;
+        Ok(restored)
+    }
+
+    /// Forgets what was last seen before `before`, and what was seen longest ago while the file is larger than `most`
+    /// bytes. Returns how many rows went.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be written.
+    pub fn forget(&mut self, before: Timestamp, most: u64) -> Result<u64, StoreError> {
+        let path = self.path.clone();
+        let mut forget = || -> rusqlite::Result<u64> {
+            let mut gone = 0;
+            for table in ["fact", "flow", "finding"] {
+                gone += self.db.execute(&format!("DELETE FROM {table} WHERE last < ?"), [before.nanos()])?;
+            }
+            while self.size()? > most {
+                let oldest = "DELETE FROM flow WHERE rowid IN (SELECT rowid FROM flow ORDER BY last LIMIT 1000)";
+                let removed = self.db.execute(oldest, [])?;
+                if removed == 0 {
+                    break;
+                }
+                gone += removed;
+                self.db.execute_batch("PRAGMA incremental_vacuum;")?;
+            }
+            if gone > 0 {
+                self.db.execute_batch("PRAGMA incremental_vacuum;")?;
+            }
+            Ok(gone as u64)
+        };
+        forget().map_err(|error| wrong(&path, &error))
+    }
+
+    /// Bytes in use.
+    fn size(&self) -> rusqlite::Result<u64> {
+        let get = |what: &str| self.db.query_row(&format!("PRAGMA {what}"), [], |row| row.get::<_, i64>(0));
+        let pages = get("page_count")?.saturating_sub(get("freelist_count")?);
+        Ok(unsigned(pages.saturating_mul(get("page_size")?)))
+    }
+}
+
+/// What one flush changed.
+pub struct Flush<'a> {
+    /// Captures that evidence names, with their numbers.
+    pub captures: &'a [(u16, &'a CaptureSummary)],
+    /// Facts with their sums.
+    pub facts: &'a [(&'a crate::ledger::Subject, &'a crate::ledger::Facts)],
+    /// Flows with their sums.
+    pub flows: &'a [&'a crate::flow::Flow],
+    /// The policy that judged them.
+    pub policy: Option<&'a crate::policy::Policy>,
+    /// Findings.
+    pub findings: &'a [Kept],
+    /// What happened to all frames so far.
+    pub coverage: &'a Coverage,
+}
+
+/// Words of an error that says the file is no sound database.
+const DAMAGED: &str = "it is damaged";
+
+fn wrong(path: &Path, error: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure};
+    let code = error.sqlite_error_code();
+    let damaged = matches!(code, Some(DatabaseCorrupt | NotADatabase));
+    StoreError {
+        path: path.into(),
+        why: if damaged { format!("{DAMAGED} ({error})") } else { error.to_string() },
+        passing: matches!(code, Some(DiskFull | ReadOnly | SystemIoFailure | PermissionDenied | CannotOpen)),
+    }
+}
+
+/// SQLite has no unsigned numbers; counters do not come near the difference, and what does is kept as the largest.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

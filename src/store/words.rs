@@ -1,0 +1,113 @@
+//! Words that the program keeps as `&'static str` and reads back as text, and the counters of coverage.
+
+use std::collections::HashSet;
+
+use dissectors::REGISTRY;
+use rusqlite::{Connection, Transaction};
+
+use super::{Restored, signed, unsigned};
+use crate::worker::{Coverage, ProtocolCoverage};
+
+/// Distinct words that are made static at most. There are a few hundred in the program.
+const MOST: usize = 4096;
+
+/// Longest of them.
+const LONGEST: usize = 128;
+
+/// Words as the program knows them: each distinct one is kept for the life of the process, and there are few.
+#[derive(Default)]
+pub(super) struct Words(HashSet<&'static str>);
+
+impl Words {
+    /// The word; `None` for what cannot be a word of this program.
+    pub(super) fn word(&mut self, text: &str) -> Option<&'static str> {
+        if let Some(known) = self.0.get(text) {
+            return Some(known);
+        }
+        if text.len() > LONGEST || self.0.len() >= MOST {
+            return None;
+        }
+        let kept: &'static str = Box::leak(text.to_owned().into_boxed_str());
+        self.0.insert(kept);
+        Some(kept)
+    }
+}
+
+/// The counters that a coverage consists of.
+fn counters(of: &Coverage) -> Vec<(&'static str, String, u64)> {
+    let mut all = vec![
+        ("frames", String::new(), of.frames),
+        ("bytes", String::new(), of.bytes),
+        ("decoded", String::new(), of.decoded),
+        ("duplicates", String::new(), of.duplicates),
+        ("fragments", String::new(), of.fragments),
+        ("truncated", String::new(), of.truncated),
+        ("panics", String::new(), of.panics),
+        ("forgotten-frames", String::new(), of.forgotten.0),
+        ("forgotten-bytes", String::new(), of.forgotten.1),
+    ];
+    all.extend(of.not_decoded.iter().map(|(why, count)| ("not-decoded", (*why).to_owned(), *count)));
+    all.extend(of.limits.iter().map(|(which, count)| ("limit", (*which).to_owned(), *count)));
+    for (protocol, of) in REGISTRY.iter().zip(&of.protocols) {
+        let name = protocol.info().name;
+        let mut add = |kind, count| all.push((kind, name.to_owned(), count));
+        add("pdus", of.pdus);
+        add("pdu-bytes", of.bytes);
+        add("skipped-bytes", of.skipped_bytes);
+        add("anomalies", of.anomalies);
+        add("opaque", of.opaque);
+        all.extend(of.messages.iter().map(|(code, count)| ("message", format!("{name} {code}"), *count)));
+    }
+    all
+}
+
+pub(super) fn write_coverage(into: &Transaction<'_>, coverage: &Coverage) -> rusqlite::Result<()> {
+    let mut row = into.prepare_cached("INSERT OR REPLACE INTO coverage (kind, name, value) VALUES (?, ?, ?)")?;
+    for (kind, name, value) in counters(coverage).into_iter().filter(|(_, _, value)| *value > 0) {
+        row.execute((kind, name, signed(value)))?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_coverage(from: &Connection, words: &mut Words, restored: &mut Restored) -> rusqlite::Result<()> {
+    let coverage = &mut restored.coverage;
+    coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
+    let mut rows = from.prepare("SELECT kind, name, value FROM coverage ORDER BY kind, name")?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let (kind, name, value): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let value = unsigned(value);
+        let known = match kind.as_str() {
+            "frames" => Some(coverage.frames = value),
+            "bytes" => Some(coverage.bytes = value),
+            "decoded" => Some(coverage.decoded = value),
+            "duplicates" => Some(coverage.duplicates = value),
+            "fragments" => Some(coverage.fragments = value),
+            "truncated" => Some(coverage.truncated = value),
+            "panics" => Some(coverage.panics = value),
+            "forgotten-frames" => Some(coverage.forgotten.0 = value),
+            "forgotten-bytes" => Some(coverage.forgotten.1 = value),
+            "not-decoded" => words.word(&name).map(|why| _ = coverage.not_decoded.insert(why, value)),
+            "limit" => words.word(&name).map(|which| _ = coverage.limits.insert(which, value)),
+            _ => protocol(coverage, &kind, &name, value),
+        };
+        restored.skipped += u64::from(known.is_none());
+    }
+    Ok(())
+}
+
+fn protocol(coverage: &mut Coverage, kind: &str, name: &str, value: u64) -> Option<()> {
+    let (name, code) = name.split_once(' ').unwrap_or((name, ""));
+    let place = REGISTRY.iter().position(|protocol| protocol.info().name == name)?;
+    let of = coverage.protocols.get_mut(place)?;
+    match kind {
+        "pdus" => of.pdus = value,
+        "pdu-bytes" => of.bytes = value,
+        "skipped-bytes" => of.skipped_bytes = value,
+        "anomalies" => of.anomalies = value,
+        "opaque" => of.opaque = value,
+        "message" => of.messages.push((code.parse().ok()?, value)),
+        _ => return None,
+    }
+    Some(())
+}
