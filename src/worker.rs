@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use dissectors::{
-    Attribute, Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY,
-    Role, Sink, attribute,
+    Attribute, Carrier, ComponentId, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome,
+    Party, REGISTRY, Role, Sink, attribute,
 };
 
 use crate::address::Host;
@@ -21,6 +21,7 @@ use crate::decode::{Headers, Packet, Tcp, Transport, Undecoded, Upper};
 use crate::flow::connection::{Connection, ConnectionKey, Counted, Orientation, Record, Side};
 use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
+use crate::flow::hash::Secret;
 use crate::flow::key::Initiator;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::watch::Watch;
@@ -156,7 +157,7 @@ struct Notes {
     /// Conversations that another one opened: who opened them.
     links: HashMap<(Host, Host, &'static str, u64), Host, RandomState>,
     coverage: Coverage,
-    hasher: RandomState,
+    secret: Secret,
     limits: Limits,
     policy: Option<Arc<Policy>>,
     watch: Watch,
@@ -200,7 +201,7 @@ impl Shard {
                 tail: Tail::default(),
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
-                hasher,
+                secret: Secret::new(&hasher),
                 watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
                 policy,
@@ -257,8 +258,10 @@ impl Shard {
     #[must_use]
     pub fn finish(mut self) -> ShardResult {
         for connection in self.connections.iter_mut() {
-            close(connection, &mut self.notes);
-            self.flows.add(Flow::take(connection));
+            if !self.flows.forgets(connection) {
+                close(connection, &mut self.notes);
+                self.flows.add(Flow::take(connection));
+            }
         }
         let Notes { mut ledger, tail, mut coverage, watch, .. } = self.notes;
         tail.finish(&mut ledger);
@@ -369,8 +372,10 @@ impl Shard {
         let Self { connections, flows, notes, .. } = self;
         if let Some(old) = connections.evict() {
             notes.coverage.limit("connections", 1);
-            close(old, notes);
-            flows.add(Flow::take(old));
+            if !flows.forgets(old) {
+                close(old, notes);
+                flows.add(Flow::take(old));
+            }
         }
     }
 }
@@ -605,7 +610,7 @@ impl Ear<'_> {
 
     #[inline]
     fn operation(&mut self, operation: &Operation<'_>) {
-        let fingerprint = ops::fingerprint(&self.notes.hasher, operation);
+        let fingerprint = ops::fingerprint(self.notes.secret, operation);
         if self.record.book.operation(fingerprint, operation, self.at).is_none() {
             self.notes.coverage.limit("operations-per-flow", 1);
         }
@@ -653,12 +658,9 @@ impl Ear<'_> {
             return;
         }
         let Self { protocol, at, .. } = *self;
-        let Notes { tail, ledger, limits, hasher, .. } = &mut *self.notes;
+        let Notes { tail, ledger, limits, secret, .. } = &mut *self.notes;
         // Devices repeat what they say: what was heard a moment ago is only counted.
-        let fingerprint = hasher.hash_one((
-            (host, identity.component, identity.attribute.0.as_ptr().addr(), &identity.value),
-            (protocol, identity.method, identity.weight, identity.basis.as_ptr().addr()),
-        ));
+        let fingerprint = fingerprint(*secret, host, protocol, identity);
         if tail.again(fingerprint, at) {
             return;
         }
@@ -689,6 +691,26 @@ impl Ear<'_> {
             }
         }
     }
+}
+
+/// A number that tells what was said of whom apart within one process.
+fn fingerprint(secret: Secret, host: Host, protocol: usize, identity: &Identity<'_>) -> u64 {
+    let [first, second] = host.address.words();
+    let address = |text: &'static str| text.as_ptr().addr() as u64; // They are constants.
+    let how = u64::from(host.realm.0) << 32 | (protocol as u64) << 16 | (identity.method as u64) << 8;
+    let sum = secret.mix(secret.mix(first, second), how | u64::from(identity.weight));
+    let sum = secret.mix(sum ^ address(identity.attribute.0), address(identity.basis));
+    let sum = match identity.component {
+        None => sum,
+        Some(component) => {
+            let sum = secret.mix(sum, address(component.space));
+            match component.id {
+                ComponentId::Number(number) => secret.mix(sum, number.into()),
+                ComponentId::Path(path) => secret.bytes(sum, path.as_bytes()),
+            }
+        }
+    };
+    secret.bytes(sum, identity.value.as_bytes())
 }
 
 impl Notes {

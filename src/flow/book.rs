@@ -19,7 +19,7 @@ pub struct Book {
     pub opaque: u64,
     /// Operations that did not fit.
     pub dropped: u64,
-    cache: Option<Box<[Known; 16]>>,
+    cache: Cache,
 }
 
 /// A place in the cache: an operation on certain objects, and where it stands in the book.
@@ -27,6 +27,63 @@ pub struct Book {
 struct Known {
     fingerprint: u64,
     operation: u32,
+}
+
+/// Where operations on certain objects stand in the book, by their fingerprints. It grows until all that repeats has a
+/// place: a poller's round of requests would take turns in a fixed one.
+#[derive(Clone, Debug, Default)]
+struct Cache {
+    /// A power of two.
+    places: Box<[Known]>,
+}
+
+/// Places at first, and at most.
+const FEW: usize = 4;
+const MANY: usize = 256;
+/// Neighbours in which one is looked for.
+const NEAR: usize = 4;
+
+impl Cache {
+    #[inline]
+    fn find(&self, fingerprint: u64) -> Option<usize> {
+        let mask = self.places.len().wrapping_sub(1);
+        let home = (fingerprint >> 32) as usize;
+        for near in 0..NEAR {
+            let known = self.places.get((home + near) & mask)?;
+            if known.fingerprint == fingerprint {
+                return Some(known.operation as usize);
+            }
+        }
+        None
+    }
+
+    fn insert(&mut self, fingerprint: u64, operation: usize) {
+        let Ok(operation) = u32::try_from(operation) else { return };
+        let known = Known { fingerprint, operation };
+        if !self.put(known, self.places.len() >= MANY) {
+            let doubled = vec![Known::default(); (2 * self.places.len()).max(FEW)];
+            for old in std::mem::replace(&mut self.places, doubled.into()) {
+                // One that finds no place is found anew when it is asked again.
+                let _ = old.fingerprint == 0 || self.put(old, false);
+            }
+            self.put(known, true);
+        }
+    }
+
+    /// Puts one in a free place near its own, or in place of another.
+    fn put(&mut self, known: Known, force: bool) -> bool {
+        let mask = self.places.len().wrapping_sub(1);
+        let home = (known.fingerprint >> 32) as usize;
+        let is_free = |near: &usize| self.places.get((home + near) & mask).is_some_and(|place| place.fingerprint == 0);
+        let near = (0..NEAR).find(is_free).or(force.then_some(0));
+        match near.and_then(|near| self.places.get_mut((home + near) & mask)) {
+            Some(place) => {
+                *place = known;
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 /// How a conversation is protected, over all its messages.
@@ -95,21 +152,17 @@ impl Book {
     /// Counts an operation, by its [`super::ops::fingerprint`]. Returns its place in `operations`; `None` when the book is full.
     #[inline]
     pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
-        let slot = (fingerprint >> 60) as usize & 15;
-        if let Some(known) = self.cache.as_ref().and_then(|cache| cache.get(slot))
-            && known.fingerprint == fingerprint
-            && let Some(operation) = self.operations.get_mut(known.operation as usize)
+        if let Some(place) = self.cache.find(fingerprint)
+            && let Some(operation) = self.operations.get_mut(place)
         {
             operation.tally.count(asked.outcome, at);
-            return Some(known.operation as usize);
+            return Some(place);
         }
         // Who asks once may never ask again: the cache is for the second time.
         let first = self.operations.is_empty();
         let place = self.enter(asked, at)?;
-        if let (false, Ok(operation)) = (first, u32::try_from(place))
-            && let Some(known) = self.cache.get_or_insert_with(Box::default).get_mut(slot)
-        {
-            *known = Known { fingerprint, operation };
+        if !first {
+            self.cache.insert(fingerprint, place);
         }
         Some(place)
     }
@@ -118,7 +171,7 @@ impl Book {
     #[inline]
     pub(super) fn touch(&self) -> u64 {
         let first = self.operations.first().map_or(0, |operation| operation.tally.requests);
-        self.cache.as_ref().map_or(0, |cache| cache[0].fingerprint ^ cache[8].fingerprint).wrapping_add(first)
+        self.cache.places.first().map_or(0, |known| known.fingerprint).wrapping_add(first)
     }
 
     /// The slow path: finds or makes the operation's place, and adds its objects.
@@ -159,7 +212,7 @@ impl Book {
     /// The book of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, ..self }
+        Self { cache: Cache::default(), ..self }
     }
 
     /// What was noted since the last time, as a closed book; what is known of the protection stays as well.

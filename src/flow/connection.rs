@@ -351,6 +351,15 @@ impl Connection {
         (spoke && self.dialog.is_settled()) || now.since(self.first.at) >= PATIENCE
     }
 
+    /// See [`super::Flow::is_glimpse`].
+    #[must_use]
+    pub fn is_glimpse(&self) -> bool {
+        let [a, b] = &self.traffic;
+        !self.counted
+            && is_glimpse([a.frames, b.frames])
+            && !self.key.end(self.orientation.client.other()).address.is_group()
+    }
+
     /// The flow that this connection is a part of.
     #[must_use]
     pub fn flow_key(&self) -> FlowKey {
@@ -429,6 +438,14 @@ impl Record<'_> {
 
 fn parties(key: ConnectionKey, paths: &[Paths; 2]) -> Parties {
     Parties { key, paths: paths.each_ref().map(Paths::first) }
+}
+
+/// Frames of a flow that is still a glimpse: a SYN and its retries.
+const GLIMPSE: u64 = 3;
+
+/// Whether so many frames from each side are a few that nobody answered.
+pub(super) fn is_glimpse([one, other]: [u64; 2]) -> bool {
+    one.min(other) == 0 && one + other <= GLIMPSE
 }
 
 /// Whether a TCP conversation came to nothing, from the flags of client and server and whether they sent payload.

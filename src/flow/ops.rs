@@ -2,6 +2,7 @@
 
 use dissectors::{Class, Component, ComponentId, Item, Object, Outcome};
 
+use super::hash::Secret;
 use crate::ledger::Evidence;
 
 /// What tells operations of one flow apart.
@@ -190,31 +191,25 @@ pub fn is_component(text: Option<&str>, component: Option<Component<'_>>) -> boo
 /// A number that tells operations on objects apart within one process: the key of the caches on the packet path.
 #[inline]
 #[must_use]
-pub fn fingerprint(hasher: &ahash::RandomState, operation: &dissectors::Operation<'_>) -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    let mut h = hasher.build_hasher();
-    h.write_u64(operation.code);
-    let mut head = operation.class as u64;
-    match operation.component {
-        None => {}
-        Some(Component { id: ComponentId::Number(number), .. }) => head |= 1 << 63 | u64::from(number) << 8,
+pub fn fingerprint(secret: Secret, operation: &dissectors::Operation<'_>) -> u64 {
+    let class = operation.class as u64;
+    let start = match operation.component {
+        None => secret.mix(operation.code, class),
+        Some(Component { id: ComponentId::Number(number), .. }) => {
+            secret.mix(operation.code, class | 1 << 63 | u64::from(number) << 8)
+        }
         Some(Component { id: ComponentId::Path(path), .. }) => {
-            head |= 1 << 62;
-            h.write(path.as_bytes());
+            secret.bytes(secret.mix(operation.code, class | 1 << 62), path.as_bytes())
         }
-    }
-    h.write_u64(head);
-    for object in operation.objects {
-        h.write_usize(object.space.len() ^ object.space.as_ptr().addr());
+    };
+    operation.objects.iter().fold(start, |sum, object| {
+        // Where a space's name lies is which space it is: they are constants.
+        let sum = secret.mix(sum, object.space.as_ptr().addr() as u64);
         match object.item {
-            Item::Range(from, to) => {
-                h.write_u64(from);
-                h.write_u64(to);
-            }
-            Item::Name(name) => h.write(name.as_bytes()),
+            Item::Range(from, to) => secret.mix(sum ^ from, to),
+            Item::Name(name) => secret.bytes(sum, name.as_bytes()),
         }
-    }
-    h.finish()
+    })
 }
 
 #[cfg(test)]

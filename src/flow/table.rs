@@ -7,6 +7,7 @@ use ahash::RandomState;
 
 use super::Flow;
 use super::connection::{Connection, ConnectionKey, Endpoint, Side};
+use super::hash::Secret;
 use super::index::Index;
 use super::key::FlowKey;
 use crate::address::{Host, Realm};
@@ -17,7 +18,7 @@ use crate::ledger::Evidence;
 #[derive(Debug)]
 pub struct Connections {
     index: Index,
-    secret: [u64; 2],
+    secret: Secret,
     slab: Vec<Connection>,
     limit: usize,
     hand: usize,
@@ -40,7 +41,7 @@ impl Connections {
     /// A table for at most so many.
     #[must_use]
     pub fn new(limit: usize, hasher: &RandomState) -> Self {
-        let secret = [hasher.hash_one(0), hasher.hash_one(1)];
+        let secret = Secret::new(hasher);
         Self { index: Index::default(), secret, slab: Vec::new(), limit: limit.max(16), hand: 0, free: None }
     }
 
@@ -57,10 +58,9 @@ impl Connections {
     /// Of the two ends in any order. Who floods the table cannot choose it.
     #[inline]
     fn hash(&self, one: &Endpoint, other: &Endpoint, transport: Transport) -> u64 {
-        let [s0, s1] = self.secret;
         let end = |end: &Endpoint| {
             let [first, second] = end.address.words();
-            fold(first ^ s0, second.wrapping_add(u64::from(end.port) << 40) ^ s1)
+            self.secret.mix(first, second.wrapping_add(u64::from(end.port) << 40))
         };
         let transport = match transport {
             Transport::Tcp => 0,
@@ -70,7 +70,7 @@ impl Connections {
             Transport::Ethertype(n) => 0x1_0000 | u64::from(n),
             Transport::Llc(n) => 0x200 | u64::from(n),
         };
-        fold(end(one).wrapping_add(end(other)) ^ transport << 16, s0 | 1)
+        self.secret.mix(end(one).wrapping_add(end(other)), transport)
     }
 
     /// The place of a connection.
@@ -162,13 +162,6 @@ impl Connections {
     }
 }
 
-/// The two halves of a product, one over the other: all bits of both numbers in every bit, nearly.
-#[inline]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a).wrapping_mul(u128::from(b));
-    (product >> 64) as u64 ^ product as u64
-}
-
 /// Neighbours that are looked at to evict one. More would choose better and cost a flood more.
 const PASSED: usize = 4;
 
@@ -181,6 +174,8 @@ pub struct Flows {
     services: HashMap<(Host, Host), u32, RandomState>,
     /// Flows that were no more than a glimpse when they came, oldest first.
     glimpses: VecDeque<FlowKey>,
+    /// Glimpses that came when there were too many.
+    turn: u64,
     limits: FlowLimits,
     /// Flows folded into their pair's remainder because the pair had too many services.
     pub folded: u64,
@@ -188,13 +183,17 @@ pub struct Flows {
     pub forgotten: (u64, u64, u64),
 }
 
+/// Of so many glimpses above the limit one is kept.
+pub const TURNS: u64 = 16;
+
 /// Bounds on flows.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowLimits {
     /// In all. At the limit those that matter least are forgotten: without a known protocol, with few frames, long ago.
     pub flows: usize,
-    /// Flows that are no more than a glimpse, see [`Flow::is_glimpse`]. At the limit the oldest is forgotten, so that a
-    /// flood of random addresses leaves neither a large table nor a large inventory.
+    /// Flows that are no more than a glimpse, see [`Flow::is_glimpse`]. At the limit one in [`TURNS`] new ones takes the
+    /// place of the oldest and the others are forgotten at once, so that a flood of random addresses leaves neither a
+    /// large table nor a large inventory, and costs little.
     pub glimpses: usize,
     /// Services of one server that one client may name; further ones fold into one flow with port 0.
     pub per_pair: u32,
@@ -210,10 +209,32 @@ impl Flows {
             services: HashMap::with_hasher(hasher.clone()),
             hasher,
             glimpses: VecDeque::new(),
+            turn: 0,
             limits,
             folded: 0,
             forgotten: (0, 0, 0),
         }
+    }
+
+    /// Forgets what a connection was, unless it has a place here: it is no more than a glimpse, its flow is not known, and
+    /// there are too many such.
+    pub fn forgets(&mut self, connection: &Connection) -> bool {
+        if self.glimpses.len() < self.limits.glimpses || !connection.is_glimpse() {
+            return false;
+        }
+        if self.find(&connection.flow_key()).is_some() {
+            return false;
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let forgets = self.turn % TURNS != 0;
+        if forgets {
+            self.forgotten.0 += 1;
+            for traffic in &connection.traffic {
+                self.forgotten.1 += traffic.frames;
+                self.forgotten.2 += traffic.bytes;
+            }
+        }
+        forgets
     }
 
     /// Adds what a connection was. Returns the key under which it is counted.
