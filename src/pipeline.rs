@@ -95,15 +95,18 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
             }
         }
         let ahead = places.get_mut(..count).unwrap_or(&mut []);
-        for ahead in ahead.iter_mut() {
-            let shard = shards.get(ahead.shard as usize);
-            ahead.place = shard.and_then(|shard| shard.find(&ahead.arrival.headers, &ahead.spot)).unwrap_or(NONE);
-        }
+        // One step for all of them, then the next: each step needs what the one before brought.
         let mut touched = 0;
         for ahead in ahead.iter() {
-            if let Some(shard) = shards.get(ahead.shard as usize) {
-                touched ^= shard.touch(ahead.place);
-            }
+            touched ^= shards.get(ahead.shard as usize).map_or(0, |shard| shard.touch_index(&ahead.spot));
+        }
+        for ahead in ahead.iter() {
+            touched ^= shards.get(ahead.shard as usize).map_or(0, |shard| shard.touch(&ahead.spot));
+        }
+        for ahead in ahead.iter_mut() {
+            let Some(shard) = shards.get(ahead.shard as usize) else { continue };
+            ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot).unwrap_or(NONE);
+            touched ^= shard.touch_inside(ahead.place);
         }
         std::hint::black_box(touched);
         for ahead in ahead.iter() {

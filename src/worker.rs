@@ -238,11 +238,25 @@ impl Shard {
         self.connections.find(headers, spot)
     }
 
-    /// See [`Connection::touch`].
+    /// See [`Connections::touch_index`].
     #[must_use]
     #[inline]
-    pub fn touch(&self, place: u32) -> u64 {
-        self.connections.touch(place)
+    pub fn touch_index(&self, spot: &Spot) -> u64 {
+        self.connections.touch_index(spot)
+    }
+
+    /// See [`Connections::touch`].
+    #[must_use]
+    #[inline]
+    pub fn touch(&self, spot: &Spot) -> u64 {
+        self.connections.touch(spot)
+    }
+
+    /// See [`Connections::touch_inside`].
+    #[must_use]
+    #[inline]
+    pub fn touch_inside(&self, place: u32) -> u64 {
+        self.connections.touch_inside(place)
     }
 
     /// Counts a frame that could not be decoded.
@@ -516,7 +530,7 @@ fn case<'a>(policy: &'a Policy, record: &Record<'_>, protocol: usize, sender: Si
     Some(Case {
         policy,
         protocol,
-        protection: record.book.protection.clone(),
+        protection: record.book.protection().clone(),
         orientation: *record.orientation,
         sender,
         at,
@@ -590,7 +604,7 @@ impl Sink for Ear<'_> {
                 }
             }
             Observation::Opaque(_) => {
-                self.record.book.opaque += 1;
+                self.record.book.note_opaque();
                 self.hidden();
                 if let Some(coverage) = self.notes.coverage.protocols.get_mut(self.protocol) {
                     coverage.opaque += 1;

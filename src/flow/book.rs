@@ -11,16 +11,22 @@ use crate::ledger::Evidence;
 pub struct Book {
     /// Operations, in the order of their first request.
     pub operations: Vec<Operation>,
-    /// Protection of the conversation.
-    pub protection: Protection,
-    /// Out-of-spec events by kind, with their number and the first frame.
-    pub anomalies: Vec<(&'static str, u64, Evidence)>,
-    /// PDUs whose meaning is hidden or not known.
-    pub opaque: u64,
-    /// Operations that did not fit.
-    pub dropped: u64,
+    /// What most conversations have nothing of.
+    rest: Option<Box<Rest>>,
     cache: Cache,
 }
+
+/// What most conversations have nothing of.
+#[derive(Clone, Debug, Default)]
+struct Rest {
+    protection: Protection,
+    anomalies: Vec<(&'static str, u64, Evidence)>,
+    opaque: u64,
+    dropped: u64,
+}
+
+/// Nothing is known of how a conversation is protected.
+static UNPROTECTED: Protection = Protection { mode: None, policies: Vec::new(), tokens: Vec::new() };
 
 /// A place in the cache: an operation on certain objects, and where it stands in the book.
 #[derive(Clone, Copy, Debug, Default)]
@@ -182,7 +188,7 @@ impl Book {
         };
         let place = self.operations.iter().position(is_asked).unwrap_or(self.operations.len());
         if place >= OPERATIONS {
-            self.dropped += 1;
+            self.rest().dropped += 1;
             return None;
         }
         if place == self.operations.len() {
@@ -201,12 +207,12 @@ impl Book {
 
     /// Notes how the conversation is protected. Returns whether that was news.
     pub fn security(&mut self, security: &Security<'_>) -> bool {
-        self.protection.note(security)
+        self.rest().protection.note(security)
     }
 
     /// Counts something out of specification.
     pub fn anomaly(&mut self, anomaly: &Anomaly, at: Evidence) {
-        add_anomaly(&mut self.anomalies, (anomaly.what, 1, at));
+        add_anomaly(&mut self.rest().anomalies, (anomaly.what, 1, at));
     }
 
     /// The book of a connection that has ended, without what only its next packets would need.
@@ -218,7 +224,10 @@ impl Book {
     /// What was noted since the last time, as a closed book; what is known of the protection stays as well.
     #[must_use]
     pub fn drain(&mut self) -> Self {
-        let fresh = Self { protection: self.protection.clone(), ..Self::default() };
+        let mut fresh = Self::default();
+        if !self.protection().is_unknown() {
+            fresh.rest().protection = self.protection().clone();
+        }
         std::mem::replace(self, fresh).closed()
     }
 
@@ -231,14 +240,37 @@ impl Book {
                     known.tally.merge(&operation.tally);
                     known.objects.merge(&operation.objects);
                 }
-                None if full => self.dropped += 1,
+                None if full => self.rest().dropped += 1,
                 None => self.operations.push(operation),
             }
         }
-        self.protection.merge(&other.protection);
-        other.anomalies.iter().for_each(|anomaly| add_anomaly(&mut self.anomalies, *anomaly));
-        self.opaque += other.opaque;
-        self.dropped += other.dropped;
+        let Some(other) = other.rest else { return };
+        let rest = self.rest();
+        rest.protection.merge(&other.protection);
+        other.anomalies.iter().for_each(|anomaly| add_anomaly(&mut rest.anomalies, *anomaly));
+        rest.opaque += other.opaque;
+        rest.dropped += other.dropped;
+    }
+
+    /// Counts a PDU whose meaning is hidden or not known.
+    pub fn note_opaque(&mut self) {
+        self.rest().opaque += 1;
+    }
+
+    /// How the conversation is protected.
+    #[must_use]
+    pub fn protection(&self) -> &Protection {
+        self.rest.as_ref().map_or(&UNPROTECTED, |rest| &rest.protection)
+    }
+
+    /// Out-of-spec events by kind, with their number and the first frame.
+    #[must_use]
+    pub fn anomalies(&self) -> &[(&'static str, u64, Evidence)] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.anomalies)
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_with(Box::default)
     }
 
     /// No operation was observed.

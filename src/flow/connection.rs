@@ -261,13 +261,32 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn touch(&self) -> u64 {
-        let [a, b] = &self.paths;
-        let ways = a.touch() ^ b.touch();
-        let [a, b] = &self.order;
-        let order = u64::from(a.started()) ^ u64::from(b.started());
+        let [way_a, way_b] = &self.paths;
+        let [order_a, order_b] = &self.order;
         let [a, b] = &self.traffic;
-        let [recent, _] = &self.recent;
-        ways ^ order ^ a.frames ^ b.frames ^ u64::from(recent.signatures[0]) ^ self.dialog.touch() ^ self.book.touch()
+        let [recent_a, recent_b] = &self.recent;
+        let [sent_a, sent_b] = self.payload;
+        let key = self.key.a.address.words();
+        (key[0] ^ u64::from(self.key.b.port))
+            ^ (way_a.touch() ^ way_b.touch())
+            ^ (u64::from(order_a.started()) ^ u64::from(order_b.started()))
+            ^ (a.frames ^ b.frames)
+            ^ u64::from(recent_a.signatures[0] ^ recent_b.times[3])
+            ^ (sent_a ^ sent_b)
+            ^ (self.last.at.nanos() ^ self.first.at.nanos()).cast_unsigned()
+            ^ (u64::from(self.dialog.is_settled()) ^ self.operations())
+    }
+
+    #[inline]
+    fn operations(&self) -> u64 {
+        self.book.operations.len() as u64
+    }
+
+    /// The same for what hangs on it.
+    #[must_use]
+    #[inline]
+    pub fn touch_inside(&self) -> u64 {
+        self.dialog.touch() ^ self.book.touch()
     }
 
     /// Counts a packet.

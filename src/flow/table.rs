@@ -94,11 +94,28 @@ impl Connections {
         self.slab.get_mut(place as usize)
     }
 
-    /// See [`Connection::touch`].
+    /// Reads where the place of a connection stands, so that it is in the cache when it is looked for. The number means
+    /// nothing.
     #[must_use]
     #[inline]
-    pub fn touch(&self, place: u32) -> u64 {
-        self.slab.get(place as usize).map_or(0, Connection::touch)
+    pub fn touch_index(&self, spot: &Spot) -> u64 {
+        self.index.touch(spot.hash)
+    }
+
+    /// Touches the connection that most likely is meant, see [`Connection::touch`]; for one that is none yet, the one
+    /// whose place it will take.
+    #[must_use]
+    #[inline]
+    pub fn touch(&self, spot: &Spot) -> u64 {
+        let place = self.index.guess(spot.hash).map_or(self.hand, |place| place as usize);
+        self.slab.get(place).map_or(0, Connection::touch)
+    }
+
+    /// See [`Connection::touch_inside`].
+    #[must_use]
+    #[inline]
+    pub fn touch_inside(&self, place: u32) -> u64 {
+        self.slab.get(place as usize).map_or(0, Connection::touch_inside)
     }
 
     /// When the table is full: the one that has to go, to be closed before another takes its place.
@@ -150,15 +167,23 @@ impl Connections {
         self.slab.is_empty()
     }
 
-    /// Who goes: of the neighbours that the hand passes, one that nobody answered before one on which no protocol was found
-    /// before one that speaks, the longest idle of these.
+    /// Who goes: of the neighbours that the hand passes, the first that is no more than a glimpse; else one that nobody
+    /// answered before one on which no protocol was found before one that speaks, the longest idle of these.
     fn victim(&mut self) -> u32 {
         let len = self.slab.len();
-        let passed = (self.hand..self.hand + PASSED).map(|i| i % len);
-        let victim =
-            passed.filter_map(|i| self.slab.get(i).map(|c| (c.worth(), c.last, i))).min().map_or(0, |(_, _, i)| i);
+        let mut least = None;
+        for i in (self.hand..self.hand + PASSED).map(|i| i % len) {
+            let Some(connection) = self.slab.get(i) else { continue };
+            if connection.is_glimpse() {
+                // A flood goes round: its oldest is next, and no other has to be looked at.
+                self.hand = (i + 1) % len;
+                return i as u32; // Below the limit of connections, which insert keeps within u32.
+            }
+            let worth = (connection.worth(), connection.last, i);
+            least = Some(least.map_or(worth, |least: (u8, Evidence, usize)| least.min(worth)));
+        }
         self.hand = (self.hand + PASSED) % len;
-        victim as u32 // Below the limit of connections, which insert keeps within u32.
+        least.map_or(0, |(_, _, i)| i) as u32
     }
 }
 

@@ -310,7 +310,7 @@ impl Teller<'_> {
             security: security(flow),
             anomalies: flow
                 .book
-                .anomalies
+                .anomalies()
                 .iter()
                 .map(|(what, count, first)| AnomalyView { what, count: *count, first: self.evidence(*first) })
                 .collect(),
@@ -379,7 +379,7 @@ pub(super) fn objects(objects: &Objects) -> Vec<ObjectView> {
 }
 
 fn security(flow: &Flow) -> Option<SecurityView> {
-    let protection = &flow.book.protection;
+    let protection = flow.book.protection();
     (!protection.is_unknown()).then(|| SecurityView {
         mode: protection.mode.map(dissectors::Mode::text),
         policy: (!protection.policies.is_empty()).then(|| protection.policies.join(" ")),
