@@ -100,13 +100,19 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
         for ahead in ahead.iter() {
             touched ^= shards.get(ahead.shard as usize).map_or(0, |shard| shard.touch_index(&ahead.spot));
         }
+        let mut news = [0; SHARDS];
         for ahead in ahead.iter() {
-            touched ^= shards.get(ahead.shard as usize).map_or(0, |shard| shard.touch(&ahead.spot));
+            if let (Some(shard), Some(news)) = (shards.get(ahead.shard as usize), news.get_mut(ahead.shard as usize)) {
+                touched ^= shard.touch(&ahead.spot, news);
+            }
         }
+        news = [0; SHARDS];
         for ahead in ahead.iter_mut() {
-            let Some(shard) = shards.get(ahead.shard as usize) else { continue };
-            ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot).unwrap_or(NONE);
-            touched ^= shard.touch_inside(ahead.place);
+            let at = ahead.shard as usize;
+            if let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at)) {
+                ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot).unwrap_or(NONE);
+                touched ^= shard.touch_inside(ahead.place, news);
+            }
         }
         std::hint::black_box(touched);
         for ahead in ahead.iter() {

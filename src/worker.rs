@@ -248,15 +248,21 @@ impl Shard {
     /// See [`Connections::touch`].
     #[must_use]
     #[inline]
-    pub fn touch(&self, spot: &Spot) -> u64 {
-        self.connections.touch(spot)
+    pub fn touch(&self, spot: &Spot, news: &mut usize) -> u64 {
+        self.connections.touch(spot, news)
     }
 
-    /// See [`Connections::touch_inside`].
+    /// Touches what hangs on a connection, see [`Connection::touch_inside`]. When it is none yet, what is to be known of
+    /// the one that it will take the place of.
     #[must_use]
     #[inline]
-    pub fn touch_inside(&self, place: u32) -> u64 {
-        self.connections.touch_inside(place)
+    pub fn touch_inside(&self, place: u32, news: &mut usize) -> u64 {
+        if place != u32::MAX {
+            return self.connections.touch_inside(place);
+        }
+        *news += 1;
+        let victim = self.connections.next_victim(*news - 1);
+        victim.map_or(0, |(victim, touched)| touched ^ self.flows.touch(victim))
     }
 
     /// Counts a frame that could not be decoded.

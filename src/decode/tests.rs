@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::Batch;
 use crate::source::set::Captures;
 use crate::source::tests::hex;
+use crate::source::{Batch, LinkType};
 use crate::time::Timestamp;
 
 /// `src > dst upper | payload`, with VLANs before and tunnels behind.

@@ -289,13 +289,12 @@ impl Dialog {
 
 /// Protocols of this carrier, those whose port it is first; or those alone.
 fn candidates(terms: Terms, hinted_only: bool) -> impl Iterator<Item = usize> {
-    let carried = move |want: bool| {
-        REGISTRY
-            .iter()
-            .enumerate()
-            .filter(move |(_, p)| carries(**p, terms.carrier).is_some() && terms.hints(**p) == want)
+    let is_hinted = move |protocol: &dyn Protocol| {
+        carries(protocol, terms.carrier).map(|ports| ports.iter().any(|port| terms.ports.contains(port)))
     };
-    carried(true).chain(carried(false).filter(move |_| !hinted_only)).map(|(index, _)| index)
+    let carried = move |want: bool| REGISTRY.iter().enumerate().filter(move |(_, p)| is_hinted(**p) == Some(want));
+    let others = (!hinted_only).then(|| carried(false)).into_iter().flatten();
+    carried(true).chain(others).map(|(index, _)| index)
 }
 
 enum Verdict {

@@ -102,13 +102,26 @@ impl Connections {
         self.index.touch(spot.hash)
     }
 
-    /// Touches the connection that most likely is meant, see [`Connection::touch`]; for one that is none yet, the one
-    /// whose place it will take.
+    /// Touches the connection that most likely is meant, see [`Connection::touch`]. For one that is none yet, the one
+    /// whose place it will take, of which there were `news` before it; it is counted there.
     #[must_use]
     #[inline]
-    pub fn touch(&self, spot: &Spot) -> u64 {
-        let place = self.index.guess(spot.hash).map_or(self.hand, |place| place as usize);
+    pub fn touch(&self, spot: &Spot, news: &mut usize) -> u64 {
+        let place = self.index.guess(spot.hash).map(|place| place as usize);
+        let place = place.unwrap_or_else(|| {
+            *news += 1;
+            self.hand + *news - 1
+        });
         self.slab.get(place).map_or(0, Connection::touch)
+    }
+
+    /// The connection that will have to go for a new one, of which there were `news` before it, when the table is full;
+    /// where it stands in the index is touched.
+    #[must_use]
+    pub fn next_victim(&self, news: usize) -> Option<(&Connection, u64)> {
+        let victim = self.slab.get(self.hand + news).filter(|_| self.slab.len() >= self.limit)?;
+        let ConnectionKey { a, b, transport, .. } = &victim.key;
+        Some((victim, self.index.touch(self.hash(a, b, *transport))))
     }
 
     /// See [`Connection::touch_inside`].
@@ -239,6 +252,12 @@ impl Flows {
             folded: 0,
             forgotten: (0, 0, 0),
         }
+    }
+
+    /// Reads where the flow of a connection stands, so that it is in the cache when it is looked for.
+    #[must_use]
+    pub fn touch(&self, connection: &Connection) -> u64 {
+        self.index.touch(self.hasher.hash_one(connection.flow_key()))
     }
 
     /// Forgets what a connection was, unless it has a place here: it is no more than a glimpse, its flow is not known, and
