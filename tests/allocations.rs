@@ -137,7 +137,10 @@ fn what_repeats_allocates_nothing() {
         // Not what opens and closes sessions and connections.
         ("EtherNet/IP", 44818, false, |pdu| pdu.starts_with(&[0x70, 0])),
         ("CIP I/O", 2222, true, |_| true),
-        ("OPC UA", 4840, false, |pdu| pdu.starts_with(b"MSGF")),
+        // Read and Publish with their responses, by the type ids of their bodies.
+        ("OPC UA", 4840, false, |pdu| {
+            matches!(pdu.get(24..28), Some([1, 0, 0x77 | 0x7A, 0x02] | [1, 0, 0x3A | 0x3D, 0x03]))
+        }),
     ] {
         let mut segments = conversation(port, udp);
         segments.retain(|(_, payload)| is_wanted(payload));
