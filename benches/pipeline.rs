@@ -37,7 +37,7 @@ fn pipeline(c: &mut Criterion) {
                 || Some(Batch { bytes: batch.bytes.clone(), frames: batch.frames.clone() }),
                 |mut once| {
                     let mut fill = |into: &mut Batch| once.take().map(|batch| *into = batch).is_some();
-                    let observed = pipeline::run(&mut fill, 1, &Limits::default(), policy);
+                    let observed = pipeline::run(&mut fill, 1, &Limits::default(), policy, &Default::default());
                     assert_eq!(observed.coverage.frames, 6135);
                     let operations: u64 = observed.flows.iter().map(|flow| flow.book.requests()).sum();
                     assert_eq!(operations, OPERATIONS);

@@ -109,7 +109,7 @@ fn run(row: Row) {
         kept.push(std::mem::replace(to, batch));
         true
     };
-    let mut observed = pipeline::run(&mut fill, row.workers, &Limits::default(), None);
+    let mut observed = pipeline::run(&mut fill, row.workers, &Limits::default(), None, &Default::default());
     let packets: Duration = started.elapsed();
     let memory = resident().saturating_sub(before);
     assert_eq!(observed.coverage.frames, row.packets);

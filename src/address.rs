@@ -183,6 +183,26 @@ impl Address {
         }
     }
 
+    /// An address of the internet: one that is routed there, or reserved for documentation, where it stands for such an
+    /// address in examples and tests. Private, shared (RFC 6598), local and special ones (RFC 6890), groups and MAC
+    /// addresses are not.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        match self.ip() {
+            Some(IpAddr::V4(v4)) => {
+                let [a, b, c, _] = v4.octets();
+                let shared = a == 100 && (64..128).contains(&b); // RFC 6598, carrier-grade NAT.
+                let protocol = (a, b, c) == (192, 0, 0); // RFC 6890.
+                let benchmark = a == 198 && (18..20).contains(&b); // RFC 2544.
+                let kept = a == 0 || a >= 240 || v4.is_multicast() || shared || protocol || benchmark;
+                !(kept || v4.is_private() || v4.is_loopback() || v4.is_link_local())
+            }
+            // 2000::/3 is all that is globally routed (RFC 4291, 2.4); ULA, link-local, multicast and :: lie outside.
+            Some(IpAddr::V6(v6)) => v6.segments()[0] & 0xE000 == 0x2000,
+            None => false,
+        }
+    }
+
     /// 0.0.0.0, :: or 00:00:00:00:00:00: no host.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
@@ -272,6 +292,38 @@ mod tests {
         }
         assert!("10.20.2".parse::<Address>().is_err() && "00:1b:21:aa:00".parse::<Address>().is_err());
         assert_eq!(size_of::<Address>(), 17);
+    }
+
+    #[test]
+    fn public() {
+        for (address, want) in [
+            ("8.8.8.8", true),
+            ("141.81.0.10", true),
+            ("192.0.2.1", true),
+            ("198.51.100.1", true),
+            ("203.0.113.9", true),
+            ("2a00::1", true),
+            ("2001:db8::1", true),
+            ("0.0.0.0", false),
+            ("10.1.1.1", false),
+            ("172.31.0.1", false),
+            ("192.168.1.1", false),
+            ("100.64.0.1", false),
+            ("127.0.0.1", false),
+            ("169.254.1.1", false),
+            ("192.0.0.8", false),
+            ("198.18.0.1", false),
+            ("224.0.0.1", false),
+            ("240.0.0.1", false),
+            ("255.255.255.255", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("fd00::1", false),
+            ("ff02::1", false),
+            ("00:1b:21:aa:00:02", false),
+        ] {
+            assert_eq!(address.parse::<Address>().unwrap().is_public(), want, "{address}");
+        }
     }
 
     #[test]

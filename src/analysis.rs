@@ -1,5 +1,6 @@
 //! One analysis from end to end: captures through the pipeline, facts to an inventory, judgements to findings.
 
+pub mod edges;
 mod seen;
 mod uses;
 
@@ -14,8 +15,9 @@ use crate::flow::key::Transport;
 use crate::flow::{Flow, facts};
 use crate::inventory::{self, Declared, Inventory, Level, Oui, Traffic};
 use crate::pipeline::{self, Observed};
-use crate::policy::{Member, Policy, service_name};
+use crate::policy::{Member, Policy, TapId, service_name, spoken_name};
 use crate::source::Batch;
+use crate::source::file::CaptureSummary;
 use crate::source::set::Captures;
 
 /// What an analysis is told.
@@ -52,6 +54,8 @@ pub struct Analysis {
     pub inventory: Inventory,
     /// The declaration that was judged by.
     pub policy: Option<Arc<Policy>>,
+    /// The tap of the policy that each capture is from, by its place in the list.
+    pub taps: Arc<[TapId]>,
 }
 
 /// Runs captures through the pipeline. `fill` gets each batch from them, so that a caller can filter frames and show
@@ -61,10 +65,12 @@ pub fn run(
     mut fill: impl FnMut(&mut Captures, &mut Batch) -> bool,
     options: &Options,
 ) -> Analysis {
-    let mut observed =
-        pipeline::run(&mut |batch| fill(captures, batch), options.workers, &options.limits, options.policy.as_ref());
+    let taps = taps(&captures.summaries(), options.policy.as_deref());
+    let Options { workers, limits, policy, .. } = options;
+    let fill = &mut |batch: &mut Batch| fill(captures, batch);
+    let mut observed = pipeline::run(fill, *workers, limits, policy.as_ref(), &taps);
     facts::note(&observed.flows, &mut observed.ledger);
-    conclude(observed, options)
+    Analysis { taps, ..conclude(observed, options) }
 }
 
 /// What follows from what was observed, with the facts of its flows noted: the devices.
@@ -87,13 +93,25 @@ pub fn conclude(observed: Observed, options: &Options) -> Analysis {
         oui: &options.oui,
         zone_level: &zone_level,
     });
-    Analysis { observed, inventory, policy: options.policy.clone() }
+    Analysis { observed, inventory, policy: options.policy.clone(), taps: Arc::default() }
 }
 
-/// The name of a flow's protocol, if its bytes confirmed one.
+/// The tap of each capture.
+#[must_use]
+pub fn taps(captures: &[CaptureSummary], policy: Option<&Policy>) -> Arc<[TapId]> {
+    let tap = |policy: &Policy| {
+        let of = |summary: &CaptureSummary| policy.tap_of_capture(&summary.name, summary.interface.as_deref());
+        captures.iter().map(of).collect()
+    };
+    policy.map(tap).unwrap_or_default()
+}
+
+/// The name of a flow's protocol, if its bytes confirmed one: dissected, or recognised by its first bytes.
 #[must_use]
 pub fn protocol_name(flow: &Flow) -> Option<&'static str> {
-    flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name)
+    let dissected = flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name);
+    let recognised = || flow.recognised.map(|it| spoken_name(it.name, flow.key.transport, flow.key.port));
+    dissected.or_else(recognised)
 }
 
 fn traffic(flow: &Flow) -> Traffic {
@@ -113,7 +131,7 @@ fn traffic(flow: &Flow) -> Traffic {
         protocol: protocol_name(flow),
         // The port's usual protocol is what the payload was found not to be.
         service: flow.refuted.map_or_else(|| service_name(flow.key.transport, flow.key.port), |_| None),
-        industrial: flow.protocol.is_some(),
+        industrial: flow.protocol.is_some() || flow.recognised.is_some_and(|it| it.industrial),
         initiator: flow.initiator,
         asked: classes(&|o| o.tally.requests > 0),
         granted: classes(&|o| o.tally.answered > 0 || o.key.class == Class::Io),

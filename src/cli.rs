@@ -218,7 +218,7 @@ pub enum PolicyCommand {
     /// OP is an operation class (read, write, program), or a function by code or name (16, 0x4c, Read); behind it may
     /// stand what it touches (holding 100-119, tag Line1.Speed) and on which unit (unit 1).
     #[command(after_help = EXPLAIN_EXAMPLE)]
-    Explain(PolicyExplain),
+    Explain(Box<PolicyExplain>),
     /// The declaration as tables for a spreadsheet, or its conduits as a firewall proposal
     Export(PolicyExport),
     /// Tables of a spreadsheet back to a declaration
@@ -290,18 +290,57 @@ pub struct PolicyExplain {
     /// What they speak
     #[arg(value_name = "PROTOCOL")]
     pub protocol: String,
-    /// What is done, on what
+    /// What is done, on what; several with + between them
     #[arg(value_name = "OP")]
     pub operation: Vec<String>,
     /// The server's port [default: the protocol's own]
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
+    /// What carries it: tcp, udp, l2, l2:0x88a4 [default: the protocol's own]
+    #[arg(long, value_name = "NAME")]
+    pub transport: Option<String>,
     /// When, with an offset or in the time of the site [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-    /// How it is protected: sign-and-encrypt/Basic256Sha256/certificate
-    #[arg(long, value_name = "MODE[/POLICY[/TOKEN]]")]
+    /// How it is protected: sign-and-encrypt/Basic256Sha256/certificate, or ///1.2 for a version alone
+    #[arg(long, value_name = "MODE[/POLICY[/TOKEN[/VERSION]]]")]
     pub security: Option<String>,
+    /// The payload is encrypted or not read
+    #[arg(long)]
+    pub opaque: bool,
+    /// What became of it: answered, refused, request-only, none
+    #[arg(long, value_name = "WORD")]
+    pub outcome: Option<String>,
+    /// Operations in a time: 80/s, 600/m
+    #[arg(long, value_name = "N/TIME")]
+    pub rate: Option<String>,
+    /// Bytes in a time: 50MB/h
+    #[arg(long, value_name = "N/TIME")]
+    pub byte_rate: Option<String>,
+    /// Source MAC of a frame on the segment of one side
+    #[arg(long, value_name = "MAC")]
+    pub src_mac: Option<String>,
+    /// Destination MAC of it: the boundary device's, when it goes there
+    #[arg(long, value_name = "MAC")]
+    pub dst_mac: Option<String>,
+    /// The boundary device that it passes, instead of --dst-mac
+    #[arg(long, value_name = "ASSET", conflicts_with = "dst_mac")]
+    pub via: Option<String>,
+    /// The VLAN it was seen on
+    #[arg(long, value_name = "N")]
+    pub vlan: Option<u16>,
+    /// How the initiator is known: seen, inferred, unknown
+    #[arg(long, value_name = "WORD")]
+    pub initiator: Option<String>,
+    /// To how many it goes: unicast, multicast, broadcast
+    #[arg(long, value_name = "WORD")]
+    pub cast: Option<String>,
+    /// Zones of the tap that saw what goes to many (repeatable)
+    #[arg(long, value_name = "ZONE")]
+    pub seen_in: Vec<String>,
+    /// Nobody approved one of the two assets
+    #[arg(long)]
+    pub unapproved: bool,
     /// Zone and conduit declaration (repeatable)
     #[arg(long, value_name = "FILE", required = true)]
     pub policy: Vec<PathBuf>,
@@ -363,6 +402,12 @@ pub struct PolicyReview {
     /// Capture files, or folders of them
     #[arg(value_name = "CAPTURE", required = true)]
     pub captures: Vec<PathBuf>,
+    /// The decisions of the last review, which this one starts from
+    #[arg(long, value_name = "FILE")]
+    pub decisions: Option<PathBuf>,
+    /// Write the draft of this review's decisions, to be filled in and signed
+    #[arg(long, value_name = "FILE")]
+    pub draft: Option<PathBuf>,
     /// What to print [default: table on a terminal, json otherwise]
     #[arg(long, value_enum)]
     pub format: Option<TableOrJson>,

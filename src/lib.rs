@@ -21,6 +21,7 @@
 //! 4. [`worker`] runs all of that to completion for its share of the host pairs; [`pipeline`] feeds one worker inline or
 //!    several by channels; [`analysis`] is a whole run: captures in, inventory and judgements out.
 //! 5. [`output`] alone says what the outside sees; [`cli`] and [`command`] are the words and the wiring.
+//! 6. `event` (feature `sensor`) brings what happens to files and SIEMs, through a queue on disk for each.
 //!
 //! # Who may import whom
 //!
@@ -69,6 +70,12 @@ pub mod pipeline;
 pub mod analysis;
 
 pub mod output;
+
+#[cfg(feature = "sensor")]
+pub mod event;
+
+#[cfg(feature = "sensor")]
+pub mod store;
 
 #[cfg(all(feature = "live", feature = "sensor"))]
 pub mod sensor;

@@ -15,7 +15,7 @@ use crate::flow::Flow;
 use crate::flow::table::Spot;
 use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
-use crate::policy::Policy;
+use crate::policy::{Policy, TapId};
 use crate::source::Batch;
 use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, shard_of};
 
@@ -35,15 +35,18 @@ pub struct Observed {
     pub watch: Watch,
 }
 
-/// Runs every batch that `fill` gives through the shards. `fill` says `false` when there are no more.
+/// Runs every batch that `fill` gives through the shards. `fill` says `false` when there are no more. `taps` says where
+/// each capture was taken, by its place in the list; those beyond its end nobody knows where.
 pub fn run(
     fill: &mut dyn FnMut(&mut Batch) -> bool,
     workers: usize,
     limits: &Limits,
     policy: Option<&Arc<Policy>>,
+    taps: &Arc<[TapId]>,
 ) -> Observed {
     let workers = workers.clamp(1, SHARDS);
-    let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new(limits, policy.cloned())).collect();
+    let mut shards: Vec<Shard> =
+        (0..SHARDS).map(|_| Shard::new(limits, policy.cloned()).listening(Arc::clone(taps))).collect();
     let policy = policy.map(|policy| &**policy);
     if workers == 1 {
         let mut batch = Batch::default();
@@ -259,7 +262,7 @@ mod tests {
             }
             true
         };
-        let observed = run(&mut fill, 1, &Limits::default(), None);
+        let observed = run(&mut fill, 1, &Limits::default(), None, &Arc::default());
         let flows = observed.flows.iter().map(|flow| {
             let (c, s) = (flow.client.traffic, flow.server.traffic);
             let mut text = format!(

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ahash::RandomState;
+use dissectors::recognise::{Recognised, recognise_frame, told_name};
 use dissectors::{
     Attribute, Carrier, ComponentId, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome,
     Party, REGISTRY, Role, Sink, attribute,
@@ -23,11 +24,12 @@ use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::hash::Secret;
 use crate::flow::key::Initiator;
+use crate::flow::path::Paths;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
-use crate::policy::Policy;
+use crate::policy::{Policy, TapId};
 use crate::source::Frame;
 use crate::stream::Piece;
 use crate::time::Timestamp;
@@ -160,6 +162,8 @@ struct Notes {
     secret: Secret,
     limits: Limits,
     policy: Option<Arc<Policy>>,
+    /// By capture.
+    taps: Arc<[TapId]>,
     watch: Watch,
 }
 
@@ -205,8 +209,16 @@ impl Shard {
                 watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
                 policy,
+                taps: Arc::default(),
             },
         }
+    }
+
+    /// Tells which tap of the policy each capture is from, by its place in the list.
+    #[must_use]
+    pub fn listening(mut self, taps: Arc<[TapId]>) -> Self {
+        self.notes.taps = taps;
+        self
     }
 
     /// Takes a frame that was decoded and belongs to this shard. `packet`: the whole of what was decoded, for a frame that
@@ -319,9 +331,14 @@ impl Shard {
     }
 
     /// Judges by another policy from now on. What was watched counts by the rules of the old one: it is drained before.
-    pub fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
+    /// `taps` says which tap of the new one each capture is from.
+    pub fn judge_by(&mut self, policy: Option<Arc<Policy>>, taps: Arc<[TapId]>) {
         self.notes.watch = Watch::new(policy.as_deref(), self.notes.limits.meters);
-        self.connections.iter_mut().for_each(|connection| connection.docket.forget());
+        self.notes.taps = taps;
+        for connection in self.connections.iter_mut() {
+            connection.docket.forget();
+            connection.paths.iter_mut().for_each(Paths::forget_taps);
+        }
         self.notes.policy = policy;
     }
 
@@ -364,7 +381,8 @@ impl Shard {
         };
         let Some(connection) = connection else { return };
         let sender = spot.sender;
-        let counted = connection.count(sender, headers, *wire_len, *at);
+        let tap = notes.taps.get(usize::from(at.capture())).copied().unwrap_or_default();
+        let counted = connection.count(sender, headers, *wire_len, *at, tap);
         if headers.cut > 0 {
             connection.docket.truncated = true;
         }
@@ -374,7 +392,7 @@ impl Shard {
             docket::frame(connection, policy, *wire_len, payload, *at, &mut notes.watch);
         }
         if let Some(packet) = packet {
-            notes.headers(connection.key, sender, packet, &counted, *at);
+            notes.odd(connection, sender, packet, &counted, *at);
         }
         if counted.copy {
             notes.coverage.duplicates += 1;
@@ -422,6 +440,9 @@ impl<'a> Arrival<'a> {
         self.wire_len = frame.wire_len;
     }
 }
+
+/// RFC 826.
+const ARP_REQUEST: u16 = 1;
 
 /// Hears what a dialog says, and writes it down.
 struct Ear<'a> {
@@ -507,8 +528,13 @@ fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at
         return;
     }
     let terms = terms(&connection.key);
+    let host = connection.key.host(sender);
+    let was_settled = connection.dialog.is_settled();
     let (dialog, _, record) = connection.split();
     dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut Ear::new(record, notes, sender, at));
+    if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
+        notes.told_name(host, recognised, headers.payload, at);
+    }
 }
 
 /// The connection ends, or is counted as if: nothing that was held may be lost.
@@ -734,14 +760,22 @@ fn fingerprint(secret: Secret, host: Host, protocol: usize, identity: &Identity<
 }
 
 impl Notes {
-    /// What only some packets have: tunnels around them, or ARP in them.
+    /// What only some packets have: tunnels around them, ARP in them, or no IP.
     #[cold]
-    fn headers(&mut self, key: ConnectionKey, sender: Side, packet: &Packet<'_>, counted: &Counted, at: Evidence) {
+    fn odd(&mut self, connection: &mut Connection, sender: Side, packet: &Packet<'_>, counted: &Counted, at: Evidence) {
         if counted.new_path && !packet.tunnels.is_empty() {
-            self.tunnels(key.host(sender), packet, at);
+            self.tunnels(connection.key.host(sender), packet, at);
+            if self.policy.is_some() {
+                packet.tunnels.iter().for_each(|tunnel| connection.docket.tunnel(tunnel, at));
+            }
         }
-        if let (Upper::Arp(arp), false) = (packet.upper, counted.copy) {
-            self.arp(&arp, key, at);
+        match packet.upper {
+            _ if counted.copy => {}
+            Upper::Arp(arp) => self.arp(&arp, connection.key, at),
+            Upper::Ethertype(ethertype) if !connection.dialog.is_settled() => {
+                connection.dialog.frame(recognise_frame(ethertype, packet.payload));
+            }
+            _ => {}
         }
     }
 
@@ -752,6 +786,22 @@ impl Notes {
         }
         let host = Host { realm: key.realm, address: arp.sender_ip };
         self.fact(host, attribute::MAC, arp.sender_mac.to_string(), "arp", Method::SelfReport, at);
+        let target = arp.target_ip;
+        if let (Some(policy), ARP_REQUEST, false) = (&self.policy, arp.operation, target.is_unspecified())
+            && policy.are_apart((policy.zone_at(arp.sender_ip), policy.zone_at(target)))
+        {
+            self.fact(host, attribute::ARP_TARGET, target.to_string(), "arp", Method::Behaviour, at);
+        }
+    }
+
+    /// The first datagram of some protocols tells its sender's name.
+    #[cold]
+    fn told_name(&mut self, host: Host, recognised: &'static Recognised, datagram: &[u8], at: Evidence) {
+        if let Some(name) = told_name(recognised, datagram)
+            && !host.address.is_unspecified()
+        {
+            self.fact(host, attribute::HOSTNAME, name, recognised.name, Method::Announcement, at);
+        }
     }
 
     /// A host's frames came inside others: which.

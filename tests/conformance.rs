@@ -151,8 +151,8 @@ fn rows() {
         (&[10, 72], "opcua/gap", operations, "OpenSecureChannel 1/1/0, Read 6/5/0"),
         (&[62], "stream/unrelated-churn", operations, "3 modbus/1 5/5/0"),
         // A port is a hint.
-        (&[11, 12], "modbus/http-on-502", protocols, "not modbus"),
-        (&[12], "modbus/ssh-on-502", protocols, "not modbus"),
+        (&[11, 12], "modbus/http-on-502", protocols, "http"),
+        (&[12], "modbus/ssh-on-502", protocols, "ssh"),
         // Pairing.
         (&[19, 63], "modbus/constant-tid-pipelined", operations, "3 modbus/1 3/3/0"),
         (&[19, 63], "modbus/tid-reuse-two-units", operations, "3 modbus/1 3/3/0, 3 modbus/2 3/3/0"),

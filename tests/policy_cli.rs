@@ -334,6 +334,99 @@ fn explanations() {
     }
 }
 
+/// Every acceptance case of the policy model, asked by command line. They lie beside the repository; without them the
+/// test says so and passes.
+#[test]
+fn acceptance_cases_by_command_line() {
+    let default = root().join("../shared");
+    let shared = std::env::var_os("ZONEWATCH_SHARED").map_or(default, std::path::PathBuf::from).join("policy");
+    if !shared.is_dir() {
+        #[allow(clippy::print_stderr)] // A skipped test must be loud.
+        {
+            eprintln!("SKIPPED: no acceptance cases in {}; set ZONEWATCH_SHARED", shared.display());
+        }
+        return;
+    }
+    for (plant, cases, count) in
+        [("policy-example.toml", "cases.json", 66), ("policy-nested.toml", "cases-nested.json", 7)]
+    {
+        let cases: Vec<Value> = serde_json::from_str(&fs::read_to_string(shared.join(cases)).unwrap()).unwrap();
+        assert_eq!(cases.len(), count);
+        let complaints = support::for_each(&cases, |case| {
+            let args = command_line(&case["flow"]);
+            let words: Vec<&str> = args.iter().map(String::as_str).collect();
+            let run = policy(&shared, &[&["explain", "--policy", plant][..], &words].concat());
+            let expect = |key: &str| case["expect"][key].as_str().unwrap_or_default().to_owned();
+            let (verdict, reason, reference) = (expect("verdict"), expect("reason"), expect("ref"));
+            let text = run.text();
+            // The last verdict is that of the flow.
+            let last: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("verdict")).collect();
+            let last =
+                match last.iter().rposition(|line| line.starts_with("verdict") || line.starts_with("of the flow")) {
+                    Some(place) => last[place..].join("\n"),
+                    None => return Some(format!("{}: {args:?}: {}", case["id"], run.stderr)),
+                };
+            let score = case["expect"]["score"].as_u64().unwrap_or_default();
+            let wants =
+                [verdict, reason, reference, if score > 0 { format!("severity {score} ") } else { String::new() }];
+            let misses: Vec<&String> = wants.iter().filter(|want| !last.contains(want.as_str())).collect();
+            (!misses.is_empty()).then(|| format!("{}: no {misses:?} in\n{last}\n{args:?}", case["id"]))
+        });
+        let complaints: Vec<String> = complaints.into_iter().flatten().collect();
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    }
+}
+
+/// A flow of a test case as arguments of `explain`.
+fn command_line(flow: &Value) -> Vec<String> {
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |key: &str| flow.get(key).filter(|value| !value.is_null()).map(plain);
+    let mut args = vec![text("src").unwrap(), text("dst").unwrap()];
+    match text("proto") {
+        Some(name) => args.push(name),
+        None => args.push(format!("{}/{}", text("l4").unwrap_or("tcp".to_owned()), text("dport").unwrap())),
+    }
+    let one = |operation: &Value| -> Vec<String> {
+        let has = |key: &str| operation.get(key).map(plain);
+        let mut words = vec![has("function").or(has("service")).or(has("class")).unwrap()];
+        if let Some(table) = has("table") {
+            words.extend([table, format!("{}-{}", has("from").unwrap(), has("to").or(has("from")).unwrap())]);
+        }
+        words.extend(has("unit").into_iter().flat_map(|unit| ["unit".to_owned(), unit]));
+        words
+    };
+    let operations: Vec<Vec<String>> = match (flow.get("op"), flow.get("ops")) {
+        (Some(operation), _) => vec![one(operation)],
+        (None, Some(list)) => list.as_array().unwrap().iter().map(one).collect(),
+        (None, None) => Vec::new(),
+    };
+    args.extend(operations.join(&"+".to_owned()));
+    for (flag, key) in [
+        ("--at", "time"),
+        ("--port", "dport"),
+        ("--outcome", "state"),
+        ("--rate", "rate"),
+        ("--src-mac", "src_mac"),
+        ("--dst-mac", "dst_mac"),
+        ("--initiator", "initiator"),
+        ("--cast", "cast"),
+        ("--seen-in", "seen_in"),
+    ] {
+        args.extend(text(key).into_iter().flat_map(|value| [flag.to_owned(), value]));
+    }
+    if text("proto").is_some() {
+        args.extend(text("l4").into_iter().flat_map(|value| ["--transport".to_owned(), value]));
+    }
+    if let Some(security) = flow.get("sec") {
+        let part = |key: &str| security.get(key).map(plain).unwrap_or_default();
+        args.extend(["--security".to_owned(), format!("{}/{}/{}", part("mode"), part("policy"), part("token"))]);
+    }
+    for (flag, key) in [("--opaque", "opaque"), ("--unapproved", "unapproved")] {
+        args.extend((flow.get(key) == Some(&Value::Bool(true))).then(|| flag.to_owned()));
+    }
+    args
+}
+
 #[test]
 fn questions_that_cannot_be_asked() {
     let folder = folder(&[("plant.toml", PLANT)]);

@@ -9,10 +9,11 @@ use zonewatch::address::{Host, Realm};
 use zonewatch::flow::key::{Initiator, Transport};
 use zonewatch::flow::watch::{Runs, Session, Watch};
 use zonewatch::ledger::Evidence;
+use zonewatch::policy::decisions::{Decisions, draft};
 use zonewatch::policy::declaration::declarations;
 use zonewatch::policy::review::{Use, Watched, review};
 use zonewatch::policy::suggest::{Act, Talk};
-use zonewatch::policy::{Policy, Reason, Verdict};
+use zonewatch::policy::{Policy, Qualifiers, Reason, Verdict};
 use zonewatch::time::Timestamp;
 
 /// Two zones, and what each case adds.
@@ -67,7 +68,8 @@ fn used(text: &str) -> Use {
         last: evidence(last),
     };
     let verdict = if reason.is_some() { Verdict::Violation } else { Verdict::Allow };
-    Use { talk, verdict, reason, class: Class::Read, count: 5, first, last }
+    let qualifiers = Qualifiers::default();
+    Use { talk, verdict, reason, qualifiers, class: Class::Read, count: 5, first, last }
 }
 
 fn watched(span: &str, uses: &[&str]) -> Watched {
@@ -376,12 +378,67 @@ fn states_and_narrower_rights() {
     ] {
         let policy = policy(&more);
         let watched = watched(span, &uses);
-        let rows = review(&policy, &watched);
+        let decisions = Decisions::default();
+        let rows = review(&policy, &watched, &decisions);
         let [row] = &rows[..] else { panic!("{case}") };
         assert_eq!(row.state.text(), state, "{case}");
         let told: Vec<bool> = unused.split(" | ").map(|part| row.unused.join("; ").contains(part)).collect();
         assert!(told.iter().all(|told| *told), "{case}: {:?}", row.unused);
         assert_eq!(row.unused.is_empty(), unused.is_empty(), "{case}");
         assert_eq!(row.narrower.join(", "), narrower, "{case}");
+    }
+}
+
+/// What was decided in the last review, and what this one makes of it.
+#[test]
+fn decisions_are_remembered() {
+    let policy = policy(&format!("{CONDUIT}{}", CONDUIT.replace("\"C\"", "\"D\"").replace("[3, 4]", "[5, 6]")));
+    let season = watched("2026-01-01 2026-06-01", &["2026-01-02 2026-05-30 - 3 0 9"]);
+    let decided = |id: &str, state: &str, decision: &str| {
+        format!(
+            "[[conduit]]\nid = \"{id}\"\nstate = \"{state}\"\ndecision = \"{decision}\"\nby = \"Ops\"\non = \"2025-12-01\"\n"
+        )
+    };
+    for (case, text, want) in [
+        ("nothing decided: what needs a decision first", String::new(), "D - | C -"),
+        ("an unused one is kept", decided("D", "unused", "keep"), "C - | D -"),
+        (
+            "kept when it was still used",
+            decided("D", "clean", "keep"),
+            "D it was kept in another state than it has now | C -",
+        ),
+        ("to be removed", decided("C", "clean", "remove"), "C it was to be removed, and is still in the policy | D -"),
+        (
+            "to be narrowed",
+            decided("C", "clean", "narrow"),
+            "C it was to be narrowed, and still has rights that nobody used | D -",
+        ),
+        (
+            "nobody answered",
+            decided("D", "unused", "ask"),
+            "D somebody was to be asked, and no answer is recorded | C -",
+        ),
+        ("one that is gone from the policy", decided("E", "unused", "remove"), "D - | C -"),
+    ] {
+        let decisions = Decisions::parse(&text, &policy).unwrap();
+        let rows = review(&policy, &season, &decisions);
+        let got = rows.iter().map(|row| format!("{} {}", row.rule.id, row.follow_up.unwrap_or("-")));
+        assert_eq!(got.collect::<Vec<_>>().join(" | "), want, "{case}");
+
+        // The draft of the next file is one, and holds what is settled and nothing that is not.
+        let next = draft(&policy, &season, &rows);
+        let read = Decisions::parse(&next, &policy).unwrap_or_else(|error| panic!("{case}: {error}\n{next}"));
+        assert_eq!(read.list.len(), 2, "{case}");
+        assert_eq!(read.of("D").is_some(), case == "an unused one is kept", "{case}\n{next}");
+    }
+    for (case, text, want) in [
+        ("another site", "site = \"q\"".to_owned(), "about the site q"),
+        ("nobody signed", decided("C", "clean", "keep").replace("Ops", " "), "C is decided by nobody"),
+        ("twice", decided("C", "clean", "keep").repeat(2), "C is decided twice"),
+        ("no such choice", decided("C", "clean", "kep"), "unknown variant `kep`"),
+        ("no such key", decided("C", "clean", "keep").replace("on =", "at ="), "unknown field `at`"),
+    ] {
+        let error = Decisions::parse(&text, &policy).unwrap_err();
+        assert!(error.contains(want), "{case}: {error}");
     }
 }

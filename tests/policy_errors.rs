@@ -131,6 +131,16 @@ fn mistakes() {
             "[[zone]]\nid = \"x\"\nmembers = [ { ip = \"10.1.1.1\", mac = \"00:1b:21:aa:00:02\" } ]",
             "this is not one selector",
         ),
+        (
+            "a marking that is not read",
+            "[[conduit]]\nid = \"C\"\nallow = [{ protocol = \"https\", dscp = 46 }]",
+            "dscp is not evaluated",
+        ),
+        (
+            "a link address",
+            "[[zone]]\nid = \"x\"\nmembers = [ { dnp3_link = 10 } ]",
+            "membership by DNP3 link address is not evaluated",
+        ),
         ("zone in itself", "[[zone]]\nid = \"x\"\nparent = \"x\"", "zone \"x\" lies in itself"),
         ("level", "[[zone]]\nid = \"x\"\nlevel = 2.5", "a level is 0, 1, 2, 3, 3.5, 4 or 5"),
         ("security level", "[[zone]]\nid = \"x\"\nsl_t = { all = 5 }", "a security level is 0, 1, 2, 3 or 4"),
@@ -172,6 +182,10 @@ fn warnings() {
         )
     };
     let modbus = "allow = [{ protocol = \"modbus\", ops = [\"read\"] }]";
+    let purpose =
+        |text: &str| format!("[[zone]]\nid = \"p\"\nmembers = [{{ cidr = \"10.9.8.0/24\" }}]\npurpose = \"{text}\"\n");
+    let asset =
+        |id: &str, ip: &str, role: &str| format!("[[asset]]\nid = \"{id}\"\nip = [\"{ip}\"]\nrole = \"{role}\"\n");
     for (case, added, want) in [
         ("a conduit for time is all it takes", String::new(), ""),
         ("clear text", conduit("C", modbus), "C carries modbus in clear text, and \"sup\" has SL-T 2"),
@@ -202,6 +216,19 @@ fn warnings() {
             "[[zone]]\nid = \"low\"\nmembers = [{ ip = \"10.9.9.9\" }]\n".to_owned()
                 + &conduit("C", "allow = [{ protocol = \"https\" }]").replace("\"sup\"", "\"low\""),
             "C joins \"low\" (SL-T 0) and \"cell-b\" (SL-T 2) with no boundary device",
+        ),
+        ("two purposes", purpose("Boiler control and office printing"), "two purposes: control and office"),
+        ("one purpose in two words", purpose("ESD and burner management, own engineering station"), ""),
+        ("an and of no two purposes", purpose("Only meeting point of IT and OT: mirror historian, patch relay"), ""),
+        (
+            "levels two apart in one zone",
+            asset("a", "10.9.8.1", "plc") + &asset("b", "10.9.8.2", "workstation") + &purpose("Mixed"),
+            "holds a of level 1 and b of level 4",
+        ),
+        (
+            "a key switch",
+            "[[asset]]\nid = \"k\"\nip = [\"10.9.8.1\"]\nkey_must_be = \"run\"\n".to_owned() + &purpose("Keys"),
+            "not checked",
         ),
         (
             "one approver",
@@ -267,4 +294,46 @@ error: no zone, asset or group is called \"cel-b\"
    |       ^^^^^^^ did you mean \"cell-b\"?
 ";
     assert_eq!(shown.trim_end(), want.trim_end(), "\n{shown}");
+}
+
+/// A policy in JSON: each mistake at its line and column, as in TOML.
+#[test]
+fn json_has_lines_too() {
+    let text = r#"{
+  "site": { "id": "mill", "timezone": "Europe/Stockholm" },
+  "zone": [
+    { "id": "sup", "level": 2.5, "members": [ { "cidr": "10.60.0.0/24" } ] },
+    { "id": "cell b", "members": [ { "cidr": "10.20.2.0/24" } ] }, { "id": 7 }
+  ],
+  "conduit": [
+    {
+      "id": "C-1", "form": ["sup"], "owner": "x",
+      "to": ["cel-b"],
+      "windows": ["moon 06:00-18:00"],
+      "allow": [ { "protocol": "modbus" } ]
+    }
+  ]
+}"#;
+    let found = Policy::parse("p.json", text).unwrap_err();
+    let told: Vec<String> = found.to_string().lines().map(str::to_owned).collect();
+    for want in [
+        "p.json:4:29: error: a level is",
+        "p.json:5:13: error: \"cell b\" is not an id",
+        "p.json:5:76: error: expected text, found an integer",
+        "p.json:9:20: error: a conduit or exception has no key \"form\"",
+        "p.json:10:14: error: no zone, asset or group is called \"cel-b\"",
+        "p.json:11:19: error: \"moon\" is not a day",
+        "p.json:12:32: error: modbus without operations",
+    ] {
+        assert!(told.iter().any(|line| line.starts_with(want)), "no {want} in\n{}", told.join("\n"));
+    }
+    assert!(found.render(false).contains("10 |       \"to\": [\"cel-b\"],"), "{}", found.render(false));
+    for (case, text, want) in [
+        ("a key twice", "{ \"zone\": [],\n  \"zone\": [] }", "p.json:2:3: error: the key \"zone\" is given twice"),
+        ("not JSON", "{ \"zone\": [\n}", "p.json:2:1: error: not JSON"),
+        ("nested without end", &"[".repeat(100_000), "p.json:1:128: error: not JSON: recursion limit exceeded"),
+    ] {
+        let told = Policy::parse("p.json", text).unwrap_err().to_string();
+        assert!(told.contains(want), "{case}: {}", &told[..told.len().min(300)]);
+    }
 }

@@ -18,9 +18,16 @@ const BLOCKS: [&str; 7] = [
     "[[asset]]\nid = \"scada\"\nip = [\"10.1.0.10\"]\n",
 ];
 
-const ENDS: [&str; 8] = ["sup", "plant", "cell", "plc", "scada", "10.2.1.0/25", "external", "unknown"];
+/// Who opens, as rules say it: those first that most traffic comes from.
+const FROM: [&str; 8] = ["sup", "scada", "plant", "cell", "plc", "10.2.1.0/25", "external", "unknown"];
+/// Who answers.
+const TO: [&str; 8] = ["cell", "plc", "plant", "10.2.1.0/25", "sup", "scada", "external", "unknown"];
 const HOSTS: [&str; 8] =
     ["10.1.0.10", "10.1.0.11", "10.2.1.10", "10.2.1.11", "10.2.7.7", "10.2.1.130", "203.0.113.9", "192.168.1.1"];
+
+/// The same hosts, those first that most traffic goes to.
+const SERVERS: [&str; 8] =
+    ["10.2.1.10", "10.2.1.11", "10.2.7.7", "10.2.1.130", "10.1.0.10", "10.1.0.11", "203.0.113.9", "192.168.1.1"];
 
 fn allow() -> impl Strategy<Value = String> {
     select(vec![
@@ -33,11 +40,17 @@ fn allow() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
+/// Mostly one of the first few, so that rules and traffic meet often enough for a law to be tried.
+fn mostly<T: Clone + std::fmt::Debug + 'static>(first: usize, all: &[T]) -> impl Strategy<Value = T> + use<T> {
+    prop_oneof![3 => select(all[..first].to_vec()), 1 => select(all.to_vec())]
+}
+
 fn conduit(id: &'static str) -> impl Strategy<Value = String> {
     let windows = select(vec!["", "windows = [\"mon 06:00-18:00\"]\n", "windows = [\"tue 22:00-06:00\"]\n"]);
-    let more = select(vec!["", "exact = true\n", "initiate = \"either\"\n"]);
-    (select(ENDS.to_vec()), select(ENDS.to_vec()), prop::collection::vec(allow(), 0..3), windows, more, any::<bool>())
-        .prop_map(move |(from, to, allow, windows, more, exception)| {
+    let more = mostly(1, &["", "exact = true\n", "initiate = \"either\"\n"]);
+    let ends = (mostly(2, &FROM), mostly(4, &TO));
+    (ends, prop::collection::vec(allow(), 0..3), windows, more, any::<bool>())
+        .prop_map(move |((from, to), allow, windows, more, exception)| {
             let (kind, end) = if exception { ("exception", "valid_until = 2026-12-31\n") } else { ("conduit", "") };
             let allow = allow.join(", ");
             format!(
@@ -47,11 +60,7 @@ fn conduit(id: &'static str) -> impl Strategy<Value = String> {
 }
 
 fn deny() -> impl Strategy<Value = String> {
-    (
-        select(ENDS.to_vec()),
-        select(ENDS.to_vec()),
-        select(vec!["", "ops = [\"operate\"]\n", "protocols = [\"modbus\"]\n"]),
-    )
+    (mostly(2, &FROM), mostly(4, &TO), select(vec!["", "ops = [\"operate\"]\n", "protocols = [\"modbus\"]\n"]))
         .prop_map(|(from, to, more)| format!("[[deny]]\nid = \"D\"\nfrom = [\"{from}\"]\nto = [\"{to}\"]\n{more}"))
 }
 
@@ -77,11 +86,12 @@ fn traffic() -> impl Strategy<Value = Traffic> {
         Some((Class::Write, "6", 50)),
         Some((Class::Session, "", 0)),
     ]);
-    let protocol = select(vec![None, Some("modbus"), Some("http"), Some("ssh")]);
-    let initiator = select(vec![Initiator::Seen, Initiator::Inferred, Initiator::Unknown]);
+    let protocol = mostly(1, &[Some("modbus"), None, Some("http"), Some("ssh")]);
+    let initiator = mostly(1, &[Initiator::Seen, Initiator::Inferred, Initiator::Unknown]);
+    let (client, server) = (mostly(2, &HOSTS), mostly(2, &SERVERS));
     // A week from Monday 2026-11-16, by the half hour.
     let at = (0..336_i64).prop_map(|half_hour| 1_794_783_600 + half_hour * 1800);
-    (select(HOSTS.to_vec()), select(HOSTS.to_vec()), operation, protocol, initiator, at).prop_map(
+    (client, server, operation, protocol, initiator, at).prop_map(
         |(client, server, operation, protocol, initiator, at)| Traffic {
             client,
             server,

@@ -285,7 +285,7 @@ fn s08_a_silent_conduit_and_a_deaf_tap() {
 fn s09_an_address_is_the_same_in_either_family() {
     for (case, client, server) in [
         ("IPv4", SCADA, PLC),
-        ("IPv6 members", "fd00:60::10", "fd00:20::10"),
+        ("IPv6 members", "fd00:60::10", "fd00:20::20"),
         ("IPv4-mapped", "::ffff:10.60.0.10", "::ffff:10.20.2.10"),
     ] {
         let mut tape = Tape::default();
@@ -295,7 +295,10 @@ fn s09_an_address_is_the_same_in_either_family() {
         }
         let analysis = analyze(&[&tape], &plant(""), 1);
         let found = finding(&analysis, "ZC004");
-        assert_eq!(codes(&analysis), ["ZC004"], "{case}");
+        // All frames carry one MAC, which makes two near hosts of IPv6 one device.
+        let mut codes = codes(&analysis);
+        codes.retain(|code| *code != "ZC012");
+        assert_eq!(codes, ["ZC004"], "{case}");
         assert_eq!((&found["src"]["zone"], &found["dst"]["zone"]), (&"supervision".into(), &"cell".into()), "{case}");
         assert_eq!((&found["conduit"]["id"], &found["severity"]["score"]), (&"C".into(), &50.into()), "{case}");
     }
@@ -571,6 +574,50 @@ fn a_session_of_remote_access_ends_in_time() {
         assert_eq!(says.is_empty(), want.is_empty(), "{limits}: {says}");
         assert!(says.contains(want), "{limits}: {says}");
     }
+}
+
+/// The review of some captures as the command tells it.
+fn review(tape: &Tape, policy: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("capture.pcap"), tape.pcap()).unwrap();
+    std::fs::write(folder.path().join("plant.toml"), policy).unwrap();
+    let told = |format: &str| {
+        let args = ["policy", "review", "plant.toml", "capture.pcap", "--format", format];
+        support::run_in(folder.path(), args)
+    };
+    let table = told("table");
+    assert_eq!((table.code, table.text().is_empty()), (Some(0), false), "{table:?}");
+    // The draft of the decisions can be read back, and is not written over.
+    let draft = |file: &str, from: &[&str]| {
+        let args = [&["policy", "review", "plant.toml", "capture.pcap", "--draft", file], from].concat();
+        support::run_in(folder.path(), args).code
+    };
+    assert_eq!(draft("one.toml", &[]), Some(0));
+    assert_eq!(draft("two.toml", &["--decisions", "one.toml"]), Some(0));
+    assert_eq!(draft("one.toml", &[]), Some(2));
+    told("json").json()
+}
+
+#[test]
+fn a_review_tells_what_was_measured() {
+    let limits = "units = [1], max_rate = \"5/s\" }";
+    let more = "via = [\"fw\"]\nwindows = [\"mon 10:00-12:00\"]\nremote_access = true\nsl_c = 2\n\
+                [[asset]]\nid = \"fw\"\nmac = [\"02:00:00:00:00:02\"]\n\
+                [[exception]]\nid = \"X\"\nrisk_owner = \"x\"\nfrom = [\"supervision\"]\nto = [\"10.20.2.0/25\"]\n\
+                valid_from = 2026-11-01\nvalid_until = 2026-12-01\nallow = [ { protocol = \"http\" } ]\n";
+    let review = review(&burst(&[3, 8, 1]), &plant(more).replace("units = [1] }", limits));
+    let row = list(&review, "conduits").iter().find(|row| row["id"] == "C").unwrap();
+    let rate = &row["rates"][0];
+    assert_eq!((&rate["maximum"], &rate["peak"], &rate["mean"]), (&"5/s".into(), &8.into(), &4.0.into()), "{rate}");
+    assert_eq!(rate["exceeded"], true);
+    assert_eq!(row["windows"], serde_json::json!({ "declared": ["mon 10:00-12:00"], "outside": 0 }));
+    assert_eq!((&row["via"][0], &row["boundary"]), (&"fw".into(), &"no bypass seen".into()));
+    assert_eq!(row["exceptions"], serde_json::json!(["X"]));
+    assert_eq!((&row["sl_c"], &row["sl_t"][0]["rdf"]), (&2.into(), &2.into()));
+    let session = &row["remote"][0];
+    assert_eq!((&session["client"], &session["in_window"]), (&SCADA.into(), &true.into()), "{session}");
+    assert_eq!(session["seconds"], 2, "from the first payload to the last");
+    assert_eq!(row["state"], "used with violations");
 }
 
 #[test]

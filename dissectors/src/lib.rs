@@ -13,6 +13,8 @@
 //!    Out of spec is news, not noise: keep what was read, add an [`Anomaly`], go on.
 //! 4. [`Session::gap`] is told when bytes of a direction were lost: forget what depended on them.
 //!
+//! What no dissector takes may still have a name: [`recognise`] knows it by its first bytes and reads nothing more.
+//!
 //! A new protocol is a folder beside `modbus/`, and two lines in this file: its `mod` and its place in [`REGISTRY`].
 //! The laws in `tests/laws.rs` run over the registry, so they hold for it before its author writes a test.
 #![forbid(unsafe_code)]
@@ -24,6 +26,7 @@ mod observe;
 pub mod opcua;
 mod protocol;
 mod reader;
+pub mod recognise;
 pub mod table;
 pub mod testkit;
 

@@ -123,6 +123,8 @@ pub mod attribute {
         OWN_ADDRESS = "own-address";
         /// A MAC address of the device (from ARP, or told by a protocol), or of the frames that carry its packets.
         MAC = "mac";
+        /// An address of another zone that it asked for by ARP, as for a neighbour.
+        ARP_TARGET = "arp-target";
         /// VLAN id that its frames were tagged with (IEEE 802.1Q), in decimal.
         VLAN = "vlan";
         /// Time to live (IPv4) or hop limit (IPv6) that its packets arrived with, in decimal.

@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use proptest::prelude::*;
-use zonewatch_dissectors::{Carrier, Direction, Framing, Limits, Pdu, REGISTRY, testkit};
+use zonewatch_dissectors::{Carrier, Direction, Framing, Limits, Pdu, REGISTRY, recognise, testkit};
 
 fn direction(to_server: bool) -> Direction {
     if to_server { Direction::ToServer } else { Direction::ToClient }
@@ -58,5 +58,19 @@ fn descriptions_are_complete() {
         for (code, name, _) in (info.operations)() {
             assert!(!code.is_empty() && !name.is_empty(), "{}: {code:?} {name:?}", info.name);
         }
+    }
+}
+
+proptest! {
+    /// No bytes make a recogniser panic, and random ones have no name.
+    #[test]
+    fn chance_is_not_recognised(
+        one in prop::collection::vec(any::<u8>(), 0..200),
+        other in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        for carrier in [Carrier::Tcp, Carrier::Udp] {
+            prop_assert_eq!(recognise::recognise(carrier, &[&one, &other]), None);
+        }
+        prop_assert!(recognise::recognise_frame(0x8892, &one).is_none_or(|it| it.name.starts_with("profinet")));
     }
 }

@@ -60,6 +60,7 @@ fn use_of(flow: &Flow, entry: &Entry) -> Use {
         talk: Talk { acts, ..talk },
         verdict: entry.judgement.verdict,
         reason: entry.judgement.reason,
+        qualifiers: entry.judgement.qualifiers,
         class,
         count: entry.tally.requests.max(entry.tally.answered + entry.tally.refused),
         first: entry.tally.first.at,

@@ -1,25 +1,31 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
 use super::{Done, Failure, Outcome, analyze, note, print};
 use crate::analysis::Options;
 use crate::cli::Watch;
 use crate::config::{File, Interface, Limits};
+use crate::event::{self, Event, Kind, Outbox};
 use crate::output::escape::terminal;
 use crate::sensor::notify::Manager;
-use crate::sensor::shared::Shared;
-use crate::sensor::{Sensor, Settings};
+use crate::sensor::{Keeping, Sensor, Settings};
 use crate::source::live::LiveOptions;
+use crate::store::Store;
 
 pub(super) fn run(options: &Watch) -> Outcome {
     let config = configuration(options)?;
     let policy = analyze::load_policy(&config.policy, options.quiet)?;
     let reload = reload_on_signal()?;
     let stop = analyze::stop_on_signals()?;
+    let store = open_store(&config.store)?;
+    let name = if config.sensor.is_empty() { machine() } else { config.sensor.clone() };
     let settings = Settings {
+        name,
+        store,
         interfaces: config.interface.iter().map(live).collect(),
         analysis: Options {
             workers: config.workers,
@@ -30,8 +36,13 @@ pub(super) fn run(options: &Watch) -> Outcome {
         },
         flush: config.flush.duration(),
     };
-    let mut news = News::new(options.quiet);
-    let sensor = Sensor::start(settings, move |shared| news.tell(shared))?;
+    let delivery = deliver(&config)?;
+    let quiet = options.quiet;
+    let outbox = delivery.as_ref().map(|(_, outbox)| Arc::clone(outbox));
+    let sensor = Sensor::start(settings, move |_, events| {
+        tell(events, quiet);
+        outbox.iter().for_each(|outbox| events.iter().for_each(|event| outbox.put(event)));
+    })?;
     let names: Vec<_> = config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
     note(&format!("watching {}; nothing is ever sent there", names.join(", ")));
     let mut manager = Manager::new();
@@ -40,6 +51,7 @@ pub(super) fn run(options: &Watch) -> Outcome {
     while !stop.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
         if reload.swap(false, Ordering::Relaxed) {
             manager.reloading();
+            delivery.iter().for_each(|(_, outbox)| outbox.reopen());
             reload_policy(options, &sensor);
             manager.ready("loaded again");
         }
@@ -48,6 +60,12 @@ pub(super) fn run(options: &Watch) -> Outcome {
     }
     manager.stopping();
     let shared = sensor.stop();
+    if let Some((runtime, outbox)) = delivery {
+        if let Some(outbox) = Arc::into_inner(outbox) {
+            runtime.block_on(outbox.stop());
+        }
+        runtime.shutdown_background();
+    }
     if let Some(folder) = &options.out {
         let picture = shared.picture();
         analyze::save(folder, &picture.world.analysis.view(&picture.world.captures, &[]))?;
@@ -78,6 +96,18 @@ fn configuration(options: &Watch) -> Result<File, Failure> {
         ));
     }
     Ok(config)
+}
+
+/// Opens the store. What is wrong with it is told; a sensor that cannot keep anything still watches.
+fn open_store(config: &crate::config::Store) -> Result<Option<Keeping>, Failure> {
+    if config.path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let (store, said) = Store::open(&config.path)?;
+    if let Some(said) = said {
+        note(&said);
+    }
+    Ok(Some(Keeping { store, keep: config.keep.duration(), most: config.max_size.0 }))
 }
 
 fn live(interface: &Interface) -> LiveOptions {
@@ -113,44 +143,38 @@ fn reload_policy(options: &Watch, sensor: &Sensor) {
     }
 }
 
-/// Tells on stdout what is new since the last flush.
-struct News {
-    quiet: bool,
-    assets: BTreeMap<String, String>,
-    findings: BTreeMap<String, i32>,
-    troubles: Vec<String>,
+/// Tells on stdout what is new, for people.
+fn tell(events: &[Event], quiet: bool) {
+    let mut text = String::new();
+    for event in events {
+        if event.kind == Kind::Health {
+            note(&terminal(&event.message()).to_string());
+        } else if !quiet {
+            let score = if event.score == 0 { String::new() } else { event.score.to_string() };
+            text += &format!("{:17} {score:>3} {}\n", event.kind.text(), terminal(&event.message()));
+        }
+    }
+    // Who does not listen any more does not stop the sensor.
+    let _ = print(&text);
 }
 
-impl News {
-    fn new(quiet: bool) -> Self {
-        Self { quiet, assets: BTreeMap::new(), findings: BTreeMap::new(), troubles: Vec::new() }
-    }
+/// The machine's name, which is the sensor's when nothing else is said.
+fn machine() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}
 
-    fn tell(&mut self, shared: &Shared) {
-        let troubles = shared.health().troubles();
-        for trouble in troubles.iter().filter(|trouble| !self.troubles.contains(trouble)) {
-            note(trouble);
-        }
-        self.troubles = troubles;
-        if self.quiet {
-            return;
-        }
-        let mut text = String::new();
-        let picture = shared.picture();
-        for asset in &picture.world.analysis.inventory.assets {
-            let says = format!("{} {}", terminal(&asset.name), asset.role.value.unwrap_or(""));
-            if self.assets.insert(asset.id.to_string(), says.clone()).is_none() {
-                text += &format!("asset    {}\n", says.trim());
-            }
-        }
-        for finding in picture.told.findings() {
-            let score = finding.severity.score;
-            if self.findings.insert(finding.id.clone(), score).is_none() {
-                text += &format!("{:8} {:3} {}\n", finding.severity.band, score, terminal(&finding.what));
-            }
-        }
-        drop(picture);
-        // Who does not listen any more does not stop the sensor.
-        let _ = print(&text);
+/// Starts the delivery of events, if any are to be delivered. Their queues lie beside the store.
+fn deliver(config: &File) -> Result<Option<(Runtime, Arc<Outbox>)>, Failure> {
+    if config.output.is_empty() {
+        return Ok(None);
     }
+    let outputs = event::config::check(&config.output)
+        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let folder = config.store.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.map_or_else(|| std::env::temp_dir().join("zonewatch-queue"), |folder| folder.join("queue"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let inside = runtime.enter();
+    let outbox = Outbox::start(outputs, &folder)?;
+    drop(inside);
+    Ok(Some((runtime, Arc::new(outbox))))
 }

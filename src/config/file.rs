@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::output::Output;
 use super::unit::{Seconds, Size};
 
 /// The whole file.
@@ -33,6 +34,8 @@ pub struct File {
     pub evidence: Evidence,
     /// Metrics, API and web page.
     pub http: Http,
+    /// Where events go.
+    pub output: Vec<Output>,
 }
 
 impl Default for File {
@@ -48,6 +51,7 @@ impl Default for File {
             store: Store::default(),
             evidence: Evidence::default(),
             http: Http::default(),
+            output: Vec::new(),
         }
     }
 }

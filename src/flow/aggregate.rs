@@ -1,3 +1,5 @@
+use dissectors::recognise::Recognised;
+
 use super::book::Book;
 use super::connection::{Connection, Side, Traffic, is_blocked, is_glimpse};
 use super::docket::{self, Docket};
@@ -16,6 +18,8 @@ pub struct Flow {
     pub protocol: Option<usize>,
     /// Place in the registry of a protocol whose port it is and which its payload is not.
     pub refuted: Option<usize>,
+    /// What its payload is by its first bytes, when it is not dissected.
+    pub recognised: Option<&'static Recognised>,
     /// Connections.
     pub connections: u64,
     /// Client ports, for the transports that have them: the lowest and the highest.
@@ -115,6 +119,7 @@ impl Flow {
             initiator: connection.orientation.how,
             protocol: connection.dialog.protocol(),
             refuted: connection.dialog.refuted(),
+            recognised: connection.dialog.recognised(),
             connections: u64::from(!connection.counted) + u64::from(connection.reopened),
             client_ports: (client_port, client_port),
             client,
@@ -132,6 +137,8 @@ impl Flow {
         self.initiator = self.initiator.min(other.initiator);
         self.protocol = self.protocol.or(other.protocol);
         self.refuted = self.refuted.or(other.refuted);
+        // Parts of one flow come together in no order: the least stands for all.
+        self.recognised = self.recognised.into_iter().chain(other.recognised).min_by_key(|it| (it.name, it.version));
         self.connections += other.connections;
         self.client_ports.0 = self.client_ports.0.min(other.client_ports.0);
         self.client_ports.1 = self.client_ports.1.max(other.client_ports.1);

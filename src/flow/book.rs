@@ -17,12 +17,16 @@ pub struct Book {
 }
 
 /// What most conversations have nothing of.
-#[derive(Clone, Debug, Default)]
-struct Rest {
-    protection: Protection,
-    anomalies: Vec<(&'static str, u64, Evidence)>,
-    opaque: u64,
-    dropped: u64,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// How it is protected.
+    pub protection: Protection,
+    /// Out-of-spec events by kind, with their number and the first frame.
+    pub anomalies: Vec<(&'static str, u64, Evidence)>,
+    /// PDUs whose meaning is hidden or not known.
+    pub opaque: u64,
+    /// Operations that did not fit.
+    pub dropped: u64,
 }
 
 /// Nothing is known of how a conversation is protected.
@@ -155,6 +159,13 @@ pub const OPERATIONS: usize = 1024;
 const ANOMALIES: usize = 32;
 
 impl Book {
+    /// A book that was kept elsewhere.
+    #[must_use]
+    pub fn of(operations: Vec<Operation>, rest: Rest) -> Self {
+        let rest = (rest != Rest::default()).then(|| Box::new(rest));
+        Self { operations, rest, cache: Cache::default() }
+    }
+
     /// Counts an operation, by its [`super::ops::fingerprint`]. Returns its place in `operations`; `None` when the book is full.
     #[inline]
     pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
@@ -267,6 +278,18 @@ impl Book {
     #[must_use]
     pub fn anomalies(&self) -> &[(&'static str, u64, Evidence)] {
         self.rest.as_ref().map_or(&[], |rest| &rest.anomalies)
+    }
+
+    /// PDUs whose meaning is hidden or not known.
+    #[must_use]
+    pub fn opaque(&self) -> u64 {
+        self.rest.as_ref().map_or(0, |rest| rest.opaque)
+    }
+
+    /// Operations that did not fit.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.rest.as_ref().map_or(0, |rest| rest.dropped)
     }
 
     fn rest(&mut self) -> &mut Rest {

@@ -9,6 +9,7 @@ use crate::decode::{Headers, Tcp};
 use crate::flow::book::Book;
 use crate::flow::docket::{Docket, Parties};
 use crate::ledger::Evidence;
+use crate::policy::TapId;
 use crate::stream::Order;
 use crate::time::Timestamp;
 
@@ -291,9 +292,9 @@ impl Connection {
 
     /// Counts a packet.
     #[inline]
-    pub fn count(&mut self, sender: Side, headers: &Headers<'_>, wire_len: u32, at: Evidence) -> Counted {
+    pub fn count(&mut self, sender: Side, headers: &Headers<'_>, wire_len: u32, at: Evidence, tap: TapId) -> Counted {
         let paths = self.paths.get_mut(sender.index());
-        let new_path = paths.is_some_and(|paths| paths.count(headers.way, at, PATHS));
+        let new_path = paths.is_some_and(|paths| paths.count(headers.way, tap, at, PATHS));
         let copy = self.is_copy(sender, headers, at.at);
         if let Some(traffic) = self.traffic.get_mut(sender.index()) {
             if copy {
@@ -321,12 +322,6 @@ impl Connection {
             let client = if headers.has(Tcp::ACK) { sender.other() } else { sender };
             self.orientation = Orientation { client, how: Initiator::Seen };
         }
-    }
-
-    /// What the docket needs to know of the two sides.
-    #[must_use]
-    pub fn parties(&self) -> Parties {
-        parties(self.key, &self.paths)
     }
 
     /// The connection with its parts apart: the dialog speaks while the record is written.
@@ -447,16 +442,12 @@ pub struct Record<'a> {
     paths: &'a [Paths; 2],
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
     /// What the docket needs to know of the two sides.
     #[must_use]
-    pub fn parties(&self) -> Parties {
-        parties(self.key, self.paths)
+    pub fn parties(&self) -> Parties<'a> {
+        Parties { key: self.key, paths: self.paths }
     }
-}
-
-fn parties(key: ConnectionKey, paths: &[Paths; 2]) -> Parties {
-    Parties { key, paths: paths.each_ref().map(Paths::first) }
 }
 
 /// Frames of a flow that is still a glimpse: a SYN and its retries.

@@ -2,11 +2,13 @@
 //!
 //! Ports are hints that put a candidate first; the bytes confirm. On a hinted port one PDU is enough, elsewhere two must
 //! fit, so that a stream which only looks right once is not labelled. Until then what came is held, in a bound, and read
-//! again when the protocol is known: no operation is lost to the detection.
+//! again when the protocol is known: no operation is lost to the detection. What no dissector takes may still have a
+//! name ([`dissectors::recognise`]): it is asked for the first bytes of both sides, and then nothing more is looked at.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use dissectors::recognise::{Answer, Recognised, recognise};
 use dissectors::{Carrier, Direction, Framing, Limits, Pdu, Probe, Protocol, REGISTRY, Role, Session, Sink};
 
 use super::connection::Side;
@@ -16,6 +18,8 @@ use crate::stream::{Framer, Piece};
 /// Bytes and segments that are held for both sides while the protocol is not known.
 const HELD_BYTES: usize = 8 << 10;
 const HELD_SEGMENTS: usize = 64;
+/// Bytes of each side by which a protocol that is not dissected is recognised.
+const HEAD: usize = 4 << 10;
 /// Segment starts that may fail on all protocols before the connection counts as unknown.
 const TRIES: u8 = 6;
 /// Refused segment starts that say of a short connection that it is not the protocol of its port: one may be the rest of
@@ -47,7 +51,9 @@ pub trait Listener {
 pub struct Dialog {
     stage: Stage,
     /// A protocol whose port this is, and which it is not.
-    refuted: Option<usize>,
+    refuted: Option<u8>,
+    /// What it is by its first bytes, when it is not dissected. Stays when another connection starts on the same ports.
+    recognised: Option<&'static Recognised>,
 }
 
 #[derive(Default)]
@@ -56,7 +62,8 @@ enum Stage {
     Silent,
     Probing(Box<Probing>),
     Speaking(Box<Speaking>),
-    Unknown,
+    /// None of the registry: nothing more is looked at.
+    Settled,
 }
 
 #[derive(Default)]
@@ -128,17 +135,23 @@ impl Dialog {
         }
     }
 
+    /// The protocol that is spoken and not dissected, known by the first bytes.
+    #[must_use]
+    pub fn recognised(&self) -> Option<&'static Recognised> {
+        self.recognised
+    }
+
     /// The protocol whose port this is, when the payload was found to be something else.
     #[must_use]
     pub fn refuted(&self) -> Option<usize> {
-        self.refuted
+        self.refuted.map(usize::from)
     }
 
     /// Nothing more is to be found out: payload need not be looked at.
     #[must_use]
     #[inline]
     pub fn is_settled(&self) -> bool {
-        matches!(self.stage, Stage::Unknown)
+        matches!(self.stage, Stage::Settled)
     }
 
     /// See [`super::connection::Connection::touch`].
@@ -159,14 +172,14 @@ impl Dialog {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
                 if speaking.take(terms.carrier, sender, bytes, cut, at, to) == Spoken::Quarantined {
-                    self.stage = Stage::Unknown;
+                    self.stage = Stage::Settled;
                 } else if speaking.is_lost() {
-                    self.refuted = Some(speaking.index);
-                    self.stage = Stage::Unknown;
+                    self.refuted = u8::try_from(speaking.index).ok();
+                    self.stage = Stage::Settled;
                 }
             }
             Stage::Silent | Stage::Probing(_) => self.probe(terms, sender, bytes, cut, at, to),
-            Stage::Unknown => {}
+            Stage::Settled => {}
         }
     }
 
@@ -196,9 +209,26 @@ impl Dialog {
         // A whole datagram, or a segment that is one PDU from end to end, with a port that says so too.
         if let Some(index) = candidates(terms, true).find(|index| probing.whole_pdus(*index) >= 1) {
             self.pin(index, terms, to);
-        } else if probing.waiting().next().is_none() && probing.tries >= REFUSALS {
-            self.refuted = candidates(terms, true).next();
+            return;
         }
+        let recognised = probing.recognise(terms.carrier).map(Answer::recognised);
+        if recognised.is_some() || (probing.waiting().next().is_none() && probing.tries >= REFUSALS) {
+            self.refute(terms, recognised);
+        }
+    }
+
+    /// It is none of the registry: neither the protocol whose port it is.
+    fn refute(&mut self, terms: Terms, recognised: Option<&'static Recognised>) {
+        self.refuted = candidates(terms, true).next().and_then(|index| u8::try_from(index).ok());
+        self.recognised = recognised;
+        self.stage = Stage::Settled;
+    }
+
+    /// A frame without ports: what its first payload is.
+    #[cold]
+    pub fn frame(&mut self, recognised: Option<&'static Recognised>) {
+        self.recognised = recognised;
+        self.stage = Stage::Settled;
     }
 
     fn gap(&mut self, sender: Side, lost: u32, to: &mut dyn Listener) {
@@ -212,7 +242,7 @@ impl Dialog {
                 speaking.session.gap(to.direction(sender));
             }
             Stage::Probing(probing) => probing.held.retain(|held| held.sender != sender),
-            Stage::Silent | Stage::Unknown => {}
+            Stage::Silent | Stage::Settled => {}
         }
     }
 
@@ -254,10 +284,7 @@ impl Dialog {
         match verdict {
             Verdict::Is(index) => self.pin(index, terms, to),
             Verdict::Wait => {}
-            Verdict::Unknown => {
-                self.refuted = candidates(terms, true).next();
-                self.stage = Stage::Unknown;
-            }
+            Verdict::Other(recognised) => self.refute(terms, recognised),
         }
     }
 
@@ -300,7 +327,8 @@ fn candidates(terms: Terms, hinted_only: bool) -> impl Iterator<Item = usize> {
 enum Verdict {
     Is(usize),
     Wait,
-    Unknown,
+    /// None of the registry.
+    Other(Option<&'static Recognised>),
 }
 
 impl Probing {
@@ -340,7 +368,24 @@ impl Probing {
             fits
         });
         self.tries += 1;
-        if full || self.tries >= TRIES { Verdict::Unknown } else { Verdict::Wait }
+        match self.recognise(terms.carrier) {
+            Some(Answer::Is(what)) => Verdict::Other(Some(what)),
+            answer if full || self.tries >= TRIES => Verdict::Other(answer.map(Answer::recognised)),
+            _ => Verdict::Wait,
+        }
+    }
+
+    /// What the first bytes of both sides are by their looks, what is refused included.
+    fn recognise(&self, carrier: Carrier) -> Option<Answer> {
+        let heads = [Side::A, Side::B].map(|side| {
+            let mut mine = self.held.iter().filter(|held| held.sender == side);
+            match carrier {
+                Carrier::Tcp => mine.flat_map(|held| held.bytes.iter().copied()).take(HEAD).collect(),
+                Carrier::Udp => mine.next().map_or(Vec::new(), |held| held.bytes.clone()),
+            }
+        });
+        let [a, b] = &heads;
+        recognise(carrier, &[a, b])
     }
 
     /// What is held and not refused yet.

@@ -3,20 +3,22 @@
 
 use std::sync::Arc;
 
-use dissectors::{Class, Object, Operation as Asked, Outcome, Protocol};
+use dissectors::{Class, Item, Object, Operation as Asked, Outcome, Protocol};
 
 use super::book::Protection;
 use super::connection::{Connection, Orientation, Side};
+use super::key::Transport;
 use super::meter::Meters;
 use super::ops::{Objects, Tally};
-use super::path::Path;
+use super::path::{Path, Paths};
 use super::watch::{Asks, Attention, Glance, Watch};
 use crate::address::Mac;
 use crate::bounded;
+use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
 use crate::policy::{
     Cast, Conversation, Ends, Judgement, Member, Peak, Policy, Protection as Seen, Reason, Request, Stage, Statement,
-    Table, Verdict, bucket,
+    Table, TapId, Verdict, ZoneId, bucket, spoken_name,
 };
 use crate::time::Timestamp;
 
@@ -37,8 +39,13 @@ pub struct Docket {
     /// That judgement with what was told of it, once it was drained.
     whole: Option<Box<Entry>>,
     cache: Option<Box<[Known; 16]>>,
+    /// Tunnels that its frames came in, with the first frame of each; judged when it ends.
+    tunnels: Option<Box<Tunnelled>>,
 }
 
+/// Tunnels, each with the first frame that came in it. Few connections have any.
+#[derive(Clone, Debug, Default)]
+struct Tunnelled(Vec<(Tunnel, Evidence)>);
 /// What concerns the two sides, found at the first judgement.
 #[derive(Clone, Debug)]
 struct Sides {
@@ -125,6 +132,8 @@ pub const SAMPLES: usize = 5;
 const ENTRIES: usize = 128;
 /// Distinct codes kept for one judgement.
 const CODES: usize = 64;
+/// Different tunnels kept for one connection.
+const TUNNELS: usize = 8;
 
 /// What is judged: an operation, and what is around it.
 pub struct Case<'a> {
@@ -144,11 +153,49 @@ pub struct Case<'a> {
 
 /// What a docket needs to know of its connection to place its two sides.
 #[derive(Clone, Copy, Debug)]
-pub struct Parties {
+pub struct Parties<'a> {
     /// The ends.
     pub key: super::connection::ConnectionKey,
-    /// The latest way of each side's frames.
-    pub paths: [Option<Path>; 2],
+    /// The ways of each side's frames.
+    pub paths: &'a [Paths; 2],
+}
+
+impl Parties<'_> {
+    fn paths(&self, side: Side) -> impl Iterator<Item = Path> {
+        self.paths.get(side.index()).into_iter().flat_map(Paths::iter).map(|used| used.path)
+    }
+
+    /// A way of frames on their sender's own segment.
+    fn own_segment(&self, side: Side) -> Option<Path> {
+        self.paths(side).find(Path::is_own_segment)
+    }
+
+    /// Source and destination MAC of a frame of the client on its own segment: there the destination is the boundary's.
+    fn segment(&self, client: Side) -> Option<(Mac, Mac)> {
+        let path = self.own_segment(client)?;
+        Some((path.src_mac?, path.dst_mac?))
+    }
+
+    /// The first frame of a side on a tap that does not see its zone.
+    fn first_outside(&self, policy: &Policy, side: Side, zone: ZoneId) -> Option<Evidence> {
+        let ways = self.paths.get(side.index()).into_iter().flat_map(Paths::iter);
+        ways.filter(|used| policy.is_outside(tap(policy, &used.path), zone)).map(|used| used.first).min()
+    }
+
+    /// Whether a router lowered the TTL between two taps that saw the same side; none: no two did.
+    fn is_routed(&self, policy: &Policy, client: Side) -> Option<bool> {
+        let seen = |path: &Path| (tap(policy, path) != TapId::NONE && path.ttl != 0).then(|| tap(policy, path));
+        let mut all = self.paths(client).filter_map(|path| Some((seen(&path)?, path.ttl)));
+        let (first, ttl) = all.next()?;
+        let mut others = all.filter(|(tap, _)| *tap != first).peekable();
+        others.peek()?;
+        Some(others.any(|(_, other)| other != ttl))
+    }
+}
+
+/// Where the frames of a way were taken.
+pub(crate) fn tap(policy: &Policy, path: &Path) -> TapId {
+    policy.tap_of_frame(path.tap, path.vlans.first().copied().unwrap_or(0))
 }
 
 impl Docket {
@@ -192,6 +239,8 @@ impl Docket {
     pub fn forget(&mut self) {
         self.cache = None;
         self.sides = None;
+        self.whole = None;
+        self.is_whole = false;
         self.attention = Attention::default();
     }
 
@@ -207,7 +256,7 @@ impl Docket {
         fingerprint: u64,
         asked: &Asked<'_>,
         case: &Case<'_>,
-        parties: &Parties,
+        parties: &Parties<'_>,
         meters: &mut Meters,
     ) {
         let code = case.protocol.operation(asked.code).code;
@@ -233,7 +282,7 @@ impl Docket {
     }
 
     /// Judges a message whose meaning is hidden.
-    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties, meters: &mut Meters) {
+    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties<'_>, meters: &mut Meters) {
         const HIDDEN: u64 = 0x0DEF_ACED;
         let outcome = if case.sender == case.orientation.client { Outcome::Asked } else { Outcome::Answered };
         if self.known(HIDDEN, outcome, case.at, meters) {
@@ -244,10 +293,19 @@ impl Docket {
         self.remember(HIDDEN, known);
     }
 
+    /// Notes a tunnel that its frames come in.
+    #[cold]
+    pub fn tunnel(&mut self, tunnel: &Tunnel, at: Evidence) {
+        let Tunnelled(tunnels) = &mut **self.tunnels.get_or_insert_with(Box::default);
+        if tunnels.len() < TUNNELS && tunnels.iter().all(|(known, _)| known != tunnel) {
+            tunnels.push((*tunnel, at));
+        }
+    }
+
     /// The docket of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, sides: None, whole: None, attention: Attention::default(), ..self }
+        Self { cache: None, sides: None, tunnels: None, whole: None, attention: Attention::default(), ..self }
     }
 
     /// What was judged since the last time, as a closed docket.
@@ -270,16 +328,21 @@ impl Docket {
     /// Adds another connection's closed docket.
     pub fn merge(&mut self, other: Self) {
         for entry in other.entries {
-            let full = self.entries.len() >= ENTRIES;
-            match self.entries.iter_mut().find(|known| known.key() == entry.key()) {
-                Some(mine) => mine.merge(&entry),
-                None if full => {}
-                None => self.entries.push(entry),
-            }
+            self.add(entry);
         }
     }
 
-    fn request<'a>(&self, case: &'a Case<'_>, parties: &Parties) -> Request<'a> {
+    /// Adds a judgement to the one that says the same.
+    pub fn add(&mut self, entry: Entry) {
+        let full = self.entries.len() >= ENTRIES;
+        match self.entries.iter_mut().find(|known| known.key() == entry.key()) {
+            Some(mine) => mine.merge(&entry),
+            None if full => {}
+            None => self.entries.push(entry),
+        }
+    }
+
+    fn request<'a>(&self, case: &'a Case<'_>, parties: &Parties<'_>) -> Request<'a> {
         let protection = &case.protection;
         Request {
             protocol: Some(case.protocol.info().name),
@@ -289,7 +352,8 @@ impl Docket {
                 token: protection.tokens.first().copied(),
                 version: None,
             },
-            path: segment(parties, case.orientation.client),
+            path: parties.segment(case.orientation.client),
+            routed: parties.is_routed(case.policy, case.orientation.client),
             truncated: self.truncated,
             ..Request::at(case.at.at)
         }
@@ -300,7 +364,7 @@ impl Docket {
         &mut self,
         request: &Request<'_>,
         case: &Case<'_>,
-        parties: &Parties,
+        parties: &Parties<'_>,
         (code, bucket): (u64, String),
         objects: &[Object<'_>],
         outcome: Outcome,
@@ -390,7 +454,7 @@ impl Docket {
         &mut self,
         policy: &Policy,
         orientation: Orientation,
-        parties: &Parties,
+        parties: &Parties<'_>,
         meters: &mut Meters,
     ) -> &mut Sides {
         let known = self.sides.take().filter(|sides| sides.orientation == orientation);
@@ -398,9 +462,23 @@ impl Docket {
     }
 }
 
+/// What the policy has to say about the two sides of a flow.
+#[must_use]
+pub fn conversation_of(policy: &Policy, flow: &super::Flow) -> Conversation {
+    let end = |host: crate::address::Host, port| super::connection::Endpoint { address: host.address, port };
+    let key = super::connection::ConnectionKey {
+        a: end(flow.key.client, 0),
+        b: end(flow.key.server, flow.key.port),
+        transport: flow.key.transport,
+        realm: flow.key.client.realm,
+    };
+    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
+    conversation(policy, Orientation { client: Side::A, how: flow.initiator }, &Parties { key, paths: &paths })
+}
+
 impl Sides {
     #[cold]
-    fn find(policy: &Policy, orientation: Orientation, parties: &Parties, meters: &mut Meters) -> Self {
+    fn find(policy: &Policy, orientation: Orientation, parties: &Parties<'_>, meters: &mut Meters) -> Self {
         let conversation = conversation(policy, orientation, parties);
         let [client, server] = [orientation.client, orientation.client.other()].map(|side| parties.key.host(side));
         let limited = conversation.limited(policy).into_iter();
@@ -423,41 +501,48 @@ impl Sides {
     }
 }
 
-/// Judges a connection of which no operation is known, as a whole, at its first frame; `false` when there is nothing to
-/// judge any more. ARP is no conversation.
+/// Judges what only the whole of a connection tells: of which no operation is known, at its first frame; that went to
+/// all, where it was seen; that came in tunnels, where these lead. `false` when there is nothing to judge any more. ARP is
+/// no conversation.
 pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) -> bool {
-    if !connection.docket.is_blank() || connection.key.transport == super::key::Transport::Ethertype(0x0806) {
+    let orientation = connection.orientation;
+    let to_all = connection.key.end(orientation.client.other()).address.is_group();
+    let is_blank = connection.docket.is_blank();
+    if connection.key.transport == Transport::Ethertype(ARP)
+        || !(is_blank || to_all || connection.docket.tunnels.is_some())
+    {
         return false;
     }
-    let parties = connection.parties();
-    let orientation = connection.orientation;
-    let blocked = connection.is_blocked();
-    let spent = connection.docket.attention.spent();
-    let tables: Vec<Table> = spent.iter().map(|spent| spent.table).collect();
-    let evidence = spent.map_or(connection.first, |spent| spent.at);
-    let request = Request {
-        protocol: connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place)).map(|p| p.info().name),
-        unidentified: connection.dialog.refuted().is_some(),
-        path: segment(&parties, orientation.client),
-        blocked,
-        truncated: connection.docket.truncated,
-        spent: &tables,
-        ..Request::at(evidence.at)
-    };
-    let answered = connection.has_sent(orientation.client.other()) && !blocked;
+    let parties = Parties { key: connection.key, paths: &connection.paths };
     let docket = &mut connection.docket;
+    // Multicast is seen in more places while it goes on.
+    let before = docket.sides.as_ref().map(|known| known.conversation.zones());
+    if to_all {
+        docket.sides = None;
+    }
     let conversation = Arc::clone(&docket.sides(policy, orientation, &parties, &mut watch.meters).conversation);
-    let judgement = conversation.judge(policy, &request);
-    docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, evidence);
-    if let (Some(entry), Some(spent), true) = (docket.entries.first_mut(), spent, judgement.stage == Some(Stage::Rate))
-    {
-        entry.note_peak(Some(spent.peak));
+    let mut news = is_blank || before.is_some_and(|before| before != conversation.zones());
+    if news {
+        whole(connection, policy, &conversation);
     }
-    if let (Some(entry), true) = (docket.entries.first_mut(), answered) {
-        entry.tally.count(Outcome::Answered, connection.last);
+    let docket = &mut connection.docket;
+    for (tunnel, at) in docket.tunnels.take().into_iter().flat_map(|tunnels| tunnels.0) {
+        let (Some(src), Some(dst)) = (tunnel.src, tunnel.dst) else { continue };
+        // A mirror's tunnel carries copies to the sensor and nothing to the devices.
+        if tunnel.kind == TunnelKind::Erspan {
+            continue;
+        }
+        if let Some(judgement) = conversation.tunnel(policy, src, dst, at.at) {
+            // Both ways are one tunnel.
+            let name = format!("{} {} - {}", tunnel.kind.text(), src.min(dst), src.max(dst));
+            let object = Object { space: "tunnel", item: Item::Name(&name) };
+            let about = (0, name.clone());
+            docket.enter(Arc::clone(&conversation), judgement, about, &[object], Outcome::Asked, at);
+            news = true;
+        }
     }
-    docket.is_whole = true;
-    true
+    docket.is_whole |= is_blank;
+    news
 }
 
 /// A connection that was judged as a whole goes on: the judgement now reaches to its last frame.
@@ -492,15 +577,63 @@ pub fn frame(connection: &mut Connection, policy: &Policy, bytes: u32, payload: 
     record.docket.attention = attention;
 }
 
-fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) -> Conversation {
-    let Parties { key, paths } = parties;
+const ARP: u16 = 0x0806;
+
+/// Judges a connection as a whole.
+fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conversation>) {
+    let parties = Parties { key: connection.key, paths: &connection.paths };
+    let Orientation { client, .. } = connection.orientation;
+    // Where one way is captured alone, that there is no answer says nothing.
+    let mut taps = [client, client.other()].into_iter().flat_map(|side| parties.paths(side));
+    let one_way = taps.any(|path| !policy.sees_both_ways(tap(policy, &path)));
+    let blocked = connection.is_blocked() && !one_way;
+    let spent = connection.docket.attention.spent();
+    let tables: Vec<Table> = spent.iter().map(|spent| spent.table).collect();
+    let evidence = spent.map_or(connection.first, |spent| spent.at);
+    let dissected = connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place));
+    let recognised = connection.dialog.recognised();
+    let port = connection.key.end(client.other()).port;
+    let spoken = recognised.map(|it| spoken_name(it.name, connection.key.transport, port));
+    let request = Request {
+        protocol: dissected.map(|protocol| protocol.info().name).or(spoken),
+        unidentified: spoken.is_none() && connection.dialog.refuted().is_some(),
+        security: Seen { version: recognised.and_then(|it| it.version), ..Seen::default() },
+        // Which operations they are nobody read.
+        opaque: spoken.is_some_and(|name| policy.tells_operations(name)),
+        path: parties.segment(client),
+        routed: parties.is_routed(policy, client),
+        blocked,
+        truncated: connection.docket.truncated,
+        spent: &tables,
+        ..Request::at(evidence.at)
+    };
+    let judgement = conversation.judge(policy, &request);
+    let leak = judgement.reason == Some(Reason::MulticastLeak);
+    let elsewhere = || parties.first_outside(policy, client, conversation.zones().0);
+    let first = leak.then(elsewhere).flatten().unwrap_or(evidence);
+    let last = connection.last;
+    let answered = connection.has_sent(client.other()) && !blocked;
+    let docket = &mut connection.docket;
+    let place = docket.enter(Arc::clone(conversation), judgement, (0, String::new()), &[], Outcome::Asked, first);
+    let Some(entry) = place.and_then(|place| docket.entries.get_mut(place)) else { return };
+    if let (Some(spent), true) = (spent, judgement.stage == Some(Stage::Rate)) {
+        entry.note_peak(Some(spent.peak));
+    }
+    if answered {
+        entry.tally.count(Outcome::Answered, last);
+    }
+}
+
+fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties<'_>) -> Conversation {
+    let Parties { key, .. } = parties;
     let client = orientation.client;
     let member = |side: Side| {
-        let path = paths.get(side.index()).copied().flatten().filter(Path::is_own_segment);
+        let path = parties.own_segment(side);
         let address = key.end(side).address;
         Member {
             mac: address.as_mac().or(path.and_then(|path| path.src_mac)),
             vlan: path.and_then(|path| path.vlans.first().copied()).filter(|id| *id != 0),
+            tap: path.and_then(|path| policy.tap_name(tap(policy, &path))),
             ..Member::at(address)
         }
     };
@@ -511,23 +644,26 @@ fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties) ->
         (true, _, Some(Mac::BROADCAST)) => Cast::Broadcast,
         _ => Cast::Multicast,
     };
+    let asks = member(client);
+    let seen_in = match cast {
+        Cast::Unicast => &[],
+        _ => policy.seen_in(policy.zone_of(&asks).zone, parties.paths(client).map(|path| tap(policy, &path))),
+    };
     policy.conversation(&Ends {
-        client: member(client),
+        client: asks,
         server: member(client.other()),
         transport: key.transport,
         port: server.port,
-        vlan: paths.iter().flatten().flat_map(|path| path.vlans).find(|id| *id != 0),
+        vlan: [Side::A, Side::B]
+            .into_iter()
+            .flat_map(|side| parties.paths(side))
+            .flat_map(|path| path.vlans)
+            .find(|id| *id != 0),
         initiator: orientation.how,
         cast,
-        seen_in: &[],
+        seen_in,
         unapproved: false,
     })
-}
-
-/// Source and destination MAC of a frame of the client on its own segment: there the destination is the boundary's.
-fn segment(parties: &Parties, client: Side) -> Option<(Mac, Mac)> {
-    let path = parties.paths.get(client.index()).copied().flatten().filter(Path::is_own_segment)?;
-    Some((path.src_mac?, path.dst_mac?))
 }
 
 /// What a message adds to the requests of its code: a reply none.

@@ -1,5 +1,6 @@
 //! Conversations: connections as the wire has them, flows as people mean them.
 
+pub mod again;
 pub mod book;
 pub mod connection;
 pub mod dialog;

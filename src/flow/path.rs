@@ -3,6 +3,7 @@
 use crate::address::Mac;
 use crate::decode::Way;
 use crate::ledger::Evidence;
+use crate::policy::TapId;
 
 /// By which way a side's frames came: what their link layer and IP header say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,11 +16,14 @@ pub struct Path {
     pub vlans: [u16; 3],
     /// Time to live; 0 without IP.
     pub ttl: u8,
+    /// Where it was taken, as far as the policy tells.
+    pub tap: TapId,
 }
 
-impl From<Way> for Path {
-    fn from(way: Way) -> Self {
-        Self { src_mac: way.src_mac(), dst_mac: way.dst_mac(), vlans: way.vlans(), ttl: way.ttl() }
+impl Path {
+    /// The way of frames that were taken there.
+    fn of(way: Way, tap: TapId) -> Self {
+        Self { src_mac: way.src_mac(), dst_mac: way.dst_mac(), vlans: way.vlans(), ttl: way.ttl(), tap }
     }
 }
 
@@ -49,6 +53,7 @@ pub struct PathUse {
 #[derive(Clone, Copy, Debug, Default)]
 struct WayUse {
     way: Way,
+    tap: TapId,
     frames: u64,
     first: Evidence,
     last: Evidence,
@@ -74,13 +79,13 @@ pub struct Paths {
 impl Paths {
     /// Counts a frame. Returns whether it came by a way that was not used before; one above `most` is not kept.
     #[inline]
-    pub fn count(&mut self, way: Way, at: Evidence, most: usize) -> bool {
-        if self.first.way == way {
+    pub fn count(&mut self, way: Way, tap: TapId, at: Evidence, most: usize) -> bool {
+        if self.first.way == way && self.first.tap == tap {
             self.first.frames += 1;
             self.first.last = at;
             return false;
         }
-        self.entry(way, at, most).is_some_and(|known| {
+        self.entry(way, tap, at, most).is_some_and(|known| {
             known.frames += 1;
             known.last = at;
             known.frames == 1
@@ -90,7 +95,7 @@ impl Paths {
     /// Adds those of another side; above `most` ways the rest is left out.
     pub fn merge(&mut self, other: &Self, most: usize) {
         for theirs in other.uses() {
-            if let Some(mine) = self.entry(theirs.way, theirs.first, most) {
+            if let Some(mine) = self.entry(theirs.way, theirs.tap, theirs.first, most) {
                 mine.merge(theirs);
             }
         }
@@ -105,10 +110,16 @@ impl Paths {
         drained
     }
 
+    /// The policy is another one, and numbers its taps otherwise: where the frames were taken is not known any more.
+    pub fn forget_taps(&mut self) {
+        self.first.tap = TapId::NONE;
+        self.more.iter_mut().flat_map(|more| more.iter_mut()).for_each(|used| used.tap = TapId::NONE);
+    }
+
     /// They, in the order in which they were first seen.
     pub fn iter(&self) -> impl Iterator<Item = PathUse> {
-        self.uses().map(|WayUse { way, frames, first, last }| PathUse {
-            path: Path::from(*way),
+        self.uses().map(|WayUse { way, tap, frames, first, last }| PathUse {
+            path: Path::of(*way, *tap),
             frames: *frames,
             first: *first,
             last: *last,
@@ -118,7 +129,19 @@ impl Paths {
     /// The way that was seen first.
     #[must_use]
     pub fn first(&self) -> Option<Path> {
-        (!self.first.way.is_none()).then(|| Path::from(self.first.way))
+        (!self.first.way.is_none()).then(|| Path::of(self.first.way, self.first.tap))
+    }
+
+    /// Ways that are known with their use, in their order.
+    #[must_use]
+    pub fn from_iter(ways: impl IntoIterator<Item = PathUse>) -> Self {
+        let mut ways = ways.into_iter().map(|PathUse { path, frames, first, last }| {
+            let way = Way::new(path.src_mac, path.dst_mac, path.vlans, path.ttl);
+            WayUse { way, tap: path.tap, frames, first, last }
+        });
+        let first = ways.next().unwrap_or_default();
+        let more: Vec<WayUse> = ways.collect();
+        Self { first, more: (!more.is_empty()).then(|| Box::new(more)) }
     }
 
     /// See [`super::connection::Connection::touch`].
@@ -133,16 +156,16 @@ impl Paths {
     }
 
     #[cold]
-    fn entry(&mut self, way: Way, at: Evidence, most: usize) -> Option<&mut WayUse> {
-        let new = || WayUse { way, frames: 0, first: at, last: at };
+    fn entry(&mut self, way: Way, tap: TapId, at: Evidence, most: usize) -> Option<&mut WayUse> {
+        let new = || WayUse { way, tap, frames: 0, first: at, last: at };
         if self.first.way.is_none() {
             self.first = new();
         }
-        if self.first.way == way {
+        if (self.first.way, self.first.tap) == (way, tap) {
             return Some(&mut self.first);
         }
         let more = self.more.get_or_insert_with(Box::default);
-        crate::bounded::entry(more, most - 1, |known| known.way == way, new)
+        crate::bounded::entry(more, most - 1, |known| (known.way, known.tap) == (way, tap), new)
     }
 }
 
@@ -161,9 +184,9 @@ mod tests {
         ] {
             let (mut whole, mut merged) = (Paths::default(), Paths::default());
             for (frame, ttl) in (1..).zip(ttls) {
-                whole.count(path(*ttl), at(frame), 3);
+                whole.count(path(*ttl), TapId::NONE, at(frame), 3);
                 let mut one = Paths::default();
-                assert!(one.count(path(*ttl), at(frame), 3), "{case}: every way is new to a new side");
+                assert!(one.count(path(*ttl), TapId::NONE, at(frame), 3), "{case}: every way is new to a new side");
                 merged.merge(&one, 3);
             }
             let text = |paths: &Paths| {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use dissectors::{Attribute, Method, attribute};
 
 use super::device::{Devices, Rivals, identifying, rivals};
-use super::mac::{Sighting, is_link_local};
+use super::mac::{Sighting, is_link_local, subnet};
 use super::{Asset, AssetFact};
 use crate::address::{Host, Mac, Realm};
 use crate::ledger::{Evidence, Ledger, Subject, Support};
@@ -247,7 +247,9 @@ fn of_macs(devices: &Devices, id: &impl Fn(usize) -> Box<str>, found: &mut Vec<C
         places.sort_by_key(|(at, _, seen)| (seen.first, *at));
         for pair in places.windows(2) {
             let [(_, from, before), (at, to, after)] = pair else { continue };
-            if before.last < after.first && before.count >= SETTLED && after.count >= SETTLED {
+            // A device with an address in each of two networks uses the one or the other as its peers are: no move.
+            let one_network = subnet(from.address) == subnet(to.address);
+            if one_network && before.last < after.first && before.count >= SETTLED && after.count >= SETTLED {
                 found.push(Conflict {
                     kind: ConflictKind::DeviceMoved,
                     asset: id(*at),

@@ -502,6 +502,18 @@ fn what_contradicts_itself_names_its_frames() {
             "10.0.0.1+10.0.0.2 [01], 10.0.0.3 [], 10.0.0.4 []",
         ),
         (
+            "an address in each of two networks, one used after the other",
+            "
+            10.0.0.1 arp=00:00:bc:00:00:01 until=5
+            10.0.1.2 vlan=1
+            10.0.1.3 vlan=1
+            10.0.1.3 vlan=1
+            10.0.1.4 vlan=1
+            10.0.1.1 arp=00:00:bc:00:00:01 until=9",
+            "",
+            "10.0.0.1+10.0.1.1 [01], 10.0.1.2 [], 10.0.1.3 [], 10.0.1.4 []",
+        ),
+        (
             "two addresses, each seen once, are no move",
             "
             10.0.0.1 arp=00:00:bc:00:00:01

@@ -14,7 +14,7 @@ use super::view::{
 use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
 use crate::flow::Flow;
-use crate::flow::docket::{Entry, SAMPLES};
+use crate::flow::docket::{Entry, SAMPLES, tap};
 use crate::flow::key::FlowKey;
 use crate::flow::ops::Objects;
 use crate::id;
@@ -55,7 +55,7 @@ struct Fold<'a> {
 /// Destinations within this time that make one finding of many.
 const CAMPAIGN: Duration = Duration::from_secs(300);
 /// So many destinations make a campaign.
-const DESTINATIONS: usize = 10;
+pub(super) const DESTINATIONS: usize = 10;
 
 impl Teller<'_> {
     /// All findings, ordered by id.
@@ -78,6 +78,7 @@ impl Teller<'_> {
         for conflict in &self.analysis.inventory.conflicts {
             findings.list.push(self.conflict(conflict));
         }
+        findings.list.extend(self.edges());
         findings.list.extend(self.declarations());
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
         findings
@@ -127,7 +128,7 @@ impl Teller<'_> {
     }
 
     /// What a policy calls a host: the id of its asset, else its address.
-    fn entity(&self, host: Host) -> String {
+    pub(super) fn entity(&self, host: Host) -> String {
         self.analysis.inventory.at(host).map_or_else(|| host.address.to_string(), |asset| asset.id.to_string())
     }
 
@@ -224,7 +225,7 @@ impl Teller<'_> {
             why: policy.why(&context),
             do_next,
             details: Vec::new(),
-            samples: self.samples(&fold.entry.samples),
+            samples: self.samples_of(policy, flow, &fold.entry.samples),
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,
@@ -374,16 +375,31 @@ impl Teller<'_> {
         }
     }
 
+    /// Samples of a flow: where the capture is of no tap, the VLAN of a way's first frame may tell it.
+    fn samples_of(&self, policy: &Policy, flow: &Flow, samples: &[Evidence]) -> Vec<SampleView> {
+        let ways = || flow.client.paths.iter().chain(flow.server.paths.iter());
+        let by_way = |sample: &Evidence| {
+            let used = ways().find(|used| used.first == *sample)?;
+            policy.tap_name(tap(policy, &used.path)).map(str::to_owned)
+        };
+        let views = self.samples(samples).into_iter().zip(samples);
+        views.map(|(view, sample)| SampleView { tap: view.tap.or_else(|| by_way(sample)), ..view }).collect()
+    }
+
     /// How a finding stands at the end of the captures.
     fn state(&self, last: Timestamp) -> &'static str {
         State::after(last, self.end, &Pace::default()).text()
     }
 
-    fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {
-        samples.iter().map(|sample| SampleView { evidence: self.evidence(*sample), tap: None }).collect()
+    pub(super) fn samples(&self, samples: &[Evidence]) -> Vec<SampleView> {
+        let tap = |sample: &Evidence| {
+            let tap = self.analysis.taps.get(usize::from(sample.capture())).copied()?;
+            self.analysis.policy.as_ref()?.tap_name(tap).map(str::to_owned)
+        };
+        samples.iter().map(|sample| SampleView { evidence: self.evidence(*sample), tap: tap(sample) }).collect()
     }
 
-    fn naming(&self, host: Host) -> Naming {
+    pub(super) fn naming(&self, host: Host) -> Naming {
         match self.analysis.inventory.at(host) {
             // A learned id says nothing to a reader, and a policy cannot name it: the address does both.
             Some(asset) if asset.id.starts_with("A-") => {
@@ -394,7 +410,7 @@ impl Teller<'_> {
         }
     }
 
-    fn finding_end(&self, host: Host, zone: Option<&str>, confidence: u8) -> FindingEndView {
+    pub(super) fn finding_end(&self, host: Host, zone: Option<&str>, confidence: u8) -> FindingEndView {
         let asset = self.analysis.inventory.at(host);
         FindingEndView {
             asset: asset.map(|asset| asset.id.to_string()),
@@ -410,6 +426,10 @@ impl Teller<'_> {
             level: asset.and_then(|asset| asset.level).map(|level| tenths(level.value.0)),
             confidence: share(confidence),
         }
+    }
+
+    pub(super) fn policy_member(&self, host: Host) -> Member<'_> {
+        member(host, self.analysis.inventory.at(host))
     }
 
     pub(super) fn zone_of_host(&self, host: Host) -> Option<String> {
@@ -501,9 +521,9 @@ impl Findings {
     }
 }
 
-struct Naming {
+pub(super) struct Naming {
     id: String,
-    name: String,
+    pub(super) name: String,
     role: Option<&'static str>,
 }
 
@@ -590,7 +610,7 @@ fn campaigns(folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
     found
 }
 
-fn severity(score: Option<crate::policy::Score>) -> SeverityView {
+pub(super) fn severity(score: Option<crate::policy::Score>) -> SeverityView {
     let Some(score) = score else { return SeverityView { score: 0, band: Band::Info.text(), terms: Vec::new() } };
     SeverityView {
         score: i32::from(score.value),
@@ -611,11 +631,11 @@ pub(super) fn severity_of(policy: Option<&Policy>, term: &str, points: i32) -> S
     SeverityView { score: points, band: band.text(), terms: vec![TermView { term: term.to_owned(), points }] }
 }
 
-fn span(first: Timestamp, last: Timestamp) -> SpanView {
+pub(super) fn span(first: Timestamp, last: Timestamp) -> SpanView {
     SpanView { first: first.to_string(), last: last.to_string() }
 }
 
-fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
+pub(super) fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
     let own = reason.attack().v19.iter();
     let of_class = class.into_iter().flat_map(|class| &class_attack(class).v19);
     let mut seen = BTreeSet::new();
@@ -625,7 +645,7 @@ fn attack(reason: Reason, class: Option<dissectors::Class>) -> Vec<AttackView> {
         .collect()
 }
 
-fn requirements(reason: Reason) -> Vec<RequirementView> {
+pub(super) fn requirements(reason: Reason) -> Vec<RequirementView> {
     let view = |id: &String| RequirementView {
         std: "IEC 62443-3-3",
         id: format!("SR {id}"),

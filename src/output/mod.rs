@@ -3,6 +3,7 @@
 mod convert;
 mod declarations;
 pub mod diagnostics;
+mod edges;
 pub mod escape;
 pub mod expect;
 pub mod explain;

@@ -43,6 +43,24 @@ pub struct Ends<'a> {
     pub unapproved: bool,
 }
 
+impl<'a> Ends<'a> {
+    /// Two members of which only that they meet is known.
+    #[must_use]
+    pub fn between(client: Member<'a>, server: Member<'a>) -> Self {
+        Self {
+            client,
+            server,
+            transport: Transport::Ethertype(0),
+            port: 0,
+            vlan: None,
+            initiator: Initiator::Seen,
+            cast: Cast::Unicast,
+            seen_in: &[],
+            unapproved: false,
+        }
+    }
+}
+
 /// What a policy has to say about two sides, found once.
 #[derive(Clone, Debug)]
 pub struct Conversation {
@@ -229,6 +247,19 @@ impl Policy {
             Statement::Inside(zone) => Some(format!("zone:{}", self.zone(zone).id)),
         };
         id.unwrap_or_default()
+    }
+
+    /// The statement that findings cite so.
+    #[must_use]
+    pub fn statement(&self, reference: &str) -> Option<Statement> {
+        let number = |place: usize| u32::try_from(place).ok();
+        if let Some(zone) = reference.strip_prefix("zone:") {
+            return self.zone_named(zone).map(Statement::Inside);
+        }
+        let rule = self.rules.iter().position(|rule| rule.id == reference).and_then(number).map(Statement::Rule);
+        let deny = || self.denies.iter().position(|deny| deny.id == reference).and_then(number).map(Statement::Deny);
+        let ignore = || self.ignores.iter().position(|one| one.id == reference).and_then(number).map(Statement::Ignore);
+        rule.or_else(deny).or_else(ignore)
     }
 
     /// Why a deny is there, in its author's words.

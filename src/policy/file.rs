@@ -303,7 +303,7 @@ schema! {
         /// What it is for.
         kind: Option<ZoneKind>,
         /// Its one purpose.
-        purpose: Option<String>,
+        purpose: Option<At<String>>,
         /// Purdue level: 0, 1, 2, 3, 3.5, 4 or 5. A label for severity and reports, not a rule.
         level: Option<Level>,
         /// Target security levels, 0 to 4: one number, a list of the seven, or a table with "all" and any of IAC, UC,
@@ -433,10 +433,10 @@ schema! {
         engineering: bool,
         /// The firmware it should have.
         expected_firmware: Option<String>,
-        /// The position its key switch must have.
-        key_must_be: Option<Key>,
-        /// The day it was retired.
-        retired_on: Option<When>,
+        /// The position its key switch must have. Not evaluated yet: a warning.
+        key_must_be: Option<At<Key>>,
+        /// The day it was retired: what it does from then on is not approved.
+        retired_on: Option<At<When>>,
         /// Free text.
         notes: Option<String>,
         /// Free words.
@@ -569,8 +569,8 @@ schema! {
         max_rate: Option<Rate>,
         /// Bytes in time, like "50MB/h".
         max_bytes: Option<Rate>,
-        /// Only with this DSCP.
-        dscp: Option<u8>,
+        /// Only with this DSCP. Not evaluated yet: an error.
+        dscp: Option<At<u8>>,
         /// Only on this VLAN.
         vlan: Option<u16>,
         /// Free text.
@@ -681,15 +681,16 @@ schema! {
 
     /// `[[tap]]`: where the sensor listens.
     struct Tap as "[[tap]]" needs ["id"] {
-        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-".
+        /// Its id: a letter or digit, then up to 63 letters, digits, "_", "." or "-". A capture is from the tap whose id is
+        /// the name of its interface (pcapng), or its file name up to the first dot.
         id: Option<At<Id>>,
         /// Name for people.
         name: Option<String>,
         /// Zones whose traffic passes it.
         sees: Vec<At<String>>,
-        /// VLANs that it carries.
-        vlans: Vec<u16>,
-        /// both (default), rx or tx.
+        /// VLANs that it carries. Frames of a capture that is tied to no tap by its name are tied by their VLAN.
+        vlans: Vec<At<u16>>,
+        /// both (default), rx or tx. Where one way is seen alone, a missing answer says nothing.
         direction: Option<TapDirection>,
         /// Free text.
         notes: Option<String>,
@@ -709,6 +710,8 @@ schema! {
         ports: Vec<Ports>,
         /// The operation class that its conversations count as.
         class: Option<At<String>>,
+        /// The known protocol that its bytes look like: "tls", "http".
+        over: Option<At<String>>,
         /// Free text.
         notes: Option<String>,
         /// Free words.

@@ -15,7 +15,7 @@ use super::rate::Table;
 use super::reason::Reason;
 use super::verdict::{Qualifier, Qualifiers, Stage, Verdict};
 use super::word::{Classes, Ports};
-use crate::address::Mac;
+use crate::address::{Address, Mac};
 use crate::time::Timestamp;
 
 /// One distinct operation, or the flow itself when no operation is known.
@@ -50,6 +50,8 @@ pub struct Request<'a> {
     /// Source and destination MAC address of a frame on the segment of one of the two sides. None: no frame from such
     /// a segment, and the path cannot be checked.
     pub path: Option<(Mac, Mac)>,
+    /// Whether a router lowered the TTL between two taps. None: no two taps saw it, or it has no TTL.
+    pub routed: Option<bool>,
     /// No answer, a reset, or an ICMP prohibition.
     pub blocked: bool,
     /// When, by the packet.
@@ -75,6 +77,7 @@ impl Request<'_> {
             byte_rate: None,
             spent: &[],
             path: None,
+            routed: None,
             blocked: false,
             at,
         }
@@ -179,6 +182,26 @@ impl Conversation {
         Judgement { verdict, ..judgement }
     }
 
+    /// What the policy says of a tunnel around the conversation: nothing when its ends lie where the conversation's do.
+    #[must_use]
+    pub fn tunnel(&self, policy: &Policy, src: Address, dst: Address, at: Timestamp) -> Option<Judgement> {
+        let zone = |address| policy.zone_at(policy.untranslated(address));
+        let (from, to) = (self.client.zone, self.destination);
+        let same = match (zone(src), dst.is_group()) {
+            (outer, true) => [from, to].contains(&outer),
+            (outer, false) => [[from, to], [to, from]].contains(&[outer, zone(dst)]),
+        };
+        (!same).then(|| self.noted(policy, Reason::Tunnel, at))
+    }
+
+    /// A violation that no operation is part of.
+    #[must_use]
+    pub fn noted(&self, policy: &Policy, reason: Reason, at: Timestamp) -> Judgement {
+        let request = Request::at(at);
+        let asked = Asked { class: Class::Unknown, ..self.asked(policy, &request) };
+        self.finding(&asked, Verdict::Violation, reason)
+    }
+
     fn judge_as_approved(&self, policy: &Policy, request: &Request<'_>) -> Judgement {
         let Some(reversed) = &self.reversed else { return self.judge_one(policy, request) };
         let (one, other) = (self.judge_one(policy, request), reversed.judge_one(policy, request));
@@ -200,9 +223,16 @@ impl Conversation {
             .iter()
             .filter_map(|(number, _)| policy.rule(*number))
             .map(|rule| rule.schedule.steady_until(request.at, &policy.time_zone))
+            .chain(self.retirements(policy).filter(|day| *day > request.at))
             .min()
             .unwrap_or(Timestamp::MAX);
         judgement
+    }
+
+    /// When the declared assets of the two sides were or will be retired.
+    fn retirements<'p>(&self, policy: &'p Policy) -> impl Iterator<Item = Timestamp> + 'p {
+        let sides = [self.client.asset, self.server.asset].into_iter().flatten();
+        sides.filter_map(|asset| policy.asset(asset)?.retired)
     }
 
     pub(super) fn asked<'a>(&self, policy: &Policy, request: &'a Request<'a>) -> Asked<'a> {
@@ -282,7 +312,7 @@ impl Conversation {
     /// The protocol that was confirmed is one of these, or the port hints at one of them when none was.
     fn speaks_any(&self, policy: &Policy, asked: &Asked<'_>, protocols: &[u32]) -> bool {
         match asked.request.protocol {
-            Some(_) => asked.number.is_some_and(|number| protocols.contains(&number)),
+            Some(_) => protocols.iter().any(|number| policy.is_a(asked.number, *number)),
             None => protocols
                 .iter()
                 .filter_map(|number| policy.protocols.get(*number as usize))
@@ -449,7 +479,7 @@ impl Conversation {
                             return Err(Stage::Protocol);
                         }
                     }
-                    Some(_) if asked.number != Some(number) => return Err(Stage::Protocol),
+                    Some(_) if !policy.may_be(asked.number, number) => return Err(Stage::Protocol),
                     Some(_) if !expected && !allow.any_port => return Err(Stage::Mismatch),
                     Some(_) => {}
                 }
@@ -507,11 +537,18 @@ impl Conversation {
         if minimum.is_some_and(|minimum| !secure_enough(minimum, asked)) {
             return Err(Stage::Security);
         }
+        if minimum.is_some_and(|minimum| minimum.version.is_some()) && request.security.version.is_none() {
+            qualifiers.add(Qualifier::VersionNotSeen);
+        }
         let above = |limit: Option<super::word::Rate>, measured: Option<f64>| {
             limit.zip(measured).is_some_and(|(limit, measured)| measured > limit.per_second())
         };
         if above(allow.max_rate, request.rate) || above(allow.max_bytes, request.byte_rate) {
             return Err(Stage::Rate);
+        }
+        // The same TTL on both sides of the boundary: nothing routed it.
+        if !rule.via.is_empty() && request.routed == Some(false) {
+            return Err(Stage::Boundary);
         }
         if let (false, Some((source, destination))) = (rule.via.is_empty(), request.path) {
             let mut macs =
@@ -569,7 +606,8 @@ impl Conversation {
                 judgement.reason = Some(reason);
             }
         };
-        object(self.unapproved, policy.defaults.unapproved, Reason::UnapprovedAsset);
+        let retired = self.retirements(policy).any(|day| day <= asked.request.at);
+        object(self.unapproved || retired, policy.defaults.unapproved, Reason::UnapprovedAsset);
         object(asked.request.unidentified, policy.defaults.unidentified, Reason::ProtocolMismatch);
         let inferred = self.qualifiers.has(Qualifier::InitiatorInferred);
         let review = inferred && policy.defaults.mid_stream == MidStream::Review;
@@ -610,7 +648,8 @@ fn listed(ports: &[Ports], port: u16) -> bool {
 }
 
 /// Whether the protection that was seen reaches the minimum. What was not seen does not reach it, but for a session
-/// that is only being opened, and for the user token, which is often hidden by the very encryption asked for.
+/// that is only being opened, for the user token, which is often hidden by the very encryption asked for, and for the
+/// version, which only the start of a session tells.
 fn secure_enough(minimum: &Minimum, asked: &Asked<'_>) -> bool {
     let seen = asked.request.security;
     if asked.class == Class::Session && seen == Protection::default() {
@@ -631,6 +670,6 @@ fn secure_enough(minimum: &Minimum, asked: &Asked<'_>) -> bool {
             .as_ref()
             .is_none_or(|list| seen.policy.is_some_and(|policy| list.iter().any(|known| known == policy)))
         && minimum.tokens.as_ref().is_none_or(|list| seen.token.is_none_or(|token| list.contains(&token)))
-        && (minimum.version.is_none() || seen.version.is_some_and(version))
+        && seen.version.is_none_or(version)
         && !(minimum.auth && seen.token == Some(Token::Anonymous))
 }

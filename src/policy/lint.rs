@@ -9,7 +9,9 @@ use super::file::ZoneKind;
 use super::kind::Kind;
 use super::membership::Wanted;
 use super::model::{Allow, Carried, End, Policy, Rule, Zone, ZoneId};
+use super::read::At;
 use super::word::Classes;
+use crate::inventory::{DefaultLevel, Role};
 
 /// Looks over a policy that has been put together.
 pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
@@ -26,7 +28,70 @@ pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
     }
     within_another(policy, found);
     zones_without_members(policy, found);
+    levels(policy, found);
     draft(policy, found);
+}
+
+/// Words of a purpose by what they are about. Words that go with any of them are not here.
+const PURPOSES: &[(&str, &[&str])] = &[
+    ("office", &["office", "offices", "erp", "mail", "email", "printing", "printers", "mes"]),
+    ("supervision", &["scada", "hmi", "hmis", "historian", "operator", "operators", "supervision"]),
+    (
+        "control",
+        &["plc", "plcs", "controller", "controllers", "control", "drives", "robots", "reactors", "boilers", "line"],
+    ),
+    ("engineering", &["engineering", "programming"]),
+    ("safety", &["safety", "sis", "esd", "burner", "interlocks"]),
+    ("remote access", &["vendor", "vendors", "vpn", "remote"]),
+    ("video", &["camera", "cameras", "cctv", "video"]),
+    ("guests", &["guest", "guests", "visitors"]),
+];
+
+/// A zone has one purpose. Around an "and" the words up to the next comma are looked at.
+pub(super) fn purpose(purpose: &At<String>, found: &mut Vec<Diagnostic>) {
+    let text = purpose.value.to_lowercase().replace('&', " and ");
+    let about = |phrase: &str| -> BTreeSet<&str> {
+        let words: AHashSet<&str> = phrase.split(|c: char| !c.is_alphanumeric()).collect();
+        let is = |list: &[&str]| list.iter().any(|word| words.contains(word));
+        PURPOSES.iter().filter(|(_, list)| is(list)).map(|(name, _)| *name).collect()
+    };
+    for phrase in text.split([',', ';', ':', '.', '(', ')']) {
+        let Some((before, after)) = phrase.split_once(" and ") else { continue };
+        let (one, other) = (about(before), about(after));
+        if let (Some(first), Some(second), true) = (one.first(), other.first(), one.is_disjoint(&other)) {
+            let text = format!("this zone has two purposes: {first} and {second}");
+            let warning = Diagnostic::warning(Kind::TwoPurposes, purpose.at, text);
+            found.push(warning.help("a zone groups what needs the same protection: make it two zones"));
+            return;
+        }
+    }
+}
+
+/// Assets of one zone whose roles stand two levels apart or more.
+fn levels(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    let mut stand = BTreeMap::<ZoneId, BTreeMap<u8, &str>>::new();
+    for asset in &policy.assets {
+        let level = asset.level.or_else(|| match Role::named(asset.role.as_deref()?)?.level {
+            DefaultLevel::Fixed(level) => Some(level.0),
+            DefaultLevel::Neighbours => None,
+        });
+        let place = asset.zone.or_else(|| asset.ips.first().map(|ip| policy.zone_at(*ip)));
+        if let (Some(level), Some(zone)) = (level, place) {
+            stand.entry(zone).or_default().entry(level).or_insert(&asset.id);
+        }
+    }
+    for (zone, levels) in stand {
+        let (Some((low, one)), Some((high, other))) = (levels.first_key_value(), levels.last_key_value()) else {
+            continue;
+        };
+        let zone = policy.zone(zone);
+        if let (true, Some(at)) = (high - low >= 20, zone.at) {
+            let text =
+                format!("zone \"{}\" holds {one} of level {} and {other} of level {}", zone.id, low / 10, high / 10);
+            let warning = Diagnostic::warning(Kind::TwoPurposes, at, text);
+            found.push(warning.help("a zone groups what needs the same protection: make it two zones"));
+        }
+    }
 }
 
 /// Whoever loads a draft should know why nothing is allowed.

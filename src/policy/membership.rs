@@ -541,10 +541,20 @@ impl Policy {
         match self.directory.claim(member, asset, role) {
             Some((by, claim)) => Membership { zone: claim.zone, asset, by, at: Some(claim.at) },
             None => {
-                let zone = if is_public(member.address) { self.external() } else { self.unknown() };
+                // What has no IP address is where the tap is that saw it, if that sees one zone alone.
+                if let Some(zone) = member.address.as_mac().and(self.only_zone(member.tap)) {
+                    return Membership { zone, asset, by: Selector::Vlan, at: None };
+                }
+                let zone = if member.address.is_public() { self.external() } else { self.unknown() };
                 Membership { zone, asset, by: Selector::None, at: None }
             }
         }
+    }
+
+    /// The zone of an endpoint of which only the address is known.
+    #[must_use]
+    pub fn zone_at(&self, address: Address) -> ZoneId {
+        self.zone_of(&Member::at(address)).zone
     }
 
     /// Undoes translation: the address inside for one that a `[[nat]]` shows outside, or the asset's own for one that
@@ -559,35 +569,6 @@ impl Policy {
             });
         let address = inside.unwrap_or(address);
         self.represented.get(&address).copied().unwrap_or(address)
-    }
-}
-
-/// Globally routable, or reserved for documentation: those stand for public addresses in examples and tests.
-pub(super) fn is_public(address: Address) -> bool {
-    match address.ip() {
-        Some(IpAddr::V4(v4)) => {
-            let [a, b, c, _] = v4.octets();
-            let shared = a == 100 && (64..128).contains(&b); // RFC 6598, carrier-grade NAT.
-            let protocol = (a, b, c) == (192, 0, 0); // RFC 6890.
-            let benchmark = a == 198 && (18..20).contains(&b); // RFC 2544.
-            v4.is_documentation()
-                || !(v4.is_private()
-                    || v4.is_loopback()
-                    || v4.is_link_local()
-                    || v4.is_unspecified()
-                    || v4.is_broadcast()
-                    || v4.is_multicast()
-                    || shared
-                    || protocol
-                    || benchmark
-                    || a == 0
-                    || a >= 240)
-        }
-        Some(IpAddr::V6(v6)) => {
-            // 2000::/3 is all that is globally routed (RFC 4291); ULA, link-local, multicast and :: lie outside.
-            v6.segments()[0] & 0xE000 == 0x2000
-        }
-        None => false,
     }
 }
 
@@ -655,23 +636,6 @@ mod tests {
         let (nested, conflicts) = segments(&[("10.0.0.0/24", 9), ("10.0.0.0/24", 1)]);
         let zone = nested.find("10.0.0.1".parse().unwrap()).map(|claim| claim.zone.0);
         assert_eq!((conflicts, zone), (0, Some(9)), "the deeper zone");
-    }
-
-    #[test]
-    fn public_addresses() {
-        for (address, want) in [
-            ("8.8.8.8", true),
-            ("203.0.113.9", true),
-            ("10.1.1.1", false),
-            ("100.64.0.1", false),
-            ("169.254.1.1", false),
-            ("2001:db8::1", true),
-            ("fe80::1", false),
-            ("fd00::1", false),
-            ("00:1b:21:aa:00:02", false),
-        ] {
-            assert_eq!(is_public(address.parse().unwrap()), want, "{address}");
-        }
     }
 
     #[test]

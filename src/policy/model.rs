@@ -13,6 +13,7 @@ use super::matching::{CodePattern, ObjectPattern, UnitPattern};
 use super::membership::{Directory, Interval};
 use super::protocol::Protocol;
 use super::severity::Weights;
+use super::tap::Tap;
 use super::window::Schedule;
 use super::word::{Classes, Ports, Rate, SecurityLevels};
 use crate::address::{Address, Mac};
@@ -91,6 +92,12 @@ impl Policy {
         ZoneId(u16::try_from(self.zones.len().saturating_sub(1)).unwrap_or(u16::MAX))
     }
 
+    /// Different zones that are both declared.
+    #[must_use]
+    pub fn are_apart(&self, (one, other): (ZoneId, ZoneId)) -> bool {
+        one != other && [one, other].into_iter().all(|zone| self.zone(zone).at.is_some())
+    }
+
     /// The declared asset of this number.
     #[must_use]
     pub fn asset(&self, id: AssetId) -> Option<&Asset> {
@@ -131,6 +138,26 @@ impl Policy {
 
     pub(super) fn rule(&self, number: u32) -> Option<&Rule> {
         self.rules.get(number as usize)
+    }
+
+    /// Whether what is known of the bytes is this protocol, or looks like it.
+    pub(super) fn is_a(&self, known: Option<u32>, wanted: u32) -> bool {
+        known == Some(wanted) || self.both(known, wanted).is_some_and(|(known, wanted)| known.is_a(wanted))
+    }
+
+    /// Whether the bytes may be this protocol, as far as is known.
+    pub(super) fn may_be(&self, known: Option<u32>, wanted: u32) -> bool {
+        known == Some(wanted) || self.both(known, wanted).is_some_and(|(known, wanted)| known.may_be(wanted))
+    }
+
+    fn both(&self, known: Option<u32>, wanted: u32) -> Option<(&Protocol, &Protocol)> {
+        Some((self.protocols.get(known? as usize)?, self.protocols.get(wanted as usize)?))
+    }
+
+    /// Whether rules tell the operations of this protocol apart.
+    #[must_use]
+    pub fn tells_operations(&self, protocol: &str) -> bool {
+        self.protocol(protocol).is_some_and(|protocol| protocol.operations)
     }
 
     pub(super) fn protocol(&self, name: &str) -> Option<&Protocol> {
@@ -238,6 +265,8 @@ pub struct Asset {
     pub crown_jewel: bool,
     /// Somebody said yes to it.
     pub approved: bool,
+    /// From when on it should not be there any more.
+    pub retired: Option<crate::time::Timestamp>,
     /// Who answers for it.
     pub owner: Option<String>,
     /// May be in two zones.
@@ -432,12 +461,6 @@ pub(super) struct Ignore {
     pub(super) from: Vec<End>,
     pub(super) to: Vec<End>,
     pub(super) protocols: Vec<u32>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Tap {
-    pub(super) id: String,
-    pub(super) sees: Vec<ZoneId>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -19,16 +19,32 @@ pub(super) struct Protocol {
     pub(super) class: Option<Class>,
     /// Codes that any right to the protocol implies, before the security of the session is known.
     pub(super) setup: Vec<String>,
+    /// The protocol that its bytes look like from outside: HTTP in TLS is TLS.
+    pub(super) over: Option<String>,
     /// Has no encryption of its own.
     pub(super) clear: bool,
     /// Gives the time.
     pub(super) time: bool,
+    /// Only safety systems speak it.
+    pub(super) safety: bool,
+    /// Passwords cross in the clear.
+    pub(super) credentials: bool,
 }
 
 impl Protocol {
     /// Whether it is expected there; a protocol without ports is expected anywhere.
     pub(super) fn expects(&self, port: u16) -> bool {
         self.carriers.is_empty() || self.carriers.iter().any(|(_, known)| *known == port)
+    }
+
+    /// Whether bytes that are known as the one may be the other: they are the same, or one is what the other looks like.
+    pub(super) fn may_be(&self, other: &Self) -> bool {
+        self.is_a(other) || other.is_a(self)
+    }
+
+    /// Whether it is the other, or looks like it.
+    pub(super) fn is_a(&self, other: &Self) -> bool {
+        self.name == other.name || self.over.as_ref() == Some(&other.name)
     }
 
     /// Whether these carriers hint at it.
@@ -40,15 +56,19 @@ impl Protocol {
 /// Known protocols by name.
 pub(super) static PROTOCOLS: LazyLock<BTreeMap<String, Protocol>> = LazyLock::new(|| {
     rows(include_str!("protocols.csv"))
-        .map(|[name, carriers, operations, class, setup, traits]| {
+        .map(|[name, carriers, operations, class, setup, over, traits]| {
             let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let has = |wanted: &str| traits.split_whitespace().any(|word| word == wanted);
             let protocol = Protocol {
                 carriers: words(&carriers).iter().filter_map(|text| carrier(text)).collect(),
                 operations: operations == "yes",
                 class: Class::parse(&class),
                 setup: words(&setup),
-                clear: words(&traits).iter().any(|word| word == "clear"),
-                time: words(&traits).iter().any(|word| word == "time"),
+                over: (!over.is_empty()).then_some(over),
+                clear: has("clear"),
+                time: has("time"),
+                safety: has("safety"),
+                credentials: has("credentials"),
                 name: name.clone(),
             };
             (name, protocol)
@@ -59,7 +79,7 @@ pub(super) static PROTOCOLS: LazyLock<BTreeMap<String, Protocol>> = LazyLock::ne
 /// Names of services by carrier, the first of the table where several share one.
 static SERVICES: LazyLock<BTreeMap<(Transport, u16), &'static str>> = LazyLock::new(|| {
     let mut services = BTreeMap::new();
-    for [name, carriers, ..] in rows::<6>(include_str!("protocols.csv")) {
+    for [name, carriers, ..] in rows::<7>(include_str!("protocols.csv")) {
         let Some((name, _)) = PROTOCOLS.get_key_value(&name) else { continue };
         for carrier in carriers.split_whitespace().filter_map(carrier) {
             services.entry(carrier).or_insert(name.as_str());
@@ -81,6 +101,17 @@ pub(super) static PRESETS: LazyLock<BTreeMap<String, (String, Vec<String>)>> = L
 #[must_use]
 pub fn service_name(transport: Transport, port: u16) -> Option<&'static str> {
     SERVICES.get(&(transport, port)).copied()
+}
+
+/// The name of what the bytes of a conversation were recognised as: where its port says more than they do, as HTTP in
+/// TLS, that of the service.
+#[must_use]
+pub fn spoken_name(recognised: &'static str, transport: Transport, port: u16) -> &'static str {
+    let service = service_name(transport, port).and_then(|name| PROTOCOLS.get_key_value(name));
+    match service {
+        Some((name, protocol)) if protocol.over.as_deref() == Some(recognised) => name,
+        _ => recognised,
+    }
 }
 
 fn rows<const N: usize>(csv: &'static str) -> impl Iterator<Item = [String; N]> {
@@ -111,12 +142,33 @@ mod tests {
         let lines = |csv: &str| csv.lines().count() - 1;
         assert_eq!(PROTOCOLS.len(), lines(include_str!("protocols.csv")));
         assert_eq!(PRESETS.len(), lines(include_str!("presets.csv")));
-        for [name, carriers, _, class, ..] in rows::<6>(include_str!("protocols.csv")) {
+        let known = ["clear", "time", "safety", "credentials"];
+        for [name, carriers, _, class, _, over, traits] in rows::<7>(include_str!("protocols.csv")) {
             assert!(carriers.split_whitespace().all(|text| carrier(text).is_some()), "{name}: {carriers}");
             assert_eq!(Class::parse(&class).is_none(), class.is_empty(), "{name}: {class}");
+            assert!(over.is_empty() || PROTOCOLS.contains_key(&over), "{name}: {over}");
+            assert!(traits.split_whitespace().all(|word| known.contains(&word)), "{name}: {traits}");
         }
         for (preset, (protocol, _)) in PRESETS.iter() {
             assert!(PROTOCOLS.contains_key(protocol), "{preset}");
+        }
+    }
+
+    #[test]
+    fn what_is_recognised_has_a_name_of_the_table() {
+        for name in dissectors::recognise::NAMES {
+            assert!(PROTOCOLS.contains_key(*name), "{name}");
+        }
+        for (recognised, transport, port, want) in [
+            ("tls", Transport::Tcp, 443, "https"),
+            ("tls", Transport::Tcp, 4444, "tls"),
+            ("tls", Transport::Tcp, 502, "tls"),
+            ("http", Transport::Tcp, 8080, "http-alt"),
+            ("http", Transport::Tcp, 443, "http"),
+            ("dns", Transport::Udp, 5353, "mdns"),
+            ("ssh", Transport::Tcp, 22, "ssh"),
+        ] {
+            assert_eq!(spoken_name(recognised, transport, port), want, "{recognised} on {port}");
         }
     }
 

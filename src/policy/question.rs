@@ -137,6 +137,37 @@ impl Question {
             None => usual,
         };
         let mut question = Self { protocol: name, ..Self::new(at, client, server, transport, port) };
+        question.conditions(policy, &mut flow)?;
+        if let Some(security) = flow.take("sec") {
+            let mut security = Keys::of(security, "sec")?;
+            let mut own = |key| security.text(key).map(|text| text.map(str::to_owned));
+            let (policy, version) = (own("policy")?, own("version")?);
+            question.security = (security.word("mode", &MODES)?, policy, security.word("token", &TOKENS)?, version);
+            security.finish()?;
+        }
+        question.operations = match (flow.take("ops"), flow.take("op")) {
+            (Some(Json::Array(list)), None) => list.iter().map(Asked::read).collect::<Result<_, _>>()?,
+            (None, Some(operation)) => vec![Asked::read(operation)?],
+            (None, None) => Vec::new(),
+            _ => return Err("ops is a list of operations, and op is one; a flow has one of the two keys".to_owned()),
+        };
+        flow.finish()?;
+        Ok(question)
+    }
+
+    /// Sets what is around the flow, by the keys of a test case: `vlan`, `initiator`, `cast`, `seen_in`, `unapproved`,
+    /// `opaque`, `rate`, `byte_rate`, `src_mac`, `dst_mac`, `via`, `state`.
+    ///
+    /// # Errors
+    /// Which key is wrong, and why.
+    pub fn set(&mut self, policy: &Policy, conditions: &Json) -> Result<(), String> {
+        let mut keys = Keys::of(conditions, "the question")?;
+        self.conditions(policy, &mut keys)?;
+        keys.finish()
+    }
+
+    fn conditions(&mut self, policy: &Policy, flow: &mut Keys<'_>) -> Result<(), String> {
+        let question = self;
         question.vlan = flow.number("vlan")?.and_then(|vlan| u16::try_from(vlan).ok());
         question.initiator = flow
             .word(
@@ -167,26 +198,16 @@ impl Question {
             flow.text(key)?.map(|mac| mac.parse().map_err(|why| format!("{key}: {why}"))).transpose()
         };
         let (source, destination) = (mac("src_mac")?, mac("dst_mac")?);
-        question.path = destination.map(|to| (source.unwrap_or_default(), to));
+        let via = flow.text("via")?.map(|device| policy.mac_of(device)).transpose()?;
+        // On the source's own segment the destination is the boundary's.
+        let path = destination.or(via).map(|to| (source.unwrap_or_default(), to));
+        question.path = path.or(source.map(|from| (from, Mac::default())));
         question.state = flow.word("state", &STATES)?.unwrap_or(State::Answered);
-        if let Some(security) = flow.take("sec") {
-            let mut security = Keys::of(security, "sec")?;
-            let mut own = |key| security.text(key).map(|text| text.map(str::to_owned));
-            let (policy, version) = (own("policy")?, own("version")?);
-            question.security = (security.word("mode", &MODES)?, policy, security.word("token", &TOKENS)?, version);
-            security.finish()?;
-        }
-        question.operations = match (flow.take("ops"), flow.take("op")) {
-            (Some(Json::Array(list)), None) => list.iter().map(Asked::read).collect::<Result<_, _>>()?,
-            (None, Some(operation)) => vec![Asked::read(operation)?],
-            (None, None) => Vec::new(),
-            _ => return Err("ops is a list of operations, and op is one; a flow has one of the two keys".to_owned()),
-        };
-        flow.finish()?;
-        Ok(question)
+        Ok(())
     }
 
-    /// Reads protection as people write it: `sign/Basic256Sha256/certificate`, the parts behind the first as wanted.
+    /// Reads protection as people write it: `sign/Basic256Sha256/certificate/1.2`, each part as wanted: mode, policy,
+    /// user token, version.
     ///
     /// # Errors
     /// What is not a mode or a token.
@@ -200,10 +221,12 @@ impl Question {
         let mode = known("security mode", &|word| MODES.iter().any(|(known, _)| *known == word))?;
         let policy = known("security policy", &|_| true)?;
         let token = known("user token", &|word| TOKENS.iter().any(|(known, _)| *known == word))?;
+        let version = known("version", &|_| true)?;
         let of = |word: Option<String>| word.unwrap_or_default();
         let (mode, token) = (of(mode), of(token));
         self.security.0 = MODES.iter().find(|(word, _)| *word == mode).map(|(_, mode)| *mode);
         self.security.1 = policy;
+        self.security.3 = version;
         self.security.2 = TOKENS.iter().find(|(word, _)| *word == token).map(|(_, token)| *token);
         Ok(())
     }
@@ -304,7 +327,9 @@ fn space(word: &str) -> Result<&'static str, String> {
     found.ok_or_else(|| format!("there is no address space \"{word}\"; known: {}", SPACES.join(", ")))
 }
 
-const STATES: [(&str, State); 6] = [
+const STATES: [(&str, State); 8] = [
+    ("answered", State::Answered),
+    ("none", State::Blocked),
     ("ok", State::Answered),
     ("refused", State::Refused),
     ("request-only", State::RequestOnly),
@@ -354,13 +379,18 @@ impl Asked {
         Ok(Self { class, code, unit, objects })
     }
 
-    /// Reads an operation as people write it: a class or a code, then objects and unit, as in
-    /// `16 holding 100-119 unit 1`. `known` gives the codes and classes that a function's number or name may mean:
+    /// Reads operations as people write them: a class or a code, then objects and unit, as in
+    /// `16 holding 100-119 unit 1`; several with `+` between them. `known` gives the codes and classes that a function's number or name may mean:
     /// each is an operation.
     ///
     /// # Errors
     /// The word that says nothing.
     pub fn parse(words: &[String], known: impl Fn(&str) -> Vec<(String, Class)>) -> Result<Vec<Self>, String> {
+        let each = words.split(|word| word == "+").map(|words| Self::parse_one(words, &known));
+        each.collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+    }
+
+    fn parse_one(words: &[String], known: &impl Fn(&str) -> Vec<(String, Class)>) -> Result<Vec<Self>, String> {
         let Some((first, rest)) = words.split_first() else { return Ok(Vec::new()) };
         let meant = match Class::parse(first) {
             // `read` is a class, `Read` a service.
@@ -517,6 +547,13 @@ impl Policy {
         };
         let first = asset.ips.first().copied().or_else(|| asset.macs.first().copied().map(Address::mac));
         first.ok_or_else(|| format!("asset \"{word}\" has no address in the declaration"))
+    }
+
+    /// The MAC address of a declared asset.
+    fn mac_of(&self, word: &str) -> Result<Mac, String> {
+        let asset = self.assets.iter().find(|asset| asset.id == word);
+        let asset = asset.ok_or_else(|| format!("\"{word}\" is no declared asset"))?;
+        asset.macs.first().copied().ok_or_else(|| format!("asset \"{word}\" has no MAC address in the declaration"))
     }
 
     fn zone_or_say(&self, id: &str) -> Result<ZoneId, String> {

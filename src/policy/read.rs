@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Source, Span, did_you_mean};
+use super::json;
 use super::kind::Kind;
 
 /// A value with its place.
@@ -51,8 +51,8 @@ impl Value {
 /// Reads one file. A file that is not TOML (or JSON, by its name) still gives what could be read of it.
 pub(super) fn parse(file: u16, source: &Source, reader: &mut Reader) -> Node {
     if source.name.ends_with(".json") {
-        return match serde_json::from_str(&source.text) {
-            Ok(json) => from_json(Span { file, start: 0, end: 0 }, json),
+        return match serde_json::from_str::<serde_json::Value>(&source.text) {
+            Ok(_) => json::read(file, &source.text, reader),
             Err(error) => {
                 let at = line_column(&source.text, error.line(), error.column());
                 reader.syntax_error = true;
@@ -110,25 +110,6 @@ fn from_toml(file: u16, span: &Range<usize>, value: DeValue<'_>, reader: &mut Re
                 })
                 .collect(),
         ),
-    };
-    Node { at, value }
-}
-
-/// JSON has no spans here: a mistake in it is placed at the file and told with its key.
-fn from_json(at: Span, json: Json) -> Node {
-    let value = match json {
-        Json::Null => Value::Null,
-        Json::Bool(bool) => Value::Bool(bool),
-        Json::Number(number) => match number.as_i64() {
-            Some(integer) => Value::Integer(integer),
-            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        // Dates are text in JSON.
-        Json::String(text) => Value::Text(text),
-        Json::Array(items) => Value::List(items.into_iter().map(|item| from_json(at, item)).collect()),
-        Json::Object(fields) => {
-            Value::Table(fields.into_iter().map(|(key, item)| (key, (at, from_json(at, item)))).collect())
-        }
     };
     Node { at, value }
 }

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use dissectors::Class;
 
+use super::decisions::{Decision, Decisions};
 use super::lint::zones;
 use super::matching::{CodePattern, ObjectPattern};
-use super::model::{Allow, Carried, Policy, Rule};
+use super::model::{Allow, Carried, Policy, Rule, ZoneId};
+use super::rate::{Measure, Peak};
 use super::reason::Reason;
+use super::remote::{idle_clients, sessions};
 use super::suggest::{Act, Talk, narrowest};
-use super::verdict::Verdict;
-use crate::flow::watch::Watch;
+use super::verdict::{Qualifier, Qualifiers, Verdict};
+use crate::address::Address;
+use crate::flow::watch::{Session, Watch};
 use crate::time::Timestamp;
 
 /// One conversation's part in a rule: what of it the rule allowed, or came nearest to allowing.
@@ -25,6 +29,8 @@ pub struct Use {
     pub verdict: Verdict,
     /// Why it was objected to.
     pub reason: Option<Reason>,
+    /// What to know besides.
+    pub qualifiers: Qualifiers,
     /// What the operations did.
     pub class: Class,
     /// Messages.
@@ -101,6 +107,19 @@ impl State {
             Self::Clean => "used clean".to_owned(),
         }
     }
+
+    /// The same without numbers, which change with each capture: what a decision is remembered by.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Violated => "violated",
+            Self::Unused(_) => "unused",
+            Self::NeverSeen => "never-seen",
+            Self::NotObservable => "not-observable",
+            Self::Clean => "clean",
+        }
+    }
 }
 
 /// One row of the conduit review (reports.md, section 3).
@@ -124,6 +143,60 @@ pub struct Row<'a> {
     pub unused: Vec<String>,
     /// The allow tables that would have been enough, as TOML.
     pub narrower: Vec<String>,
+    /// Of the operations that it allowed, those whose limits could not be checked: they were hidden.
+    pub not_verifiable: u64,
+    /// For each rate that it declares: how fast it was.
+    pub rates: Vec<RateSeen>,
+    /// Protection that was seen.
+    pub protection: BTreeSet<String>,
+    /// Least security that it asks for.
+    pub minimum: BTreeSet<String>,
+    /// Whether what it allowed passed its boundary devices.
+    pub boundary: Option<Boundary>,
+    /// Exceptions between the same zones.
+    pub exceptions: Vec<String>,
+    /// Sessions of remote access.
+    pub sessions_seen: Vec<Session>,
+    /// Clients that have not used remote access for as long as it may idle.
+    pub idle_clients: Vec<(Address, Timestamp)>,
+    /// What was decided about it last.
+    pub decision: Option<&'a Decision>,
+    /// What did not come of that.
+    pub follow_up: Option<&'static str>,
+}
+
+/// How fast a conduit was, of a rate that it declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateSeen {
+    /// The most in one window of one client-server pair, and what is declared.
+    pub peak: Peak,
+    /// Whose.
+    pub pair: (Address, Address),
+    /// Of that pair, the mean of its windows, in hundredths.
+    pub mean: u64,
+}
+
+/// What the frames say of the boundary devices of a conduit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boundary {
+    /// Nothing went past them.
+    NoBypass,
+    /// So many messages did.
+    Bypassed(u64),
+    /// Their MAC addresses are not declared.
+    NotCheckable,
+}
+
+impl Boundary {
+    /// The words of reports.
+    #[must_use]
+    pub fn text(self) -> String {
+        match self {
+            Self::NoBypass => "no bypass seen".to_owned(),
+            Self::Bypassed(count) => format!("bypassed {count} times"),
+            Self::NotCheckable => "not possible to tell: no MAC address of them is declared".to_owned(),
+        }
+    }
 }
 
 /// Who used a rule.
@@ -143,13 +216,53 @@ pub struct User {
     pub last: Timestamp,
 }
 
-/// The review: one row for each conduit and exception, those that need a decision first.
+/// The review: one row for each conduit and exception, those that need a decision first. What was decided to be kept and
+/// is as it was then comes last.
 #[must_use]
-pub fn review<'a>(policy: &'a Policy, watched: &Watched) -> Vec<Row<'a>> {
-    let mut rows: Vec<Row<'a>> =
-        (0..).zip(&policy.rules).map(|(number, rule)| row(policy, watched, number, rule)).collect();
-    rows.sort_by(|a, b| (a.state, &a.rule.id).cmp(&(b.state, &b.rule.id)));
+pub fn review<'a>(policy: &'a Policy, watched: &Watched, decisions: &'a Decisions) -> Vec<Row<'a>> {
+    let with_decision = |(number, rule): (u32, &'a Rule)| {
+        let row = row(policy, watched, number, rule);
+        let decision = decisions.of(&rule.id);
+        Row { decision, follow_up: decision.and_then(|decision| decision.follow_up(&row)), ..row }
+    };
+    let mut rows: Vec<Row<'a>> = (0..).zip(&policy.rules).map(with_decision).collect();
+    let settled = |row: &Row<'_>| row.decision.is_some_and(|decision| decision.settles(row.state));
+    rows.sort_by_key(|row| (settled(row), row.follow_up.is_none(), row.state, &row.rule.id));
     rows
+}
+
+/// How fast the pairs of a rule were, for each rate that it declares: that of the fastest pair.
+fn rates(watched: &Watched, number: u32) -> Vec<RateSeen> {
+    let mut fastest: BTreeMap<(u32, Measure), RateSeen> = BTreeMap::new();
+    for meter in watched.watch.rates().into_iter().filter(|meter| meter.table.rule == number) {
+        for (measure, gauge) in [(Measure::Operations, &meter.operations), (Measure::Bytes, &meter.bytes)] {
+            let Some(gauge) = gauge.as_ref().filter(|gauge| gauge.total > 0) else { continue };
+            let seen = RateSeen {
+                peak: Peak { measure, most: gauge.most, limit: gauge.limit },
+                pair: (meter.client.address, meter.server.address),
+                mean: gauge.total.saturating_mul(100) / gauge.windows(),
+            };
+            let known = fastest.entry((meter.table.place, measure)).or_insert_with(|| seen.clone());
+            if seen.peak.most > known.peak.most {
+                *known = seen;
+            }
+        }
+    }
+    fastest.into_values().collect()
+}
+
+/// Exceptions that join zones which this conduit joins.
+fn exceptions(policy: &Policy, rule: &Rule) -> Vec<String> {
+    let zones_of = |rule: &Rule| {
+        let ends = [(&rule.from, &rule.from_homes), (&rule.to, &rule.to_homes)];
+        ends.map(|(ends, homes)| zones(policy, ends, homes).into_iter().collect::<BTreeSet<ZoneId>>())
+    };
+    let [from, to] = zones_of(rule);
+    let meets = |exception: &&Rule| {
+        let [other_from, other_to] = zones_of(exception);
+        exception.id != rule.id && !from.is_disjoint(&other_from) && !to.is_disjoint(&other_to)
+    };
+    policy.rules.iter().filter(|rule| rule.exception).filter(meets).map(|rule| rule.id.clone()).collect()
 }
 
 pub(super) fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: &'a Rule) -> Row<'a> {
@@ -201,9 +314,27 @@ pub(super) fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: 
     let talks: Vec<&Talk> = allowed.iter().collect();
     let unused = if talks.is_empty() { Vec::new() } else { unused(policy, rule, &talks) };
     let narrower = if unused.is_empty() { Vec::new() } else { narrowest(&talks) };
+    let hidden = |used: &&Use| used.qualifiers.has(Qualifier::OperationsHidden);
+    let unchecked = || passed().any(|used| used.qualifiers.has(Qualifier::BoundaryNotCheckable));
+    let boundary = match objections.get(&Reason::BoundaryBypass) {
+        _ if rule.via.is_empty() || uses.is_empty() => None,
+        Some(count) => Some(Boundary::Bypassed(*count)),
+        None if unchecked() => Some(Boundary::NotCheckable),
+        None => Some(Boundary::NoBypass),
+    };
     Row {
         rule,
         state,
+        not_verifiable: passed().filter(hidden).map(|used| used.count).sum(),
+        rates: rates(watched, number),
+        protection: uses.iter().filter_map(|used| used.talk.protection.clone()).collect(),
+        minimum: rule.allow.iter().filter_map(|allow| allow.security.as_ref()).map(ToString::to_string).collect(),
+        boundary,
+        exceptions: exceptions(policy, rule),
+        sessions_seen: sessions(watched, number),
+        idle_clients: idle_clients(watched, number, rule),
+        decision: None,
+        follow_up: None,
         span,
         sessions: users.values().map(|user| user.sessions).sum(),
         operations,
@@ -215,6 +346,26 @@ pub(super) fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: 
 }
 
 impl Policy {
+    /// The windows of a rule, as they are written.
+    #[must_use]
+    pub fn windows_of(&self, rule: &Rule) -> Vec<String> {
+        rule.schedule.windows.iter().map(ToString::to_string).collect()
+    }
+
+    /// The boundary devices of a rule.
+    #[must_use]
+    pub fn via_of(&self, rule: &Rule) -> Vec<String> {
+        rule.via.iter().filter_map(|device| self.asset(*device)).map(|device| device.id.clone()).collect()
+    }
+
+    /// The zones that a rule joins, each with its target security level for restricted data flow.
+    #[must_use]
+    pub fn targets_of(&self, rule: &Rule) -> Vec<(&str, u8)> {
+        let ends = [zones(self, &rule.from, &rule.from_homes), zones(self, &rule.to, &rule.to_homes)].concat();
+        let zones: BTreeSet<ZoneId> = ends.into_iter().collect();
+        zones.into_iter().map(|zone| (self.zone(zone).id.as_str(), self.zone(zone).sl_t.rdf())).collect()
+    }
+
     /// Whether some tap sees an end of a rule. Without a declared tap nothing is said of it, and it counts as seen.
     pub(super) fn observable(&self, rule: &Rule) -> bool {
         if self.taps.is_empty() {

@@ -286,6 +286,9 @@ impl Policy {
         };
         let Who { name, .. } = finding.destination;
         let described = self.described(&finding.destination);
+        if finding.reason == Reason::Tunnel {
+            return format!("reached {name} ({described}) inside a tunnel, {what}, over {}", finding.service);
+        }
         let tried = if finding.verdict == Verdict::Attempt { "tried: " } else { "" };
         format!("{tried}{verb} {before}{name}{unit} ({described}){after} {how}")
     }

@@ -58,6 +58,7 @@ impl Policy {
             Step::new("source", self.side_text(&conversation.client, question.client)),
             Step::new("destination", self.side_text(&conversation.server, question.server)),
         ];
+        let several = question.operations.len() > 1;
         let operations: Vec<Option<&question::Asked>> =
             if question.operations.is_empty() { vec![None] } else { question.operations.iter().map(Some).collect() };
         for operation in operations {
@@ -67,6 +68,9 @@ impl Policy {
             let answer = question.judge(self, operation);
             question.request(operation, |request| self.stages(&conversation, request, &mut steps));
             steps.push(Step::new("verdict", self.verdict_text(&answer)));
+        }
+        if several {
+            steps.push(Step::new("of the flow", self.verdict_text(&question.answer(self))));
         }
         steps
     }

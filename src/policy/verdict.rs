@@ -20,6 +20,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// From the word of reports.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Allow, Self::Ignore, Self::Exception, Self::Review, Self::Attempt, Self::Violation];
+        all.into_iter().find(|verdict| verdict.text() == text)
+    }
+
     /// Every verdict, from harmless to grave.
     pub const ALL: [Self; 6] =
         [Self::Ignore, Self::Allow, Self::Exception, Self::Review, Self::Attempt, Self::Violation];
@@ -68,6 +75,25 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 9] = [
+        Self::Protocol,
+        Self::Mismatch,
+        Self::Operation,
+        Self::Object,
+        Self::Validity,
+        Self::Window,
+        Self::Security,
+        Self::Rate,
+        Self::Boundary,
+    ];
+
+    /// From the word of reports.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.text() == text)
+    }
+
     /// The word of reports.
     #[must_use]
     pub fn text(self) -> &'static str {
@@ -119,13 +145,15 @@ pub enum Qualifier {
     ObjectsNotSeen,
     /// The rule names boundary devices whose MAC addresses the policy does not know.
     BoundaryNotCheckable,
+    /// The rule asks for a version of the protecting protocol, and the exchange that tells it was not captured.
+    VersionNotSeen,
     /// Frames were cut by the snap length of the capture: what stood behind it was not seen.
     Truncated,
 }
 
 impl Qualifier {
     /// Every qualifier.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Multicast,
         Self::Broadcast,
         Self::InitiatorInferred,
@@ -134,6 +162,7 @@ impl Qualifier {
         Self::OperationsHidden,
         Self::ObjectsNotSeen,
         Self::BoundaryNotCheckable,
+        Self::VersionNotSeen,
         Self::Truncated,
     ];
 
@@ -149,6 +178,7 @@ impl Qualifier {
             Self::OperationsHidden => "operations-hidden",
             Self::ObjectsNotSeen => "objects-not-seen",
             Self::BoundaryNotCheckable => "boundary-not-checkable",
+            Self::VersionNotSeen => "version-not-seen",
             Self::Truncated => "truncated",
         }
     }
@@ -157,6 +187,14 @@ impl Qualifier {
 /// A set of qualifiers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Qualifiers(u16);
+
+impl FromIterator<Qualifier> for Qualifiers {
+    fn from_iter<T: IntoIterator<Item = Qualifier>>(list: T) -> Self {
+        let mut all = Self::default();
+        list.into_iter().for_each(|qualifier| all.add(qualifier));
+        all
+    }
+}
 
 impl Qualifiers {
     /// Whether it has this one.

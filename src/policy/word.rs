@@ -86,6 +86,18 @@ impl Rate {
         self.count as f64 / f64::from(self.seconds.max(1))
     }
 
+    /// As a policy writes it, without a scale: `50/s`.
+    #[must_use]
+    pub fn text(self) -> String {
+        let unit = match self.seconds {
+            ..60 => "s",
+            60..3_600 => "m",
+            3_600..86_400 => "h",
+            _ => "d",
+        };
+        format!("{}/{unit}", self.count)
+    }
+
     /// The unit of time that it is declared in.
     #[must_use]
     pub fn unit(self) -> &'static str {

@@ -52,6 +52,7 @@ impl InterfaceState {
             bytes: self.bytes,
             first: self.first,
             last: self.last,
+            interface: Some(self.name.clone()),
             damage: None,
         }
     }

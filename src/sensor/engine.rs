@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::config::Limits;
 use crate::pipeline;
-use crate::policy::Policy;
+use crate::policy::{Policy, TapId};
 use crate::source::Batch;
 use crate::time::Timestamp;
 use crate::worker::{SHARDS, Shard, ShardResult};
@@ -19,10 +19,15 @@ const QUEUE: usize = 64;
 /// What a worker is told.
 enum Work {
     Batch(Arc<Batch>),
-    /// Tell what was learned since the last time, as of this time.
-    Drain(Timestamp, Sender<Vec<ShardResult>>),
-    /// Judge by this from now on.
-    Policy(Option<Arc<Policy>>),
+    /// Tell what was learned since the last time, as of this time, and judge by another policy from now on if there is one.
+    Drain(Timestamp, Option<Ruling>, Sender<Vec<ShardResult>>),
+}
+
+/// A policy, and which of its taps each capture is from.
+#[derive(Clone)]
+struct Ruling {
+    policy: Option<Arc<Policy>>,
+    taps: Arc<[TapId]>,
 }
 
 /// The workers with their shards.
@@ -36,12 +41,12 @@ pub struct Engine {
 impl Engine {
     /// Starts so many workers.
     #[must_use]
-    pub fn start(workers: usize, limits: &Limits, policy: Option<&Arc<Policy>>) -> Self {
+    pub fn start(workers: usize, limits: &Limits, policy: Option<&Arc<Policy>>, taps: &Arc<[TapId]>) -> Self {
         let workers = workers.clamp(1, SHARDS);
         let mut parts: Vec<Vec<Shard>> = (0..workers).map(|_| Vec::new()).collect();
         for index in 0..SHARDS {
             if let Some(part) = parts.get_mut(index % workers) {
-                part.push(Shard::new(limits, policy.cloned()));
+                part.push(Shard::new(limits, policy.cloned()).listening(Arc::clone(taps)));
             }
         }
         // Batches come back when their last reader lets go of them, so that their memory is used again.
@@ -94,24 +99,27 @@ impl Engine {
     /// What was learned since the last time, in the order of shards. `now` is the time of the capture's clock.
     #[must_use]
     pub fn drain(&self, now: Timestamp) -> Vec<ShardResult> {
+        self.ask(now, None)
+    }
+
+    /// The same, and what comes after is judged by another policy: no judgement of one is counted as the other's.
+    #[must_use]
+    pub fn judge_by(&self, now: Timestamp, policy: Option<&Arc<Policy>>, taps: &Arc<[TapId]>) -> Vec<ShardResult> {
+        self.ask(now, Some(Ruling { policy: policy.cloned(), taps: Arc::clone(taps) }))
+    }
+
+    fn ask(&self, now: Timestamp, ruling: Option<Ruling>) -> Vec<ShardResult> {
         let answers: Vec<Receiver<Vec<ShardResult>>> = self
             .queues
             .iter()
             .map(|queue| {
                 let (answer, results) = bounded(1);
                 // A worker that is gone has panicked; stopping says so.
-                let _ = queue.send(Work::Drain(now, answer));
+                let _ = queue.send(Work::Drain(now, ruling.clone(), answer));
                 results
             })
             .collect();
         answers.iter().filter_map(|results| results.recv().ok()).flatten().collect()
-    }
-
-    /// Judges by another policy from the next batch on.
-    pub fn judge_by(&self, policy: Option<&Arc<Policy>>) {
-        for queue in &self.queues {
-            let _ = queue.send(Work::Policy(policy.cloned()));
-        }
     }
 
     /// Whether a worker has panicked.
@@ -144,10 +152,12 @@ fn run(
                     let _ = give_back.try_send(batch);
                 }
             }
-            Work::Drain(now, answer) => {
+            Work::Drain(now, ruling, answer) => {
                 let _ = answer.send(shards.iter_mut().map(|shard| shard.drain(now)).collect());
+                if let Some(Ruling { policy, taps }) = ruling {
+                    shards.iter_mut().for_each(|shard| shard.judge_by(policy.clone(), Arc::clone(&taps)));
+                }
             }
-            Work::Policy(policy) => shards.iter_mut().for_each(|shard| shard.judge_by(policy.clone())),
         }
     }
     shards.into_iter().map(Shard::finish).collect()

@@ -6,10 +6,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::capture::InterfaceState;
-use super::clock;
 use super::engine::Engine;
 use super::shared::{Health, Shared};
+use super::telling::Telling;
+use super::world::Changed;
+use super::{Keeping, clock};
+use crate::analysis;
+use crate::event::Event;
 use crate::policy::Policy;
+use crate::store::Flush;
+use crate::time::Timestamp;
 use crate::worker::ShardResult;
 
 /// What the keeper is told to do.
@@ -22,13 +28,22 @@ pub enum Order {
     Stop,
 }
 
+/// Who hears of every flush, and of what is to be told.
+pub type Listener = Box<dyn FnMut(&Shared, &[Event]) + Send>;
+
 /// Gathers, concludes and tells.
 pub struct Keeper {
     shared: Arc<Shared>,
     flush: Duration,
     inbox: Receiver<Order>,
-    listener: Box<dyn FnMut(&Shared) + Send>,
+    listener: Listener,
+    telling: Telling,
     health: Health,
+    store: Option<Keeping>,
+    /// Captures of earlier starts.
+    earlier: usize,
+    /// What is not written yet.
+    pending: Changed,
 }
 
 impl Keeper {
@@ -36,12 +51,14 @@ impl Keeper {
         shared: Arc<Shared>,
         flush: Duration,
         inbox: Receiver<Order>,
-        listener: Box<dyn FnMut(&Shared) + Send>,
+        (store, earlier): (Option<Keeping>, usize),
+        (name, listener): (String, Listener),
     ) -> Self {
         let now = clock::now();
         let health = Health { at: now, started: now, policy_loaded: Some(now), ..Health::default() };
         shared.set_health(health.clone());
-        Self { shared, flush, inbox, listener, health }
+        let telling = Telling::new(name, &shared.picture());
+        Self { shared, flush, inbox, listener, telling, health, store, earlier, pending: Changed::default() }
     }
 
     /// Runs until it is told to stop.
@@ -50,9 +67,9 @@ impl Keeper {
         loop {
             match self.inbox.recv_deadline(next) {
                 Ok(Order::Policy(policy)) => {
-                    engine.judge_by(policy.as_ref());
-                    self.gather(&engine, engine.drain(clock::now()));
-                    self.shared.picture_mut().world.judge_by(policy);
+                    let taps = analysis::taps(&self.shared.picture().world.captures, policy.as_deref());
+                    self.gather(&engine, engine.judge_by(clock::now(), policy.as_ref(), &taps));
+                    self.judge_by(policy);
                     self.health.policy_loaded = Some(clock::now());
                     self.health.reload_error = None;
                 }
@@ -82,15 +99,70 @@ impl Keeper {
         let interfaces = self.shared.interfaces();
         {
             let mut picture = self.shared.picture_mut();
-            picture.world.captures = interfaces.iter().map(InterfaceState::summary).collect();
-            let _changed = picture.world.merge(results);
+            picture.world.captures.truncate(self.earlier);
+            picture.world.captures.extend(interfaces.iter().map(InterfaceState::summary));
+            let mut changed = picture.world.merge(results);
+            self.pending.flows.append(&mut changed.flows);
+            self.pending.subjects.append(&mut changed.subjects);
             picture.told = picture.world.analysis.tell(&picture.world.captures);
             picture.at = now;
         }
         self.health.at = now;
         self.health.flushes += 1;
         self.health.interfaces = interfaces;
+        self.write(now);
         self.shared.set_health(self.health.clone());
-        (self.listener)(&self.shared);
+        let events = self.telling.flushed(&self.shared.picture(), &self.health, now);
+        (self.listener)(&self.shared, &events);
+    }
+
+    fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
+        let events = {
+            let mut picture = self.shared.picture_mut();
+            picture.world.judge_by(policy);
+            picture.told = picture.world.analysis.tell(&picture.world.captures);
+            self.telling.reloaded(&picture, clock::now())
+        };
+        // Every flow is judged anew, and so is to be written anew.
+        let flows = self.shared.picture().world.analysis.observed.flows.iter().map(|flow| flow.key).collect();
+        self.pending.flows = flows;
+        (self.listener)(&self.shared, &events);
+    }
+
+    /// Writes what changed. What cannot be written is tried again at the next flush: it stays in memory, which is bounded,
+    /// and that is told.
+    fn write(&mut self, now: Timestamp) {
+        let Some(Keeping { store, keep, most }) = &mut self.store else { return };
+        let picture = self.shared.picture();
+        let observed = &picture.world.analysis.observed;
+        let captures: Vec<_> = (0..).zip(&picture.world.captures).skip(self.earlier).collect();
+        let facts: Vec<_> =
+            self.pending.subjects.iter().filter_map(|subject| Some((subject, observed.ledger.get(subject)?))).collect();
+        let flows: Vec<_> = self
+            .pending
+            .flows
+            .iter()
+            .filter_map(|key| observed.flows.binary_search_by_key(key, |flow| flow.key).ok())
+            .filter_map(|place| observed.flows.get(place))
+            .collect();
+        let policy = picture.world.options().policy.as_deref();
+        let written = store.write(&Flush {
+            captures: &captures,
+            facts: &facts,
+            flows: &flows,
+            policy,
+            findings: &[],
+            coverage: &observed.coverage,
+        });
+        drop(picture);
+        let written = written.and_then(|()| {
+            self.pending = Changed::default();
+            // Once an hour is often enough: nothing hangs on it.
+            if self.health.flushes % FORGET == 1 { store.forget(now.before(*keep), *most).map(|_| ()) } else { Ok(()) }
+        });
+        self.health.store_error = written.err().map(|error| error.to_string());
     }
 }
+
+/// Flushes between two looks for what is too old.
+const FORGET: u64 = 360;

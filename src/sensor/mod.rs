@@ -17,6 +17,7 @@ pub mod engine;
 pub mod keeper;
 pub mod notify;
 pub mod shared;
+pub mod telling;
 pub mod world;
 
 use std::sync::Arc;
@@ -24,7 +25,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::analysis::Options;
+use crate::event::Event;
 use crate::source::live::{LiveError, LiveOptions};
+use crate::store::{Store, StoreError};
 use capture::Watched;
 use engine::Engine;
 use keeper::{Keeper, Order};
@@ -33,12 +36,37 @@ use world::World;
 
 /// What a sensor is told.
 pub struct Settings {
+    /// The sensor's name in events.
+    pub name: String,
     /// What is watched.
     pub interfaces: Vec<LiveOptions>,
     /// How it is read and concluded.
     pub analysis: Options,
     /// Time between two flushes.
     pub flush: std::time::Duration,
+    /// What outlives the process, if anything does.
+    pub store: Option<Keeping>,
+}
+
+/// A store, and how long what is in it is kept.
+pub struct Keeping {
+    /// The store.
+    pub store: Store,
+    /// What was not seen for so long is forgotten.
+    pub keep: std::time::Duration,
+    /// At this size in bytes what was seen longest ago is forgotten.
+    pub most: u64,
+}
+
+/// Why a sensor cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An interface.
+    #[error("{0}")]
+    Live(#[from] LiveError),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
 }
 
 /// A sensor that runs.
@@ -54,24 +82,38 @@ pub struct Sensor {
 impl Sensor {
     /// Opens the interfaces and starts. An interface that is not there yet is waited for.
     ///
-    /// `listener` hears of every flush, in the keeper's thread.
+    /// `listener` hears of every flush and of what is to be told, in the keeper's thread.
     ///
     /// # Errors
-    /// [`LiveError`] when an interface may not be read, or its filter makes no sense.
-    pub fn start(settings: Settings, listener: impl FnMut(&Shared) + Send + 'static) -> Result<Self, LiveError> {
-        let Settings { interfaces, analysis, flush } = settings;
+    /// [`LiveError`] when an interface may not be read, or its filter makes no sense; [`StoreError`] when what was kept
+    /// cannot be read.
+    pub fn start(
+        settings: Settings,
+        listener: impl FnMut(&Shared, &[Event]) + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let Settings { name, interfaces, analysis, flush, store } = settings;
         let interfaces: Vec<Watched> = interfaces.into_iter().map(Watched::new).collect();
         let open = interfaces.iter().map(Watched::open).collect::<Result<Vec<_>, _>>()?;
-        let engine = Arc::new(Engine::start(analysis.workers, &analysis.limits, analysis.policy.as_ref()));
-        let shared = Arc::new(Shared::new(World::new(analysis), interfaces.clone()));
+        let (workers, limits, policy) = (analysis.workers, analysis.limits, analysis.policy.clone());
+        let mut world = World::new(analysis);
+        if let Some(keeping) = &store {
+            world.restore(keeping.store.read(world.options().policy.as_deref())?);
+        }
+        // Evidence numbers captures in 16 bits; sensors that were started more often share the last number.
+        let earlier = u16::try_from(world.captures.len()).unwrap_or(u16::MAX).min(u16::MAX - 256);
+        world.captures.truncate(earlier.into());
+        world.captures.extend(interfaces.iter().map(|watched| watched.state().summary()));
+        let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps()));
+        let shared = Arc::new(Shared::new(world, interfaces.clone()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut captures = Vec::new();
-        for ((place, watched), live) in (0..).zip(interfaces).zip(open) {
+        for ((place, watched), live) in (earlier..).zip(interfaces).zip(open) {
             let (engine, stop) = (Arc::clone(&engine), Arc::clone(&stop));
             captures.push(thread::spawn(move || watched.run(live, place, &engine, &stop)));
         }
         let (orders, inbox) = crossbeam_channel::bounded(16);
-        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, Box::new(listener));
+        let keeper =
+            Keeper::new(Arc::clone(&shared), flush, inbox, (store, earlier.into()), (name, Box::new(listener)));
         let keeper = thread::spawn(move || keeper.run(engine));
         Ok(Self { shared, orders, stop, captures, keeper })
     }

@@ -41,6 +41,8 @@ pub struct Health {
     pub interfaces: Vec<InterfaceState>,
     /// A worker has failed: its share of the traffic is not seen any more.
     pub broken: bool,
+    /// Why what was learned could not be written; it is kept in memory, and tried again.
+    pub store_error: Option<String>,
     /// Why the policy or the configuration on disk is not in force.
     pub reload_error: Option<String>,
     /// When the policy in force was loaded.
@@ -73,6 +75,7 @@ impl Health {
         if self.broken {
             troubles.push("a worker has failed; its share of the traffic is not seen any more".to_owned());
         }
+        troubles.extend(self.store_error.iter().map(|error| format!("not written, and tried again: {error}")));
         troubles.extend(self.reload_error.iter().map(|error| format!("the last reload failed: {error}")));
         troubles
     }

@@ -1,15 +1,18 @@
 //! What a running sensor knows: everything that its shards drained, in one place, and what follows from it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::analysis::{self, Analysis, Options};
-use crate::flow::facts;
 use crate::flow::key::FlowKey;
 use crate::flow::table::Flows;
 use crate::flow::watch::Watch;
+use crate::flow::{again, facts};
 use crate::ledger::{Ledger, Subject};
 use crate::pipeline::Observed;
+use crate::policy::{Policy, TapId};
 use crate::source::file::CaptureSummary;
+use crate::store::Restored;
 use crate::worker::ShardResult;
 
 /// The sum of all that was observed, and the conclusions.
@@ -46,13 +49,39 @@ impl World {
         &self.options
     }
 
+    /// Goes on from what a store kept.
+    pub fn restore(&mut self, restored: Restored) {
+        let mut observed = std::mem::take(&mut self.analysis.observed);
+        self.table.restore(observed.flows);
+        for flow in restored.flows {
+            self.table.add(flow);
+        }
+        observed.flows = self.table.take();
+        observed.flows.sort_by_cached_key(|flow| flow.key);
+        observed.ledger.merge(restored.ledger);
+        observed.coverage.merge(&restored.coverage);
+        self.captures = restored.captures;
+        self.analysis = self.conclude(observed);
+    }
+
     /// Judges by another policy from now on. What was judged is judged again by what is known of it.
-    pub fn judge_by(&mut self, policy: Option<std::sync::Arc<crate::policy::Policy>>) {
+    pub fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
         self.options.policy = policy;
         let mut observed = std::mem::take(&mut self.analysis.observed);
+        observed.flows.iter_mut().for_each(|flow| again::judge(flow, self.options.policy.as_deref()));
         // What was watched is by the numbers of the old policy's rules.
         observed.watch = Watch::default();
-        self.analysis = analysis::conclude(observed, &self.options);
+        self.analysis = self.conclude(observed);
+    }
+
+    /// The tap of each capture, by the policy in force.
+    #[must_use]
+    pub fn taps(&self) -> Arc<[TapId]> {
+        analysis::taps(&self.captures, self.options.policy.as_deref())
+    }
+
+    fn conclude(&self, observed: Observed) -> Analysis {
+        Analysis { taps: self.taps(), ..analysis::conclude(observed, &self.options) }
     }
 
     /// Adds what the shards drained, and concludes anew.
@@ -72,19 +101,16 @@ impl World {
         }
         observed.flows = self.table.take();
         observed.flows.sort_by_cached_key(|flow| flow.key);
-        self.analysis = analysis::conclude(observed, &self.options);
+        self.analysis = self.conclude(observed);
         changed
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::Limits;
     use crate::pipeline;
-    use crate::policy::Policy;
     use crate::source::Batch;
     use crate::source::set::Captures;
     use crate::time::Timestamp;
@@ -130,5 +156,31 @@ mod tests {
             assert_eq!(differs, None, "drained after every {every} frames");
             assert_eq!(whole.len(), parts.len());
         }
+    }
+
+    #[test]
+    fn another_policy_judges_what_is_known_anew() {
+        let findings = |world: &World, captures: &[CaptureSummary]| -> BTreeSet<String> {
+            let told = world.analysis.tell(captures);
+            let undeclared = told.findings().iter().filter(|finding| finding.kind == "violation");
+            undeclared.map(|finding| finding.id.clone()).collect()
+        };
+        let policy = |text: &str| Some(Arc::new(Policy::parse("plant.toml", text).unwrap()));
+        let mut world = World::new(Options { policy: policy(POLICY), ..Options::default() });
+        let mut captures = Captures::stream("plant.pcap", Box::new(CAPTURE)).unwrap();
+        let options = Options { policy: policy(POLICY), ..Options::default() };
+        world.analysis = analysis::run(&mut captures, |c, b| c.fill(b), &options);
+        let captures = captures.summaries();
+        let before = findings(&world, &captures);
+        world.judge_by(policy(POLICY));
+        assert_eq!(findings(&world, &captures), before, "the same policy says the same");
+
+        let office = "\n[[conduit]]\nid = \"C-900\"\nfrom = [\"enterprise\"]\nto = [\"cell-b\"]\nowner = \"Operations\"\n\
+                      allow = [{ protocol = \"modbus\", ops = [\"all\"] }]\n";
+        world.judge_by(policy(&format!("{POLICY}{office}")));
+        let after = findings(&world, &captures);
+        assert!(after.len() < before.len() && after.is_subset(&before), "{after:?} of {before:?}");
+        world.judge_by(None);
+        assert_eq!(findings(&world, &captures).len(), 0);
     }
 }

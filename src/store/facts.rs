@@ -8,9 +8,8 @@ use crate::ledger::{Evidence, Fact, FactKey, Facts, Subject, Support};
 use crate::time::Timestamp;
 
 pub(super) fn write(into: &Transaction<'_>, facts: &[(&Subject, &Facts)]) -> rusqlite::Result<()> {
-    let mut row = into.prepare_cached(
-        "INSERT OR REPLACE INTO fact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
+    let mut row =
+        into.prepare_cached("INSERT OR REPLACE INTO fact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     for (subject, facts) in facts {
         for (key, support) in *facts {
             row.execute(params![
@@ -62,7 +61,8 @@ fn fact(row: &Row<'_>, words: &mut Words) -> rusqlite::Result<Option<(Subject, F
     let (realm, value, weight, count) = (row.get(0)?, text(4)?, row.get(7)?, unsigned(row.get(9)?));
     Ok((|| {
         let host = Host { realm: Realm(realm), address: address? };
-        let key = FactKey { attribute: Attribute(attribute?), value: value.into(), protocol: protocol?, method: method? };
+        let key =
+            FactKey { attribute: Attribute(attribute?), value: value.into(), protocol: protocol?, method: method? };
         let support = Support { count, first, last, weight, basis: basis? };
         let component = (!component.is_empty()).then(|| component.into());
         Some((Subject { host, component }, Fact { key, support }))

@@ -125,7 +125,9 @@ impl Store {
         }
         let version = self.version()?;
         if version == 0 {
-            self.db.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")).map_err(tell)?;
+            self.db
+                .execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))
+                .map_err(tell)?;
             return Ok(());
         }
         self.check_version(version)
@@ -137,7 +139,9 @@ impl Store {
 
     fn check_version(&self, version: i64) -> Result<(), StoreError> {
         if version > VERSION {
-            let why = format!("it is of a newer zonewatch (tables {version}, this program knows {VERSION}); update the program");
+            let why = format!(
+                "it is of a newer zonewatch (tables {version}, this program knows {VERSION}); update the program"
+            );
             return Err(StoreError { path: self.path.clone(), why, passing: false });
         }
         Ok(())
@@ -182,7 +186,8 @@ impl Store {
         let mut restored = Restored::default();
         let mut words = words::Words::default();
         let read = |restored: &mut Restored, words: &mut words::Words| -> rusqlite::Result<()> {
-            let mut rows = self.db.prepare("SELECT name, links, frames, bytes, first, last FROM capture ORDER BY id")?;
+            let mut rows =
+                self.db.prepare("SELECT name, links, frames, bytes, first, last FROM capture ORDER BY id")?;
             let mut rows = rows.query([])?;
             while let Some(row) = rows.next()? {
                 let links: String = row.get(1)?;
@@ -190,11 +195,15 @@ impl Store {
                     name: row.get(0)?,
                     format: Format::Live,
                     compression: Compression::None,
-                    link_types: links.split(' ').filter_map(|link| link.parse().ok().map(crate::source::LinkType)).collect(),
+                    link_types: links
+                        .split(' ')
+                        .filter_map(|link| link.parse().ok().map(crate::source::LinkType))
+                        .collect(),
                     frames: unsigned(row.get(2)?),
                     bytes: unsigned(row.get(3)?),
                     first: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_nanos),
                     last: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_nanos),
+                    interface: row.get(0)?,
                     damage: None,
                 });
             }
@@ -214,7 +223,7 @@ impl Store {
     /// [`StoreError`] when the file cannot be written.
     pub fn forget(&mut self, before: Timestamp, most: u64) -> Result<u64, StoreError> {
         let path = self.path.clone();
-        let mut forget = || -> rusqlite::Result<u64> {
+        let forget = || -> rusqlite::Result<u64> {
             let mut gone = 0;
             for table in ["fact", "flow", "finding"] {
                 gone += self.db.execute(&format!("DELETE FROM {table} WHERE last < ?"), [before.nanos()])?;
@@ -264,7 +273,9 @@ pub struct Flush<'a> {
 const DAMAGED: &str = "it is damaged";
 
 fn wrong(path: &Path, error: &rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure};
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure,
+    };
     let code = error.sqlite_error_code();
     let damaged = matches!(code, Some(DatabaseCorrupt | NotADatabase));
     StoreError {
@@ -281,4 +292,117 @@ fn signed(number: u64) -> i64 {
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::analysis::{self, Options};
+    use crate::ledger::Ledger;
+    use crate::pipeline::Observed;
+    use crate::policy::Policy;
+    use crate::source::set::Captures;
+
+    const CAPTURE: &[u8] = include_bytes!("../../fixtures/plant/capture.pcap");
+    const POLICY: &str = include_str!("../../fixtures/plant/plant.toml");
+
+    fn plant() -> (analysis::Analysis, Vec<CaptureSummary>, Options) {
+        let policy = Policy::parse("plant.toml", POLICY).unwrap();
+        let options = Options { policy: Some(Arc::new(policy)), ..Options::default() };
+        let mut captures = Captures::stream("eth1", Box::new(CAPTURE)).unwrap();
+        let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &options);
+        (analysis, captures.summaries(), options)
+    }
+
+    fn write(store: &mut Store, analysis: &analysis::Analysis, captures: &[CaptureSummary]) -> Result<(), StoreError> {
+        let observed = &analysis.observed;
+        store.write(&Flush {
+            captures: &(0..).zip(captures).collect::<Vec<_>>(),
+            facts: &observed.ledger.iter().collect::<Vec<_>>(),
+            flows: &observed.flows.iter().collect::<Vec<_>>(),
+            policy: analysis.policy.as_deref(),
+            findings: &[],
+            coverage: &observed.coverage,
+        })
+    }
+
+    #[test]
+    fn what_is_read_back_is_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("zonewatch.db");
+        let (analysis, captures, options) = plant();
+        let (mut store, said) = Store::open(&path).unwrap();
+        assert_eq!(said, None);
+        for _ in 0..2 {
+            write(&mut store, &analysis, &captures).unwrap();
+        }
+        drop(store);
+
+        let restored = Store::look(&path).unwrap().read(options.policy.as_deref()).unwrap();
+        assert_eq!(restored.skipped, 0);
+        let mut flows = restored.flows;
+        flows.sort_by_key(|flow| flow.key);
+        let mut ledger = Ledger::default();
+        ledger.merge(restored.ledger);
+        let observed = Observed { flows, ledger, coverage: restored.coverage, ..Observed::default() };
+        let again = analysis::conclude(observed, &options);
+        let text = |analysis: &analysis::Analysis| {
+            let mut view = serde_json::to_value(analysis.view(&captures, &[])).unwrap();
+            // What is watched frame by frame is not kept: sessions of remote access, and silences.
+            let findings = view["findings"].as_array_mut().unwrap();
+            findings.retain(|finding| finding["kind"] != "declaration");
+            serde_json::to_string_pretty(&view).unwrap()
+        };
+        let (before, after) = (text(&analysis), text(&again));
+        assert_eq!(before.lines().zip(after.lines()).find(|(a, b)| a != b), None);
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_used_is_told_and_one_that_is_damaged_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("zonewatch.db");
+        std::fs::write(&path, "this is no database, and it is longer than its header would be ".repeat(20)).unwrap();
+        let (store, said) = Store::open(&path).unwrap();
+        assert!(said.unwrap().contains("set aside as"), "the operator is told");
+        assert!(path.with_extension("damaged").exists());
+        store.db.execute_batch("PRAGMA user_version = 99").unwrap();
+        drop(store);
+        assert!(Store::open(&path).err().unwrap().to_string().contains("newer zonewatch"));
+        let missing = folder.path().join("nowhere/zonewatch.db");
+        assert!(Store::open(&missing).err().unwrap().passing, "the folder may come");
+    }
+
+    #[test]
+    fn what_is_old_or_too_much_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (analysis, captures, options) = plant();
+        let (mut store, _) = Store::open(&folder.path().join("zonewatch.db")).unwrap();
+        write(&mut store, &analysis, &captures).unwrap();
+        let count = |store: &Store| store.read(options.policy.as_deref()).unwrap().flows.len();
+        let all = count(&store);
+        let last = captures[0].last.unwrap();
+        store.forget(captures[0].first.unwrap(), u64::MAX).unwrap();
+        assert_eq!(count(&store), all, "nothing is that old");
+        let before = last.before(std::time::Duration::from_secs(10));
+        assert!(store.forget(before, u64::MAX).unwrap() > 0);
+        let left = count(&store);
+        assert!(0 < left && left < all, "{left} of {all}");
+        store.forget(Timestamp::MIN, 4096).unwrap();
+        assert_eq!(count(&store), 0, "more than fits");
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_that_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (analysis, captures, options) = plant();
+        let (mut store, _) = Store::open(&folder.path().join("zonewatch.db")).unwrap();
+        store.db.execute_batch("PRAGMA max_page_count = 20").unwrap();
+        let error = write(&mut store, &analysis, &captures).err().unwrap();
+        assert!(error.passing, "{error}");
+        assert_eq!(store.read(options.policy.as_deref()).unwrap().flows.len(), 0, "all or nothing");
+        store.db.execute_batch("PRAGMA max_page_count = 100000").unwrap();
+        write(&mut store, &analysis, &captures).unwrap();
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use dissectors::REGISTRY;
+use dissectors::recognise::Recognised;
 use rusqlite::{Connection, Transaction};
 
 use super::{Restored, signed, unsigned};
@@ -16,7 +17,7 @@ const LONGEST: usize = 128;
 
 /// Words as the program knows them: each distinct one is kept for the life of the process, and there are few.
 #[derive(Default)]
-pub(super) struct Words(HashSet<&'static str>);
+pub(super) struct Words(HashSet<&'static str>, Vec<&'static Recognised>);
 
 impl Words {
     /// The word; `None` for what cannot be a word of this program.
@@ -29,6 +30,26 @@ impl Words {
         }
         let kept: &'static str = Box::leak(text.to_owned().into_boxed_str());
         self.0.insert(kept);
+        Some(kept)
+    }
+
+    /// What the first bytes of a conversation were recognised as.
+    pub(super) fn recognised(
+        &mut self,
+        name: &str,
+        version: Option<&str>,
+        industrial: bool,
+    ) -> Option<&'static Recognised> {
+        let version = version.map(|version| self.word(version).ok_or(())).transpose().ok()?;
+        let wanted = Recognised { name: self.word(name)?, version, industrial };
+        if let Some(known) = self.1.iter().find(|known| ***known == wanted) {
+            return Some(known);
+        }
+        if self.1.len() >= MOST {
+            return None;
+        }
+        let kept: &'static Recognised = Box::leak(Box::new(wanted));
+        self.1.push(kept);
         Some(kept)
     }
 }

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use dissectors::{Class, REGISTRY};
+use serde_json::{Value, json};
 
 use crate::cli::PolicyExplain;
 use crate::command::{Done, Failure, Outcome, analyze, print};
@@ -31,7 +32,7 @@ fn question(policy: &Policy, options: &PolicyExplain) -> Result<Question, Failur
             (None, policy.carrier(None, Some(transport))?.0, port)
         }
         None => {
-            let (transport, port) = policy.carrier(Some(&options.protocol), None)?;
+            let (transport, port) = policy.carrier(Some(&options.protocol), options.transport.as_deref())?;
             (Some(options.protocol.clone()), transport, port)
         }
     };
@@ -42,7 +43,27 @@ fn question(policy: &Policy, options: &PolicyExplain) -> Result<Question, Failur
         question.protected(security)?;
     }
     question.protocol = name;
+    question.set(policy, &conditions(options))?;
     Ok(question)
+}
+
+/// What is around the flow, as a test case writes it.
+fn conditions(options: &PolicyExplain) -> Value {
+    let seen_in = (!options.seen_in.is_empty()).then_some(&options.seen_in);
+    json!({
+        "opaque": options.opaque,
+        "state": options.outcome,
+        "rate": options.rate,
+        "byte_rate": options.byte_rate,
+        "src_mac": options.src_mac,
+        "dst_mac": options.dst_mac,
+        "via": options.via,
+        "vlan": options.vlan,
+        "initiator": options.initiator,
+        "cast": options.cast,
+        "seen_in": seen_in,
+        "unapproved": options.unapproved,
+    })
 }
 
 /// Codes and classes of a protocol's function, by its number, code or name. A code may mean different things with

@@ -254,12 +254,21 @@ impl<'r> Compiler<'r> {
                 let error = Diagnostic::error(entry.at, format!("protocol \"{}\" has no ports", id.value.0));
                 self.reader.found.push(error.kind(Kind::PortsMissing));
             }
+            let over = entry.over.as_ref().filter(|word| {
+                let known = PROTOCOLS.contains_key(&word.value);
+                if !known {
+                    let names = PROTOCOLS.keys().map(String::as_str);
+                    self.reader.found.push(Mistake::unknown("protocol", &word.value, names).at(word.at));
+                }
+                known
+            });
+            let over = over.map(|word| word.value.clone());
             let name = id.value.0.clone();
             if self.protocols.iter().any(|known| known.name == name) {
                 let error = Diagnostic::error(id.at, format!("protocol \"{name}\" is declared twice"));
                 self.reader.found.push(error.kind(Kind::Duplicate));
             }
-            self.protocols.push(Protocol { name, carriers, class, ..Protocol::default() });
+            self.protocols.push(Protocol { name, carriers, class, over, ..Protocol::default() });
         }
         self.protocols.sort_by(|a, b| a.name.cmp(&b.name));
         self.protocol_numbers =

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use crate::policy::diagnostic::{Diagnostic, Span};
 use crate::policy::file::{self};
 use crate::policy::kind::Kind;
+use crate::policy::lint;
 use crate::policy::membership::{AssetNames, Interval, Wanted};
-use crate::policy::model::{Asset, AssetId, InsideRules, Tap, Zone, ZoneId};
+use crate::policy::model::{Asset, AssetId, InsideRules, Zone, ZoneId};
 use crate::policy::read::{At, Reader};
+use crate::policy::tap::Tap;
+use crate::policy::window::instant;
 use crate::policy::word::Id;
 
 use super::Compiler;
@@ -52,6 +55,9 @@ impl Compiler<'_> {
                 chain,
                 inside: InsideRules::default(),
             });
+            if let Some(purpose) = &entry.purpose {
+                lint::purpose(purpose, &mut self.reader.found);
+            }
             self.zone_tags.push(entry.tags.clone());
         }
         for (id, level) in [("external", Some(50)), ("unknown", None)] {
@@ -92,6 +98,14 @@ impl Compiler<'_> {
                 once(format!("serial number {}", serial.value), serial.at, self.reader);
                 names.serials.insert(serial.value.clone(), asset);
             }
+            if let Some(key) = &entry.key_must_be {
+                let warning =
+                    Diagnostic::warning(Kind::NotEvaluated, key.at, "the position of key switches is not checked");
+                self.reader
+                    .found
+                    .push(warning.help("it stands as documentation; mode changes are judged as operations"));
+            }
+            let retired = entry.retired_on.as_ref().and_then(|day| instant(day.value, false, &self.time_zone));
             let zone = entry.zone.as_ref().and_then(|word| self.zone_named(word));
             let boundary_of = entry.boundary_of.iter().filter_map(|word| self.zone_named(word)).collect();
             self.assets.push(Asset {
@@ -109,6 +123,7 @@ impl Compiler<'_> {
                 criticality: entry.criticality,
                 crown_jewel: entry.crown_jewel,
                 approved: entry.approved.unwrap_or(true),
+                retired,
                 owner: entry.owner.clone(),
                 multi_homed: entry.multi_homed,
                 boundary_of,
@@ -130,7 +145,12 @@ impl Compiler<'_> {
             };
             self.statement(id);
             let sees = entry.sees.iter().filter_map(|word| self.zone_named(word)).collect();
-            taps.push(Tap { id: id.value.0.clone(), sees });
+            for vlan in entry.vlans.iter().filter(|vlan| vlan.value > 4094) {
+                self.error(vlan.at, "a VLAN is a number from 0 to 4094");
+            }
+            let vlans = entry.vlans.iter().map(|vlan| vlan.value).collect();
+            let direction = entry.direction.unwrap_or(file::TapDirection::Both);
+            taps.push(Tap { id: id.value.0.clone(), sees, vlans, direction });
         }
         taps
     }
@@ -180,9 +200,14 @@ impl Compiler<'_> {
             return Some(Wanted::Host(word.value.to_ascii_lowercase()));
         }
         if let Some(link) = dnp3_link {
-            let warning =
-                Diagnostic::warning(Kind::UndecidedMember, link.at, "a link address decides no membership yet");
-            self.reader.found.push(warning.help("name the station by its ip as well"));
+            let error = Diagnostic::error(
+                link.at,
+                "membership by DNP3 link address is not evaluated: no message is read that far",
+            )
+            .kind(Kind::NotEvaluated);
+            self.reader
+                .found
+                .push(error.help("name the station by its ip; stations behind one address are one member"));
             return None;
         }
         let text = |word: &Option<At<String>>| word.as_ref().map(|word| word.value.clone());

@@ -119,6 +119,11 @@ impl Compiler<'_> {
                 .kind(Kind::PortsMissing);
             self.reader.found.push(error.help("write ports = [5140], or name a protocol"));
         }
+        if let Some(dscp) = &entry.dscp {
+            let error = Diagnostic::error(dscp.at, "dscp is not evaluated: the marking of packets is not read")
+                .kind(Kind::NotEvaluated);
+            self.reader.found.push(error.help("leave it out: the table then allows every marking"));
+        }
         let decoded = match carried {
             Carried::Protocol(number) => {
                 self.protocols.get(number as usize).is_some_and(|protocol| protocol.operations)

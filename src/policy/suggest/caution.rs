@@ -1,11 +1,8 @@
 //! What must not be approved unseen, and why.
 
-use std::sync::LazyLock;
-
-use dissectors::table;
-
 use super::zones::Places;
 use super::{Act, Talk};
+use crate::policy::protocol::PROTOCOLS;
 use crate::policy::word::Classes;
 
 /// Why a line of traffic is only a comment in a draft.
@@ -45,20 +42,9 @@ impl Caution {
     }
 }
 
-static CAUTIONS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
-    table::records(include_str!("../cautions.csv"))
-        .filter_map(|fields| <[String; 2]>::try_from(fields).ok())
-        .map(|[protocol, caution]| (protocol, caution))
-        .collect()
-});
-
-fn is(word: &str, caution: &str) -> bool {
-    CAUTIONS.iter().any(|(protocol, known)| protocol == word && known == caution)
-}
-
 /// Only safety systems speak it.
 pub(super) fn is_safety(word: &str) -> bool {
-    is(word, "safety")
+    PROTOCOLS.get(word).is_some_and(|protocol| protocol.safety)
 }
 
 /// What there is to say of one conversation.
@@ -80,7 +66,7 @@ impl Cautions {
         } else if is_safety(&word) {
             // What a protocol that is not decoded does to a safety system cannot be told.
             Some(Caution::Safety)
-        } else if talk.clear_password || is(&word, "credentials") {
+        } else if talk.clear_password || PROTOCOLS.get(&word).is_some_and(|protocol| protocol.credentials) {
             Some(Caution::Credentials)
         } else if talk.refuted.is_some() {
             Some(Caution::Mismatch)

@@ -9,7 +9,6 @@ use ipnet::IpNet;
 use super::{Node, Seen, Talk, caution};
 use crate::address::Address;
 use crate::policy::file::ZoneKind;
-use crate::policy::membership::is_public;
 
 /// A zone of the draft.
 #[derive(Clone, Debug)]
@@ -78,7 +77,7 @@ impl Places {
         let node = |number: &Option<usize>| number.and_then(|number| seen.nodes.get(number));
         let external: BTreeSet<Address> = hosts
             .iter()
-            .filter(|(address, number)| node(number).map_or_else(|| is_public(**address), |node| node.external))
+            .filter(|(address, number)| node(number).map_or_else(|| address.is_public(), |node| node.external))
             .map(|(address, _)| *address)
             .collect();
         hosts.retain(|address, _| !external.contains(address));
@@ -152,7 +151,7 @@ impl Places {
     }
 
     pub(super) fn is_external(&self, address: Address) -> bool {
-        self.external.contains(&address) || (is_public(address) && !self.zone_of.contains_key(&address))
+        self.external.contains(&address) || (address.is_public() && !self.zone_of.contains_key(&address))
     }
 
     pub(super) fn is_safety(&self, address: Address) -> bool {

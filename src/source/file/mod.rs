@@ -80,6 +80,8 @@ pub struct CaptureSummary {
     pub compression: Compression,
     /// Link types of its interfaces, sorted, each once.
     pub link_types: Vec<LinkType>,
+    /// The name of the interface it was captured on, when it says so (pcapng) and is of one alone.
+    pub interface: Option<String>,
     /// Frames in it.
     pub frames: u64,
     /// Their bytes on the wire.
@@ -241,6 +243,7 @@ impl CaptureFile {
             format,
             compression: input.compression(),
             link_types: Vec::new(),
+            interface: None,
             frames: 0,
             bytes: 0,
             first: None,
@@ -407,7 +410,11 @@ impl CaptureFile {
             Parser::Pcapng(pcapng) => pcapng.links().to_vec(),
             Parser::Snoop(snoop) => vec![snoop.link()],
         };
-        CaptureSummary { link_types, ..self.summary.clone() }
+        let interface = match &self.parser {
+            Parser::Pcapng(pcapng) => pcapng.interface_name().map(str::to_owned),
+            Parser::Pcap(_) | Parser::Snoop(_) => None,
+        };
+        CaptureSummary { link_types, interface, ..self.summary.clone() }
     }
 
     /// Stored bytes read so far, and how many there are; `None` for a pipe.

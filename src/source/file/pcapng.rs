@@ -32,9 +32,25 @@ pub(super) struct Pcapng {
     interfaces: Vec<Interface>,
     /// Link types of all interfaces of all sections, sorted.
     links: Vec<LinkType>,
+    /// The name of all interfaces, as long as they have the same.
+    name: Name,
     /// A simple packet block has no time of its own; it gets that of the packet before it.
     last: Timestamp,
 }
+
+/// The name that all interfaces of a capture have.
+#[derive(Debug, Default)]
+enum Name {
+    /// There was none yet.
+    #[default]
+    Unseen,
+    All(String),
+    /// They differ, or one has none.
+    Mixed,
+}
+
+/// Longest name of an interface that is kept.
+const MAX_NAME: usize = 255;
 
 #[derive(Clone, Copy, Debug)]
 struct Interface {
@@ -86,6 +102,14 @@ impl Pcapng {
     /// Link types of all interfaces so far, sorted.
     pub(super) fn links(&self) -> &[LinkType] {
         &self.links
+    }
+
+    /// The name of the interface that all frames so far were captured on.
+    pub(super) fn interface_name(&self) -> Option<&str> {
+        match &self.name {
+            Name::All(name) => Some(name),
+            _ => None,
+        }
     }
 
     /// Lists the frames of the whole blocks from `at` on, and moves it behind the last of them.
@@ -197,6 +221,7 @@ impl Pcapng {
         let link = LinkType(u16::from_be_bytes(if self.big_endian { [link0, link1] } else { [link1, link0] }));
         let snap_len = self.be_or_le(r, "snap length")?;
         let mut interface = Interface { link, snap_len, unit: Unit::Nanos(1000), offset: 0 };
+        let mut name = None;
         // A broken option ends the options and not the capture: they are refinements.
         while let Ok([c0, c1, l0, l1]) = r.array("option head") {
             let half = |a, b| u16::from_be_bytes(if self.big_endian { [a, b] } else { [b, a] });
@@ -205,6 +230,9 @@ impl Pcapng {
             let _ = r.bytes("padding", length.next_multiple_of(4) - length); // The last one may lack it.
             match (code, value) {
                 (0, _) => break,
+                (2, text) if text.len() <= MAX_NAME => {
+                    name = Some(String::from_utf8_lossy(text).trim_end_matches('\0').to_owned());
+                }
                 (9, [resolution, ..]) => interface.unit = Unit::from_option(*resolution),
                 (14, value) => {
                     if let Some(seconds) = value.first_chunk::<8>() {
@@ -215,6 +243,11 @@ impl Pcapng {
                 _ => {}
             }
         }
+        self.name = match (std::mem::take(&mut self.name), name) {
+            (Name::Unseen, Some(name)) => Name::All(name),
+            (Name::All(known), Some(name)) if known == name => Name::All(known),
+            _ => Name::Mixed,
+        };
         if self.interfaces.len() < MAX_INTERFACES {
             self.interfaces.push(interface);
         }

@@ -1,0 +1,235 @@
+//! What is told of a flush: new and changed devices, the lines that the life of findings gives, and the sensor's own
+//! troubles.
+
+use std::collections::BTreeMap;
+
+use super::shared::{Health, Picture};
+use crate::event::{self, Change, Event, Kind, Record};
+use crate::output::view::{AssetView, FindingView};
+use crate::policy::Band;
+use crate::policy::life::{Ledger, Line, Occurrence, Pace, Standing, Why};
+use crate::time::Timestamp;
+
+/// Remembers what was told, and finds what is new.
+pub struct Telling {
+    sensor: String,
+    life: Ledger,
+    /// Operations of each finding at the last flush.
+    counts: BTreeMap<String, u64>,
+    assets: BTreeMap<String, Vec<(&'static str, String)>>,
+    troubles: Vec<String>,
+    revisions: BTreeMap<String, u64>,
+    sequence: u64,
+}
+
+/// Subjects whose number of events is remembered; beyond it a number may come twice, and a receiver still sees the record.
+const SUBJECTS: usize = 1 << 17;
+
+impl Telling {
+    /// Everything that is known already was told before: by the run whose store it comes from.
+    #[must_use]
+    pub fn new(sensor: String, picture: &Picture) -> Self {
+        let policy = picture.world.options().policy.as_deref().map_or("", |policy| &policy.sha256);
+        let mut telling = Self {
+            sensor,
+            life: Ledger::new(Pace::default(), policy),
+            counts: BTreeMap::new(),
+            assets: BTreeMap::new(),
+            troubles: Vec::new(),
+            revisions: BTreeMap::new(),
+            sequence: 0,
+        };
+        for asset in picture.told.assets(&picture.world.analysis) {
+            telling.assets.insert(asset.id.clone(), identity(&asset));
+        }
+        for finding in picture.told.findings() {
+            telling.happened(finding);
+        }
+        telling
+    }
+
+    /// What is new since the last flush, in the order of ids.
+    pub fn flushed(&mut self, picture: &Picture, health: &Health, now: Timestamp) -> Vec<Event> {
+        let mut events = Vec::new();
+        let site = picture.world.options().policy.as_deref().map_or(String::new(), |policy| policy.site.clone());
+        for asset in picture.told.assets(&picture.world.analysis) {
+            self.asset(asset, &site, &mut events);
+        }
+        for finding in picture.told.findings() {
+            if let Some(line) = self.happened(finding) {
+                self.line(&line, finding, &mut events);
+            }
+        }
+        for line in self.life.tick(now) {
+            self.over(&line, picture, &mut events);
+        }
+        let troubles = health.troubles();
+        let before = std::mem::replace(&mut self.troubles, troubles.clone());
+        for trouble in troubles.iter().filter(|trouble| !before.contains(trouble)) {
+            self.health("trouble", trouble, Band::Medium, now, &site, &mut events);
+        }
+        if troubles.is_empty() && !before.is_empty() {
+            self.health("well", "The sensor sees everything again.", Band::Info, now, &site, &mut events);
+        }
+        events
+    }
+
+    /// Another policy is in force: findings that it does not raise are over.
+    pub fn reloaded(&mut self, picture: &Picture, now: Timestamp) -> Vec<Event> {
+        let raised: BTreeMap<&str, &FindingView> =
+            picture.told.findings().iter().map(|finding| (finding.id.as_str(), finding)).collect();
+        let hash = picture.world.options().policy.as_deref().map_or("", |policy| &policy.sha256);
+        let standing = |record: &crate::policy::life::Record| match raised.get(&*record.id) {
+            Some(_) => Standing::Raised,
+            None => Standing::Gone,
+        };
+        let lines = self.life.reload(now, hash, standing);
+        let mut events = Vec::new();
+        for line in lines {
+            self.over(&line, picture, &mut events);
+        }
+        // What was judged anew is counted anew.
+        self.counts = picture.told.findings().iter().map(|finding| (finding.id.clone(), finding.count)).collect();
+        events
+    }
+
+    /// How a finding stands, for the API.
+    #[must_use]
+    pub fn life(&self) -> &Ledger {
+        &self.life
+    }
+
+    /// Somebody has seen a finding. `false`: there is none of that id that is open.
+    pub fn acknowledge(&mut self, id: &str) -> bool {
+        self.life.acknowledge(id)
+    }
+
+    fn happened(&mut self, finding: &FindingView) -> Option<Line> {
+        let before = self.counts.insert(finding.id.clone(), finding.count).unwrap_or(0);
+        let count = finding.count.saturating_sub(before);
+        if count == 0 && self.life.get(&finding.id).is_some() {
+            return None;
+        }
+        let operation = finding.operation.as_ref();
+        self.life.occurred(&Occurrence {
+            id: &finding.id,
+            at: Timestamp::parse(&finding.time.last).unwrap_or_default(),
+            count: count.max(1),
+            band: band(finding),
+            class: operation.map_or("", |operation| operation.class),
+            object: "",
+            campaign: None,
+        })
+    }
+
+    fn line(&mut self, line: &Line, finding: &FindingView, events: &mut Vec<Event>) {
+        let kind = match line.why {
+            Why::Opened if finding.kind == "campaign" => Kind::Campaign,
+            Why::Opened => Kind::FindingOpened,
+            Why::Reopened => Kind::FindingReopened,
+            Why::Worse(_) | Why::NewClass | Why::NewObject => Kind::FindingEscalated,
+            Why::Often(_) | Why::Active => Kind::FindingContinues,
+            Why::Accepted | Why::Quiet | Why::PolicyChanged => Kind::FindingResolved,
+        };
+        let record = FindingView { state: line.record.state.text(), sensor: self.sensor.clone(), ..finding.clone() };
+        let score = u8::try_from(finding.severity.score).unwrap_or(0);
+        let (band, site) = (band(finding), finding.site.clone());
+        let event = self.event(kind, line.at, (band, score), site, Record::Finding(Box::new(record)));
+        events.push(event);
+    }
+
+    /// A finding is over. It may be gone from the picture, and is then only told of by its id.
+    fn over(&mut self, line: &Line, picture: &Picture, events: &mut Vec<Event>) {
+        let findings = picture.told.findings();
+        if let Ok(place) = findings.binary_search_by(|finding| finding.id.as_str().cmp(&line.record.id))
+            && let Some(finding) = findings.get(place)
+        {
+            return self.line(line, finding, events);
+        }
+        let text = format!("{} is {}", line.record.id, line.why);
+        let site = picture.world.options().policy.as_deref().map_or(String::new(), |policy| policy.site.clone());
+        let health = event::Health { topic: format!("finding-{}", line.record.id), text };
+        let event = self.event(Kind::FindingResolved, line.at, (Band::Info, 0), site, Record::Health(health));
+        events.push(event);
+    }
+
+    fn asset(&mut self, asset: AssetView, site: &str, events: &mut Vec<Event>) {
+        let now = identity(&asset);
+        let (kind, changes) = match self.assets.get(&asset.id) {
+            None => (Kind::AssetNew, Vec::new()),
+            Some(before) if *before == now => return,
+            Some(before) => (Kind::AssetChanged, changes(before, &now)),
+        };
+        self.assets.insert(asset.id.clone(), now);
+        // What was only learned completes a device; what was known and is another is news.
+        if kind == Kind::AssetChanged && changes.iter().all(|change| change.before.is_none()) {
+            return;
+        }
+        let at = Timestamp::parse(&asset.last_seen).unwrap_or_default();
+        let band = if kind == Kind::AssetNew { Band::Low } else { Band::Medium };
+        let score = if kind == Kind::AssetNew { 20 } else { 40 };
+        let event = self.event(kind, at, (band, score), site.to_owned(), Record::Asset(Box::new(asset), changes));
+        events.push(event);
+    }
+
+    fn health(&mut self, topic: &str, text: &str, band: Band, now: Timestamp, site: &str, events: &mut Vec<Event>) {
+        let record = Record::Health(event::Health { topic: topic.to_owned(), text: text.to_owned() });
+        let score = if band == Band::Info { 0 } else { 50 };
+        let event = self.event(Kind::Health, now, (band, score), site.to_owned(), record);
+        events.push(event);
+    }
+
+    fn event(&mut self, kind: Kind, time: Timestamp, (band, score): (Band, u8), site: String, record: Record) -> Event {
+        self.sequence += 1;
+        let mut event = Event {
+            sequence: self.sequence,
+            time,
+            kind,
+            band,
+            score,
+            site,
+            sensor: self.sensor.clone(),
+            revision: 0,
+            record,
+        };
+        if self.revisions.len() >= SUBJECTS {
+            self.revisions.pop_first();
+        }
+        let revision = self.revisions.entry(event.subject()).or_default();
+        event.revision = *revision;
+        *revision += 1;
+        event
+    }
+}
+
+fn band(finding: &FindingView) -> Band {
+    let all = [Band::Info, Band::Low, Band::Medium, Band::High, Band::Critical];
+    all.into_iter().find(|band| band.text() == finding.severity.band).unwrap_or(Band::Info)
+}
+
+/// What makes a device the one that it is: a change of it is an event.
+fn identity(asset: &AssetView) -> Vec<(&'static str, String)> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    vec![
+        ("vendor", text(&asset.vendor)),
+        ("model", text(&asset.model)),
+        ("firmware", text(&asset.firmware)),
+        ("serial", text(&asset.serial)),
+        ("macs", asset.macs.join(" ")),
+        ("zone", text(&asset.zone)),
+    ]
+}
+
+fn changes(before: &[(&'static str, String)], after: &[(&'static str, String)]) -> Vec<Change> {
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    before
+        .iter()
+        .zip(after)
+        .filter(|((_, before), (_, after))| before != after)
+        .map(|((name, before), (_, after))| Change {
+            attribute: (*name).to_owned(),
+            before: some(before),
+            after: some(after),
+        })
+        .collect()
+}

@@ -1,0 +1,411 @@
+use std::sync::Arc;
+
+use dissectors::{Class, Item, Mode, Object, REGISTRY, Token};
+use rusqlite::{Connection, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use super::words::Words;
+use super::{Restored, signed, unsigned};
+use crate::address::{Host, Mac, Realm};
+use crate::flow::again;
+use crate::flow::book::{Book, Protection, Rest};
+use crate::flow::connection::Traffic;
+use crate::flow::docket::{Docket, Entry};
+use crate::flow::key::{FlowKey, Initiator};
+use crate::flow::ops::{Objects, Operation, OperationKey, Tally};
+use crate::flow::path::{Path, PathUse, Paths};
+use crate::flow::{Flow, SideView};
+use crate::ledger::Evidence;
+use crate::policy::{Judgement, Policy, Qualifier, Qualifiers, Reason, Stage, Verdict};
+use crate::time::Timestamp;
+
+pub(super) fn write(into: &Transaction<'_>, flows: &[&Flow], policy: Option<&Policy>) -> rusqlite::Result<()> {
+    let mut row = into.prepare_cached("INSERT OR REPLACE INTO flow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    for flow in flows {
+        let key = &flow.key;
+        // Rows are made here and nowhere else, of types that have a JSON form.
+        let detail = serde_json::to_string(&Detail::of(flow, policy)).unwrap_or_default();
+        row.execute(params![
+            key.client.realm.0,
+            key.client.address.to_string(),
+            key.server.address.to_string(),
+            key.transport.to_string(),
+            key.port,
+            crate::analysis::protocol_name(flow),
+            signed(flow.connections),
+            signed(flow.frames()),
+            signed(flow.client.traffic.bytes + flow.server.traffic.bytes),
+            flow.first.at.nanos(),
+            flow.last.at.nanos(),
+            policy.map(|policy| &policy.sha256),
+            detail,
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn read(
+    from: &Connection,
+    words: &mut Words,
+    policy: Option<&Policy>,
+    restored: &mut Restored,
+) -> rusqlite::Result<()> {
+    let columns = "realm, client, server, transport, port, protocol, connections, policy, detail";
+    let mut rows = from.prepare(&format!("SELECT {columns} FROM flow"))?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        match flow(row, words, policy)? {
+            Some(flow) => restored.flows.push(flow),
+            None => restored.skipped += 1,
+        }
+    }
+    Ok(())
+}
+
+fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::Result<Option<Flow>> {
+    let text = |place: usize| row.get::<_, String>(place);
+    let (realm, port) = (Realm(row.get(0)?), row.get(4)?);
+    let (client, server, transport) = (text(1)?.parse().ok(), text(2)?.parse().ok(), text(3)?.parse().ok());
+    let (protocol, judged_by): (Option<String>, Option<String>) = (row.get(5)?, row.get(7)?);
+    let connections = unsigned(row.get(6)?);
+    let detail = serde_json::from_str::<Detail>(&text(8)?).ok();
+    Ok((|| {
+        let host = |address| Host { realm, address };
+        let key = FlowKey { client: host(client?), server: host(server?), transport: transport?, port };
+        let protocol = protocol.and_then(|name| REGISTRY.iter().position(|known| known.info().name == name));
+        // Judgements of another policy are none of the one in force.
+        let same = policy.filter(|policy| judged_by.as_deref() == Some(&policy.sha256));
+        let mut flow = detail?.flow(key, protocol, connections, words, same)?;
+        if same.is_none() {
+            again::judge(&mut flow, policy);
+        }
+        Some(flow)
+    })())
+}
+
+/// What the columns of the table do not hold.
+#[derive(Serialize, Deserialize)]
+struct Detail {
+    initiator: String,
+    refuted: Option<String>,
+    recognised: Option<(String, Option<String>, bool)>,
+    client_ports: (u16, u16),
+    client: SideRow,
+    server: SideRow,
+    first: EvidenceRow,
+    last: EvidenceRow,
+    prohibited: bool,
+    operations: Vec<OperationRow>,
+    mode: Option<String>,
+    policies: Vec<String>,
+    tokens: Vec<String>,
+    anomalies: Vec<(String, u64, EvidenceRow)>,
+    opaque: u64,
+    dropped: u64,
+    judged: Vec<EntryRow>,
+}
+
+/// Nanoseconds, capture, frame.
+type EvidenceRow = (i64, u16, u64);
+
+#[derive(Serialize, Deserialize)]
+struct SideRow {
+    frames: u64,
+    bytes: u64,
+    copies: u64,
+    copied_bytes: u64,
+    payload: u64,
+    flags: u8,
+    paths: Vec<PathRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PathRow {
+    src: Option<String>,
+    dst: Option<String>,
+    vlans: [u16; 3],
+    ttl: u8,
+    tap: Option<String>,
+    frames: u64,
+    first: EvidenceRow,
+    last: EvidenceRow,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TallyRow {
+    requests: u64,
+    answered: u64,
+    refused: u64,
+    first: EvidenceRow,
+    last: EvidenceRow,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ObjectsRow {
+    ranges: Vec<(String, u64, u64)>,
+    names: Vec<(String, String)>,
+    dropped: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OperationRow {
+    code: u64,
+    class: String,
+    component: Option<String>,
+    objects: ObjectsRow,
+    tally: TallyRow,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryRow {
+    verdict: String,
+    reason: Option<String>,
+    statement: Option<String>,
+    stage: Option<String>,
+    qualifiers: Vec<String>,
+    class: String,
+    bucket: String,
+    codes: Vec<(u64, u64)>,
+    objects: ObjectsRow,
+    tally: TallyRow,
+    samples: Vec<EvidenceRow>,
+}
+
+impl Detail {
+    fn of(flow: &Flow, policy: Option<&Policy>) -> Self {
+        let book = &flow.book;
+        Self {
+            initiator: flow.initiator.text().to_owned(),
+            refuted: flow.refuted.and_then(|place| REGISTRY.get(place)).map(|known| known.info().name.to_owned()),
+            recognised: flow.recognised.map(|it| (it.name.to_owned(), it.version.map(str::to_owned), it.industrial)),
+            client_ports: flow.client_ports,
+            client: SideRow::of(&flow.client, policy),
+            server: SideRow::of(&flow.server, policy),
+            first: row_of(flow.first),
+            last: row_of(flow.last),
+            prohibited: flow.prohibited,
+            operations: book.operations.iter().map(OperationRow::of).collect(),
+            mode: book.protection().mode.map(|mode| mode.text().to_owned()),
+            policies: book.protection().policies.iter().map(ToString::to_string).collect(),
+            tokens: book.protection().tokens.iter().map(|token| token.text().to_owned()).collect(),
+            anomalies: book
+                .anomalies()
+                .iter()
+                .map(|(what, count, at)| ((*what).to_owned(), *count, row_of(*at)))
+                .collect(),
+            opaque: book.opaque(),
+            dropped: book.dropped(),
+            judged: policy
+                .map(|policy| flow.docket.entries.iter().map(|entry| EntryRow::of(entry, policy)).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The flow; `None` when a word in it is not one of this program.
+    fn flow(
+        self,
+        key: FlowKey,
+        protocol: Option<usize>,
+        connections: u64,
+        words: &mut Words,
+        policy: Option<&Policy>,
+    ) -> Option<Flow> {
+        let initiators = [Initiator::Seen, Initiator::Inferred, Initiator::Unknown];
+        let modes = [Mode::None, Mode::Sign, Mode::SignAndEncrypt, Mode::Tls];
+        let tokens = [Token::Anonymous, Token::Username, Token::Certificate, Token::Issued];
+        let protection = Protection {
+            mode: self.mode.and_then(|text| modes.into_iter().find(|mode| mode.text() == text)),
+            policies: self.policies.into_iter().map(Into::into).collect(),
+            tokens: tokens.into_iter().filter(|token| self.tokens.iter().any(|text| token.text() == text)).collect(),
+        };
+        let mut rest = Rest { protection, opaque: self.opaque, dropped: self.dropped, ..Rest::default() };
+        for (what, count, at) in self.anomalies {
+            rest.anomalies.push((words.word(&what)?, count, evidence(at)));
+        }
+        let operations = self.operations.into_iter().map(|row| row.operation(words)).collect::<Option<Vec<_>>>()?;
+        let book = Book::of(operations, rest);
+        let refuted = self.refuted.and_then(|name| REGISTRY.iter().position(|known| known.info().name == name));
+        let mut flow = Flow {
+            key,
+            initiator: initiators.into_iter().find(|known| known.text() == self.initiator)?,
+            protocol,
+            refuted,
+            recognised: match self.recognised {
+                Some((name, version, industrial)) => Some(words.recognised(&name, version.as_deref(), industrial)?),
+                None => None,
+            },
+            connections,
+            client_ports: self.client_ports,
+            client: self.client.side(policy),
+            server: self.server.side(policy),
+            first: evidence(self.first),
+            last: evidence(self.last),
+            prohibited: self.prohibited,
+            book,
+            docket: Docket::default(),
+        };
+        if let Some(policy) = policy {
+            let conversation = Arc::new(crate::flow::docket::conversation_of(policy, &flow));
+            for row in self.judged {
+                flow.docket.entries.push(row.entry(policy, &conversation, words)?);
+            }
+        }
+        Some(flow)
+    }
+}
+
+fn row_of(at: Evidence) -> EvidenceRow {
+    (at.at.nanos(), at.capture(), at.frame())
+}
+
+fn evidence((at, capture, frame): EvidenceRow) -> Evidence {
+    Evidence::new(Timestamp::from_nanos(at), capture, frame)
+}
+
+fn class(text: &str) -> Option<Class> {
+    Class::parse(text)
+}
+
+impl SideRow {
+    fn of(side: &SideView, policy: Option<&Policy>) -> Self {
+        let Traffic { frames, bytes, copies, copied_bytes } = side.traffic;
+        let paths = side.paths.iter().map(|used| PathRow::of(&used, policy)).collect();
+        Self { frames, bytes, copies, copied_bytes, payload: side.payload, flags: side.flags, paths }
+    }
+
+    fn side(self, policy: Option<&Policy>) -> SideView {
+        let Self { frames, bytes, copies, copied_bytes, payload, flags, paths } = self;
+        let traffic = Traffic { frames, bytes, copies, copied_bytes };
+        SideView { traffic, payload, flags, paths: Paths::from_iter(paths.into_iter().map(|row| row.path_use(policy))) }
+    }
+}
+
+impl PathRow {
+    fn of(used: &PathUse, policy: Option<&Policy>) -> Self {
+        let mac = |mac: Option<Mac>| mac.map(|mac| mac.to_string());
+        Self {
+            src: mac(used.path.src_mac),
+            dst: mac(used.path.dst_mac),
+            vlans: used.path.vlans,
+            ttl: used.path.ttl,
+            tap: policy.and_then(|policy| policy.tap_name(used.path.tap)).map(str::to_owned),
+            frames: used.frames,
+            first: row_of(used.first),
+            last: row_of(used.last),
+        }
+    }
+
+    fn path_use(self, policy: Option<&Policy>) -> PathUse {
+        let mac = |text: Option<String>| text.and_then(|text| text.parse().ok());
+        let tap = self.tap.and_then(|tap| policy.map(|policy| policy.tap_named(&tap))).unwrap_or_default();
+        let path = Path { src_mac: mac(self.src), dst_mac: mac(self.dst), vlans: self.vlans, ttl: self.ttl, tap };
+        PathUse { path, frames: self.frames, first: evidence(self.first), last: evidence(self.last) }
+    }
+}
+
+impl TallyRow {
+    fn of(tally: &Tally) -> Self {
+        let Tally { requests, answered, refused, first, last } = *tally;
+        Self { requests, answered, refused, first: row_of(first), last: row_of(last) }
+    }
+
+    fn tally(&self) -> Tally {
+        let Self { requests, answered, refused, first, last } = *self;
+        Tally { requests, answered, refused, first: evidence(first), last: evidence(last) }
+    }
+}
+
+impl ObjectsRow {
+    fn of(objects: &Objects) -> Self {
+        let name = |(space, name): (&str, &str)| (space.to_owned(), name.to_owned());
+        Self {
+            ranges: objects.ranges().map(|(space, from, to)| (space.to_owned(), from, to)).collect(),
+            names: objects.names().map(name).collect(),
+            dropped: objects.dropped,
+        }
+    }
+
+    fn objects(self, words: &mut Words) -> Option<Objects> {
+        let mut objects = Objects::default();
+        for (space, from, to) in self.ranges {
+            objects.add(&Object { space: words.word(&space)?, item: Item::Range(from, to) });
+        }
+        for (space, name) in self.names {
+            objects.add(&Object { space: words.word(&space)?, item: Item::Name(&name) });
+        }
+        objects.dropped += self.dropped;
+        Some(objects)
+    }
+}
+
+impl OperationRow {
+    fn of(operation: &Operation) -> Self {
+        Self {
+            code: operation.key.code,
+            class: operation.key.class.text().to_owned(),
+            component: operation.key.component.as_deref().map(str::to_owned),
+            objects: ObjectsRow::of(&operation.objects),
+            tally: TallyRow::of(&operation.tally),
+        }
+    }
+
+    fn operation(self, words: &mut Words) -> Option<Operation> {
+        let component = self.component.map(Into::into);
+        let key = OperationKey { code: self.code, class: class(&self.class)?, component };
+        Some(Operation { key, objects: self.objects.objects(words)?, tally: self.tally.tally() })
+    }
+}
+
+impl EntryRow {
+    fn of(entry: &Entry, policy: &Policy) -> Self {
+        let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = entry.judgement;
+        Self {
+            verdict: verdict.text().to_owned(),
+            reason: reason.map(|reason| reason.code().to_owned()),
+            statement: statement.map(|statement| policy.reference(statement)),
+            stage: stage.map(|stage| stage.text().to_owned()),
+            qualifiers: qualifiers.iter().map(|qualifier| qualifier.text().to_owned()).collect(),
+            class: class.text().to_owned(),
+            bucket: entry.bucket.to_string(),
+            codes: entry.codes.clone(),
+            objects: ObjectsRow::of(&entry.objects),
+            tally: TallyRow::of(&entry.tally),
+            samples: entry.samples.iter().map(|at| row_of(*at)).collect(),
+        }
+    }
+
+    fn entry(
+        self,
+        policy: &Policy,
+        conversation: &Arc<crate::policy::Conversation>,
+        words: &mut Words,
+    ) -> Option<Entry> {
+        let reason = self.reason.map(|code| Reason::parse(&code).ok_or(())).transpose().ok()?;
+        let statement = self.statement.map(|id| policy.statement(&id).ok_or(())).transpose().ok()?;
+        let stage = self.stage.map(|text| Stage::parse(&text).ok_or(())).transpose().ok()?;
+        let qualifiers: Qualifiers = Qualifier::ALL
+            .into_iter()
+            .filter(|qualifier| self.qualifiers.iter().any(|text| qualifier.text() == text))
+            .collect();
+        let judgement = Judgement {
+            verdict: Verdict::parse(&self.verdict)?,
+            reason,
+            statement,
+            stage,
+            qualifiers,
+            limited: None,
+            class: class(&self.class)?,
+            valid_until: Timestamp::MIN,
+        };
+        Some(Entry {
+            judgement,
+            bucket: self.bucket.into(),
+            codes: self.codes,
+            objects: self.objects.objects(words)?,
+            tally: self.tally.tally(),
+            samples: self.samples.into_iter().map(evidence).collect(),
+            peak: None,
+            conversation: Arc::clone(conversation),
+        })
+    }
+}
