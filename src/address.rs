@@ -1,5 +1,6 @@
 //! Addresses of hosts: IPv4, IPv6 or, where there is no IP, the MAC address. Small, ordered, and a good key.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -59,10 +60,35 @@ impl FromStr for Mac {
 /// The address of a host: IP, or MAC where a frame carries no IP.
 ///
 /// An IPv4-mapped IPv6 address is the IPv4 address. 17 bytes without padding, ordered by kind and value.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub struct Address {
     kind: Kind,
     bytes: [u8; 16],
+}
+
+impl PartialEq for Address {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        // As one number: the comparison of byte slices is a call.
+        self.kind == other.kind && u128::from_ne_bytes(self.bytes) == u128::from_ne_bytes(other.bytes)
+    }
+}
+
+impl Eq for Address {}
+
+impl Ord for Address {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let number = |address: &Self| (address.kind, u128::from_be_bytes(address.bytes));
+        number(self).cmp(&number(other))
+    }
+}
+
+impl PartialOrd for Address {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

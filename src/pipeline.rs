@@ -10,13 +10,14 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::config::Limits;
-use crate::decode::Packet;
+use crate::decode::{Headers, Packet, decode};
 use crate::flow::Flow;
+use crate::flow::table::Spot;
 use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
 use crate::policy::{Policy, TapId};
-use crate::source::{Batch, Frame};
-use crate::worker::{Coverage, SHARDS, Shard, ShardResult, place};
+use crate::source::Batch;
+use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, shard_of};
 
 /// Batches on their way to one worker. Few, since a batch is a quarter of a megabyte and order is kept anyway.
 const QUEUE: usize = 8;
@@ -62,37 +63,68 @@ pub fn run(
 /// Some frames are decoded and their connections looked up before the first of them is taken: what a connection needs
 /// lies in a dozen cache lines, and the lines of several connections come from memory in the time of one.
 pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) {
-    let mut ahead: Vec<Arrival<'_>> = Vec::with_capacity(AHEAD);
+    let mut places: [Ahead<'_>; AHEAD] = std::array::from_fn(|_| Ahead::default());
+    // Those of the frames ahead that are not plain.
+    let mut packets: Vec<Packet<'_>> = Vec::new();
     for frames in batch.frames.chunks(AHEAD) {
+        let mut count = 0;
         for frame in frames.iter().filter_map(|frame| batch.frame(frame)) {
-            match place(&frame) {
-                Ok((shard, packet)) if shard % workers == worker => {
-                    ahead.push(Arrival { frame, packet, shard: shard / workers });
-                }
-                Ok(_) => {}
-                // Whose a frame is that cannot be decoded does not matter, only that one counts it.
-                Err(why) if worker == 0 => {
-                    if let Some(shard) = shards.first_mut() {
-                        shard.undecoded(&frame, why);
+            let Some(ahead) = places.get_mut(count) else { break };
+            ahead.packet = NONE;
+            if !ahead.arrival.headers.read(&frame) {
+                match decode(&frame) {
+                    Ok(packet) => {
+                        ahead.arrival.headers = Headers::of(&packet);
+                        ahead.packet = packets.len() as u32; // At most AHEAD.
+                        packets.push(packet);
+                    }
+                    Err(why) => {
+                        // Whose a frame is that cannot be decoded does not matter, only that one counts it.
+                        if let (0, Some(shard)) = (worker, shards.first_mut()) {
+                            shard.undecoded(&frame, why);
+                        }
+                        continue;
                     }
                 }
-                Err(_) => {}
+            }
+            let which = shard_of(&ahead.arrival.headers);
+            if which % workers == worker
+                && let Some(shard) = shards.get(which / workers)
+            {
+                ahead.arrival.set_frame(&frame);
+                ahead.shard = (which / workers) as u32; // At most SHARDS.
+                ahead.spot = shard.spot(&ahead.arrival.headers);
+                count += 1;
             }
         }
-        let mut found = [None; AHEAD];
-        for (arrival, found) in ahead.iter().zip(&mut found) {
-            *found = shards.get(arrival.shard).map(|shard| shard.find(&arrival.packet));
+        let ahead = places.get_mut(..count).unwrap_or(&mut []);
+        // One step for all of them, then the next: each step needs what the one before brought.
+        let mut touched = 0;
+        for ahead in ahead.iter() {
+            touched ^= shards.get(ahead.shard as usize).map_or(0, |shard| shard.touch_index(&ahead.spot));
         }
-        let touched = ahead.iter().zip(&found).map(|(arrival, found)| {
-            let place = found.and_then(|(_, place)| place)?;
-            Some(shards.get(arrival.shard)?.touch(place))
-        });
-        std::hint::black_box(touched.flatten().fold(0, u64::wrapping_add));
-        for (arrival, found) in ahead.drain(..).zip(&found) {
-            if let (Some(shard), Some((spot, place))) = (shards.get_mut(arrival.shard), found) {
-                shard.packet(&arrival.frame, &arrival.packet, spot, *place);
+        let mut news = [0; SHARDS];
+        for ahead in ahead.iter() {
+            if let (Some(shard), Some(news)) = (shards.get(ahead.shard as usize), news.get_mut(ahead.shard as usize)) {
+                touched ^= shard.touch(&ahead.spot, news);
             }
         }
+        news = [0; SHARDS];
+        for ahead in ahead.iter_mut() {
+            let at = ahead.shard as usize;
+            if let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at)) {
+                ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot).unwrap_or(NONE);
+                touched ^= shard.touch_inside(ahead.place, news);
+            }
+        }
+        std::hint::black_box(touched);
+        for ahead in ahead.iter() {
+            if let Some(shard) = shards.get_mut(ahead.shard as usize) {
+                let packet = packets.get(ahead.packet as usize);
+                shard.packet(&ahead.arrival, packet, &ahead.spot, ahead.place);
+            }
+        }
+        packets.clear();
     }
 }
 
@@ -100,12 +132,20 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
 const AHEAD: usize = 32;
 
 /// A frame that was decoded and waits for its turn.
-struct Arrival<'a> {
-    frame: Frame<'a>,
-    packet: Packet<'a>,
+#[derive(Default)]
+struct Ahead<'a> {
+    arrival: Arrival<'a>,
+    spot: Spot,
+    /// Of its connection, or [`NONE`].
+    place: u32,
     /// Place of its shard among those of this worker.
-    shard: usize,
+    shard: u32,
+    /// Place of the packet among those that are not plain, or [`NONE`].
+    packet: u32,
 }
+
+/// No place.
+const NONE: u32 = u32::MAX;
 
 fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<Shard>) -> Vec<ShardResult> {
     let mut parts: Vec<Vec<Shard>> = (0..workers).map(|_| Vec::new()).collect();

@@ -10,19 +10,20 @@ use std::sync::Arc;
 use ahash::RandomState;
 use dissectors::recognise::{Recognised, recognise_frame, told_name};
 use dissectors::{
-    Attribute, Carrier, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome, Party, REGISTRY,
-    Role, Sink, attribute,
+    Attribute, Carrier, ComponentId, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome,
+    Party, REGISTRY, Role, Sink, attribute,
 };
 
 use crate::address::Host;
 use crate::bounded;
 use crate::config::Limits;
 use crate::decode::fragments::Fragments;
-use crate::decode::{Packet, Tcp, Undecoded, Upper, decode};
-use crate::flow::connection::{Connection, ConnectionKey, Orientation, Record, Side};
+use crate::decode::{Headers, Packet, Tcp, Transport, Undecoded, Upper};
+use crate::flow::connection::{Connection, ConnectionKey, Counted, Orientation, Record, Side};
 use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
-use crate::flow::key::{Initiator, Transport};
+use crate::flow::hash::Secret;
+use crate::flow::key::Initiator;
 use crate::flow::path::Paths;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::watch::Watch;
@@ -39,8 +40,8 @@ pub const SHARDS: usize = 16;
 /// The shard of a packet: the same for both directions.
 #[must_use]
 #[inline]
-pub fn shard_of(packet: &Packet<'_>) -> usize {
-    let pair = packet.src.mix().wrapping_add(packet.dst.mix());
+pub fn shard_of(headers: &Headers<'_>) -> usize {
+    let pair = headers.src.mix().wrapping_add(headers.dst.mix());
     (pair >> 60) as usize % SHARDS
 }
 
@@ -158,7 +159,7 @@ struct Notes {
     /// Conversations that another one opened: who opened them.
     links: HashMap<(Host, Host, &'static str, u64), Host, RandomState>,
     coverage: Coverage,
-    hasher: RandomState,
+    secret: Secret,
     limits: Limits,
     policy: Option<Arc<Policy>>,
     /// By capture.
@@ -196,7 +197,7 @@ impl Shard {
         let mut coverage = Coverage::default();
         coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
         Self {
-            connections: Connections::new(limits.connections, hasher.clone()),
+            connections: Connections::new(limits.connections, &hasher),
             flows: Flows::new(limits.flows, hasher.clone()),
             fragments: Fragments::new(limits.fragments),
             notes: Notes {
@@ -204,7 +205,7 @@ impl Shard {
                 tail: Tail::default(),
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
-                hasher,
+                secret: Secret::new(&hasher),
                 watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
                 policy,
@@ -220,34 +221,60 @@ impl Shard {
         self
     }
 
-    /// Takes a frame that was decoded and belongs to this shard.
+    /// Takes a frame that was decoded and belongs to this shard. `packet`: the whole of what was decoded, for a frame that
+    /// is not [plain](Headers::read). `place`: of its connection a moment ago, or one that none is at.
     #[inline]
-    pub fn packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, spot: &Spot, place: Option<u32>) {
+    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
         let coverage = &mut self.notes.coverage;
         coverage.frames += 1;
-        coverage.bytes += u64::from(frame.wire_len);
+        coverage.bytes += u64::from(arrival.wire_len);
         coverage.decoded += 1;
-        coverage.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.wire_len));
-        let at = Evidence::new(frame.at, frame.capture, frame.number);
-        if packet.ip.is_some_and(|ip| ip.fragment.is_some()) {
-            return self.fragment(frame, packet, at);
+        coverage.truncated += u64::from(arrival.is_cut);
+        match packet {
+            Some(packet) if arrival.headers.is_fragment => self.fragment(arrival, packet),
+            _ => self.conversation(arrival, packet, spot, place),
         }
-        self.conversation(packet, frame.wire_len, at, spot, place);
     }
 
-    /// Where a packet belongs, and the place of its connection if there is one.
+    /// Where a packet belongs.
     #[must_use]
     #[inline]
-    pub fn find(&self, packet: &Packet<'_>) -> (Spot, Option<u32>) {
-        let spot = self.connections.spot(packet);
-        (spot, self.connections.find(&spot))
+    pub fn spot(&self, headers: &Headers<'_>) -> Spot {
+        self.connections.spot(headers)
     }
 
-    /// See [`Connection::touch`].
+    /// The place of its connection, if there is one.
     #[must_use]
     #[inline]
-    pub fn touch(&self, place: u32) -> u64 {
-        self.connections.touch(place)
+    pub fn find(&self, headers: &Headers<'_>, spot: &Spot) -> Option<u32> {
+        self.connections.find(headers, spot)
+    }
+
+    /// See [`Connections::touch_index`].
+    #[must_use]
+    #[inline]
+    pub fn touch_index(&self, spot: &Spot) -> u64 {
+        self.connections.touch_index(spot)
+    }
+
+    /// See [`Connections::touch`].
+    #[must_use]
+    #[inline]
+    pub fn touch(&self, spot: &Spot, news: &mut usize) -> u64 {
+        self.connections.touch(spot, news)
+    }
+
+    /// Touches what hangs on a connection, see [`Connection::touch_inside`]. When it is none yet, what is to be known of
+    /// the one that it will take the place of.
+    #[must_use]
+    #[inline]
+    pub fn touch_inside(&self, place: u32, news: &mut usize) -> u64 {
+        if place != u32::MAX {
+            return self.connections.touch_inside(place);
+        }
+        *news += 1;
+        let victim = self.connections.next_victim(*news - 1);
+        victim.map_or(0, |(victim, touched)| touched ^ self.flows.touch(victim))
     }
 
     /// Counts a frame that could not be decoded.
@@ -263,8 +290,10 @@ impl Shard {
     #[must_use]
     pub fn finish(mut self) -> ShardResult {
         for connection in self.connections.iter_mut() {
-            close(connection, &mut self.notes);
-            self.flows.add(Flow::take(connection));
+            if !self.flows.forgets(connection) {
+                close(connection, &mut self.notes);
+                self.flows.add(Flow::take(connection));
+            }
         }
         let Notes { mut ledger, tail, mut coverage, watch, .. } = self.notes;
         tail.finish(&mut ledger);
@@ -315,60 +344,63 @@ impl Shard {
 
     /// A fragment counts where it is; the datagram that it completes is read as if it came whole.
     #[cold]
-    fn fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, at: Evidence) {
+    fn fragment(&mut self, arrival: &Arrival<'_>, packet: &Packet<'_>) {
         self.notes.coverage.fragments += 1;
-        let mut whole = self.fragments.push(frame.at, packet);
+        let mut whole = self.fragments.push(arrival.at.at, packet);
         // What was fragmented may carry a tunnel with a fragment inside; each round takes a header away.
         while let Some(datagram) = whole {
             let inner = datagram.packet();
             if inner.ip.is_none_or(|ip| ip.fragment.is_none()) {
-                let (spot, place) = self.find(&inner);
-                return self.conversation(&inner, frame.wire_len, at, &spot, place);
+                return self.late(arrival, &inner);
             }
-            whole = self.fragments.push(frame.at, &inner);
+            whole = self.fragments.push(arrival.at.at, &inner);
         }
-        let (spot, place) = self.find(packet);
-        self.conversation(packet, frame.wire_len, at, &spot, place);
+        self.late(arrival, packet);
+    }
+
+    /// A packet that was not looked up with the others.
+    fn late(&mut self, arrival: &Arrival<'_>, packet: &Packet<'_>) {
+        let arrival = Arrival { headers: Headers::of(packet), ..*arrival };
+        let spot = self.spot(&arrival.headers);
+        self.conversation(&arrival, Some(packet), &spot, u32::MAX);
     }
 
     #[inline]
-    fn conversation(&mut self, packet: &Packet<'_>, wire_len: u32, at: Evidence, spot: &Spot, place: Option<u32>) {
+    fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
+        let Arrival { headers, at, wire_len, .. } = arrival;
         // The packet before may have opened the connection, or taken its place.
-        let place = place.filter(|place| self.connections.is_at(*place, spot)).or_else(|| self.connections.find(spot));
+        let is_there = self.connections.is_at(place, headers, spot);
+        let place = if is_there { Some(place) } else { self.connections.find(headers, spot) };
         if place.is_none() {
             self.make_room();
         }
         let Self { connections, notes, .. } = self;
         let connection = match place {
             Some(place) => connections.get_mut(place),
-            None => connections.insert(spot, packet, at),
+            None => connections.insert(spot, headers, *at),
         };
         let Some(connection) = connection else { return };
-        let Spot { key, sender, .. } = *spot;
+        let sender = spot.sender;
         let tap = notes.taps.get(usize::from(at.capture())).copied().unwrap_or_default();
-        let counted = connection.count(sender, packet, wire_len, at, tap);
-        if packet.cut > 0 {
+        let counted = connection.count(sender, headers, *wire_len, *at, tap);
+        if headers.cut > 0 {
             connection.docket.truncated = true;
         }
         notes.watch.frame(at.at);
         if let (Some(policy), true) = (&notes.policy, notes.watch.asks() && !counted.copy) {
-            let payload = !packet.payload.is_empty();
-            docket::frame(connection, policy, wire_len, payload, at, &mut notes.watch);
+            let payload = !headers.payload.is_empty();
+            docket::frame(connection, policy, *wire_len, payload, *at, &mut notes.watch);
         }
-        if counted.new_path && !packet.tunnels.is_empty() {
-            notes.tunnels(key.host(sender), packet, at);
-            if notes.policy.is_some() {
-                packet.tunnels.iter().for_each(|tunnel| connection.docket.tunnel(tunnel, at));
-            }
+        if let Some(packet) = packet {
+            notes.odd(connection, sender, packet, &counted, *at);
         }
-        match packet.upper {
-            _ if counted.copy => notes.coverage.duplicates += 1,
-            Upper::Tcp(tcp) => segment(connection, sender, packet, &tcp, at, notes),
-            Upper::Udp { .. } => datagram(connection, sender, packet, at, notes),
-            Upper::Arp(arp) => notes.arp(&arp, key, at),
-            Upper::Ethertype(ethertype) if !connection.dialog.is_settled() => {
-                connection.dialog.frame(recognise_frame(ethertype, packet.payload));
-            }
+        if counted.copy {
+            notes.coverage.duplicates += 1;
+            return;
+        }
+        match headers.transport {
+            Transport::Tcp => segment(connection, sender, headers, *at, notes),
+            Transport::Udp => datagram(connection, sender, headers, *at, notes),
             _ => {}
         }
     }
@@ -378,19 +410,35 @@ impl Shard {
         let Self { connections, flows, notes, .. } = self;
         if let Some(old) = connections.evict() {
             notes.coverage.limit("connections", 1);
-            close(old, notes);
-            flows.add(Flow::take(old));
+            if !flows.forgets(old) {
+                close(old, notes);
+                flows.add(Flow::take(old));
+            }
         }
     }
 }
 
-/// What a frame becomes: the shard and the packet, or the reason why not.
-///
-/// # Errors
-/// [`Undecoded`] when not even the link layer could be understood.
-#[inline]
-pub fn place<'a>(frame: &Frame<'a>) -> Result<(usize, Packet<'a>), Undecoded> {
-    decode(frame).map(|packet| (shard_of(&packet), packet))
+/// A frame that was decoded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arrival<'a> {
+    /// What was read of it.
+    pub headers: Headers<'a>,
+    /// Which it is.
+    pub at: Evidence,
+    /// Its length on the wire in bytes.
+    pub wire_len: u32,
+    /// The snap length cut it.
+    pub is_cut: bool,
+}
+
+impl<'a> Arrival<'a> {
+    /// Sets which frame it is of which the headers were read.
+    #[inline]
+    pub fn set_frame(&mut self, frame: &Frame<'a>) {
+        self.is_cut = (frame.bytes.len() as u64) < u64::from(frame.wire_len);
+        self.at = Evidence::new(frame.at, frame.capture, frame.number);
+        self.wire_len = frame.wire_len;
+    }
 }
 
 /// RFC 826.
@@ -417,34 +465,33 @@ fn terms(key: &ConnectionKey) -> Terms {
 }
 
 #[inline]
-fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: &Tcp, at: Evidence, notes: &mut Notes) {
+fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
     if let Some(flags) = connection.flags.get_mut(sender.index()) {
-        *flags |= tcp.flags;
+        *flags |= headers.flags;
     }
-    if tcp.opens() {
-        open(connection, sender, tcp, at, notes);
+    if headers.opens() {
+        open(connection, sender, headers, at, notes);
     }
-    let bytes = packet.payload;
-    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).wrapping_add(packet.cut);
+    let (bytes, cut, len) = (headers.payload, headers.cut, headers.len());
     if let Some(payload) = connection.payload.get_mut(sender.index()) {
         *payload += u64::from(len);
     }
     let terms = terms(&connection.key);
     let (dialog, [order_a, order_b], record) = connection.split();
     let (mine, theirs) = if sender == Side::A { (order_a, order_b) } else { (order_b, order_a) };
-    if tcp.has(Tcp::ACK) {
-        theirs.acknowledged(tcp.ack);
+    if headers.has(Tcp::ACK) {
+        theirs.acknowledged(headers.ack);
     }
     if len == 0 || dialog.is_settled() {
         return;
     }
-    let seq = tcp.seq.wrapping_add(u32::from(tcp.has(Tcp::SYN)));
+    let seq = headers.seq.wrapping_add(u32::from(headers.has(Tcp::SYN)));
     let mut ear = Ear::new(record, notes, sender, at);
     if mine.continues(seq, len) {
-        dialog.bytes(terms, sender, bytes, packet.cut, at, &mut ear);
+        dialog.bytes(terms, sender, bytes, cut, at, &mut ear);
     } else {
         let limits = ear.notes.limits.order;
-        mine.segment(seq, bytes, packet.cut, at.at, &limits, &mut |piece| {
+        mine.segment(seq, bytes, cut, at.at, &limits, &mut |piece| {
             ear.loss(piece);
             dialog.piece(terms, sender, piece, at, &mut ear);
         });
@@ -453,10 +500,10 @@ fn segment(connection: &mut Connection, sender: Side, packet: &Packet<'_>, tcp: 
 
 /// A SYN, or its answer: who asks is known, and the numbers of this side start.
 #[cold]
-fn open(connection: &mut Connection, sender: Side, tcp: &Tcp, at: Evidence, notes: &mut Notes) {
-    let other = connection.order.get(sender.index()).is_some_and(|order| order.is_other(tcp.seq));
+fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
+    let other = connection.order.get(sender.index()).is_some_and(|order| order.is_other(headers.seq));
     let was_speaking = [Side::A, Side::B].into_iter().any(|side| connection.has_spoken(side));
-    if other && was_speaking && !tcp.has(Tcp::ACK) {
+    if other && was_speaking && !headers.has(Tcp::ACK) {
         close(connection, notes);
         connection.reopened += 1;
         connection.dialog.restart(&notes.limits.session);
@@ -466,27 +513,27 @@ fn open(connection: &mut Connection, sender: Side, tcp: &Tcp, at: Evidence, note
     if (!started || other)
         && let Some(order) = connection.order.get_mut(sender.index())
     {
-        order.start(tcp.seq);
+        order.start(headers.seq);
     }
-    connection.note_syn(sender, tcp);
+    connection.note_syn(sender, headers);
     connection.last = connection.last.max(at);
 }
 
 #[inline]
-fn datagram(connection: &mut Connection, sender: Side, packet: &Packet<'_>, at: Evidence, notes: &mut Notes) {
+fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
     if let Some(payload) = connection.payload.get_mut(sender.index()) {
-        *payload += packet.payload.len() as u64 + u64::from(packet.cut);
+        *payload += u64::from(headers.len());
     }
-    if packet.payload.is_empty() {
+    if headers.payload.is_empty() {
         return;
     }
     let terms = terms(&connection.key);
     let host = connection.key.host(sender);
     let was_settled = connection.dialog.is_settled();
     let (dialog, _, record) = connection.split();
-    dialog.bytes(terms, sender, packet.payload, packet.cut, at, &mut Ear::new(record, notes, sender, at));
+    dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut Ear::new(record, notes, sender, at));
     if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
-        notes.told_name(host, recognised, packet.payload, at);
+        notes.told_name(host, recognised, headers.payload, at);
     }
 }
 
@@ -515,7 +562,7 @@ fn case<'a>(policy: &'a Policy, record: &Record<'_>, protocol: usize, sender: Si
     Some(Case {
         policy,
         protocol,
-        protection: record.book.protection.clone(),
+        protection: record.book.protection().clone(),
         orientation: *record.orientation,
         sender,
         at,
@@ -589,7 +636,7 @@ impl Sink for Ear<'_> {
                 }
             }
             Observation::Opaque(_) => {
-                self.record.book.opaque += 1;
+                self.record.book.note_opaque();
                 self.hidden();
                 if let Some(coverage) = self.notes.coverage.protocols.get_mut(self.protocol) {
                     coverage.opaque += 1;
@@ -609,7 +656,7 @@ impl Ear<'_> {
 
     #[inline]
     fn operation(&mut self, operation: &Operation<'_>) {
-        let fingerprint = ops::fingerprint(&self.notes.hasher, operation);
+        let fingerprint = ops::fingerprint(self.notes.secret, operation);
         if self.record.book.operation(fingerprint, operation, self.at).is_none() {
             self.notes.coverage.limit("operations-per-flow", 1);
         }
@@ -657,12 +704,9 @@ impl Ear<'_> {
             return;
         }
         let Self { protocol, at, .. } = *self;
-        let Notes { tail, ledger, limits, hasher, .. } = &mut *self.notes;
+        let Notes { tail, ledger, limits, secret, .. } = &mut *self.notes;
         // Devices repeat what they say: what was heard a moment ago is only counted.
-        let fingerprint = hasher.hash_one((
-            (host, identity.component, identity.attribute.0.as_ptr().addr(), &identity.value),
-            (protocol, identity.method, identity.weight, identity.basis.as_ptr().addr()),
-        ));
+        let fingerprint = fingerprint(*secret, host, protocol, identity);
         if tail.again(fingerprint, at) {
             return;
         }
@@ -695,7 +739,46 @@ impl Ear<'_> {
     }
 }
 
+/// A number that tells what was said of whom apart within one process.
+fn fingerprint(secret: Secret, host: Host, protocol: usize, identity: &Identity<'_>) -> u64 {
+    let [first, second] = host.address.words();
+    let address = |text: &'static str| text.as_ptr().addr() as u64; // They are constants.
+    let how = u64::from(host.realm.0) << 32 | (protocol as u64) << 16 | (identity.method as u64) << 8;
+    let sum = secret.mix(secret.mix(first, second), how | u64::from(identity.weight));
+    let sum = secret.mix(sum ^ address(identity.attribute.0), address(identity.basis));
+    let sum = match identity.component {
+        None => sum,
+        Some(component) => {
+            let sum = secret.mix(sum, address(component.space));
+            match component.id {
+                ComponentId::Number(number) => secret.mix(sum, number.into()),
+                ComponentId::Path(path) => secret.bytes(sum, path.as_bytes()),
+            }
+        }
+    };
+    secret.bytes(sum, identity.value.as_bytes())
+}
+
 impl Notes {
+    /// What only some packets have: tunnels around them, ARP in them, or no IP.
+    #[cold]
+    fn odd(&mut self, connection: &mut Connection, sender: Side, packet: &Packet<'_>, counted: &Counted, at: Evidence) {
+        if counted.new_path && !packet.tunnels.is_empty() {
+            self.tunnels(connection.key.host(sender), packet, at);
+            if self.policy.is_some() {
+                packet.tunnels.iter().for_each(|tunnel| connection.docket.tunnel(tunnel, at));
+            }
+        }
+        match packet.upper {
+            _ if counted.copy => {}
+            Upper::Arp(arp) => self.arp(&arp, connection.key, at),
+            Upper::Ethertype(ethertype) if !connection.dialog.is_settled() => {
+                connection.dialog.frame(recognise_frame(ethertype, packet.payload));
+            }
+            _ => {}
+        }
+    }
+
     /// The sender of an ARP packet has that address at that MAC. A probe (RFC 5227) claims none yet.
     fn arp(&mut self, arp: &crate::decode::Arp, key: ConnectionKey, at: Evidence) {
         if arp.sender_ip.is_unspecified() || arp.sender_ip.is_group() || arp.sender_mac.is_zero() {
@@ -722,7 +805,6 @@ impl Notes {
     }
 
     /// A host's frames came inside others: which.
-    #[cold]
     fn tunnels(&mut self, host: Host, packet: &Packet<'_>, at: Evidence) {
         if host.address.is_group() || host.address.is_unspecified() {
             return;

@@ -158,6 +158,11 @@ pub trait Protocol: Sync {
 pub trait Session: Send {
     /// Reads one whole PDU and tells `out` what it saw. Never panics, whatever the bytes.
     fn pdu(&mut self, pdu: Pdu<'_>, out: &mut dyn Sink);
+    /// Reads a little of what the next PDU will need. Who has several PDUs of different sessions before it asks them all
+    /// first, so that their memory comes at the same time. The number means nothing.
+    fn touch(&self) -> u64 {
+        0
+    }
     /// Bytes of this direction were lost: forget what depended on them. What the other direction or earlier PDUs
     /// established (sessions, connection ids, tokens) stays.
     fn gap(&mut self, direction: Direction);

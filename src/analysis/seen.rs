@@ -78,7 +78,7 @@ impl Flow {
     /// The conversation in plain words.
     #[must_use]
     pub fn talk(&self) -> Talk {
-        let Protection { mode, policies, tokens } = &self.book.protection;
+        let Protection { mode, policies, tokens } = self.book.protection();
         let mut protection: Vec<String> = mode.map(|mode| format!("mode {}", mode.text())).into_iter().collect();
         protection.extend(policies.iter().map(|policy| format!("policy {policy}")));
         protection.extend(tokens.iter().map(|token| format!("token {}", token.text())));

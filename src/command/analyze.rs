@@ -45,7 +45,12 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let analysis = analysis::run(&mut captures, fill, &settings);
     progress.finish();
     let sha256s = hashing.map(|hashing| captures.sha256s(hashing)).transpose()?.unwrap_or_default();
-    let view = analysis.view(&captures.summaries(), &sha256s);
+    let shows_flows = options.out.is_some() || format(options.format) != Format::Csv;
+    let summaries = captures.summaries();
+    let view = match shows_flows {
+        true => analysis.view(&summaries, &sha256s),
+        false => analysis.view_without_flows(&summaries, &sha256s),
+    };
     if !options.quiet {
         tell_damage(&view);
     }

@@ -31,7 +31,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1 << 17,
-            flows: FlowLimits { flows: 1 << 18, glimpses: 1 << 15, per_pair: 64 },
+            flows: FlowLimits { flows: 1 << 18, glimpses: 1 << 14, per_pair: 64 },
             fragments: FragmentLimits::default(),
             ledger: LedgerLimits { subjects: 1 << 16, facts: 256 },
             links: 1 << 16,

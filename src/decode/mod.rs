@@ -4,28 +4,24 @@
 //! GENEVE, IP in IP) stands beside it. The innermost flow is what counts; the outer headers are kept as facts.
 
 mod encapsulation;
-mod fast;
 pub mod fragments;
+mod headers;
 mod internet;
 mod link;
 
 use crate::address::{Address, Mac};
-use crate::source::{Frame, LinkType};
+use crate::source::Frame;
+
+pub use headers::{Headers, Transport, Way};
 
 /// What stands in a frame.
 ///
-/// Ethernet with IP and TCP or UDP, whole and plain, is nearly everything and goes a short way; the rest goes through
-/// the layers one by one. A tunnel whose inside makes no sense counts as the outer flow that it is.
+/// It goes through the layers one by one; for plain frames [`Headers::read`] is the short way to the same. A tunnel
+/// whose inside makes no sense counts as the outer flow that it is.
 ///
 /// # Errors
 /// [`Undecoded`] when the frame names no two hosts.
-#[inline]
 pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
-    if frame.link == LinkType::ETHERNET
-        && let Some(packet) = fast::ethernet(frame)
-    {
-        return Ok(packet);
-    }
     link::frame(frame)
 }
 
@@ -201,7 +197,13 @@ impl Tcp {
     #[must_use]
     #[inline]
     pub fn opens(&self) -> bool {
-        self.flags & (Self::SYN | Self::FIN | Self::RST) == Self::SYN
+        Self::opened_by(self.flags)
+    }
+
+    /// Whether these flags are such.
+    #[inline]
+    fn opened_by(flags: u8) -> bool {
+        flags & (Self::SYN | Self::FIN | Self::RST) == Self::SYN
     }
 }
 

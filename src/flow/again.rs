@@ -25,7 +25,7 @@ pub fn judge(flow: &mut Flow, policy: Option<&Policy>) {
     if flow.key.transport == super::key::Transport::Ethertype(0x0806) {
         return;
     }
-    let security = protection(&flow.book.protection, &earlier);
+    let security = protection(flow.book.protection(), &earlier);
     let conversation = Arc::new(docket::conversation_of(policy, flow));
     let mut entries = Vec::new();
     if let Some(protocol) = flow.protocol.and_then(|place| REGISTRY.get(place)) {
@@ -95,7 +95,7 @@ fn whole(flow: &Flow, policy: &Policy, conversation: Arc<Conversation>, security
     let request = Request {
         protocol: dissected.or(recognised),
         unidentified: recognised.is_none() && flow.refuted.is_some(),
-        opaque: flow.book.opaque > 0 || recognised.is_some_and(|name| policy.tells_operations(name)),
+        opaque: flow.book.opaque() > 0 || recognised.is_some_and(|name| policy.tells_operations(name)),
         security,
         blocked,
         ..Request::at(flow.first.at)

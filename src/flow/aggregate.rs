@@ -1,7 +1,7 @@
 use dissectors::recognise::Recognised;
 
 use super::book::Book;
-use super::connection::{Connection, Side, Traffic, is_blocked};
+use super::connection::{Connection, Side, Traffic, is_blocked, is_glimpse};
 use super::docket::{self, Docket};
 use super::key::{FlowKey, Initiator};
 use super::path::Paths;
@@ -52,9 +52,6 @@ pub struct SideView {
     /// By which ways its frames came.
     pub paths: Paths,
 }
-
-/// Frames of a flow that is still a glimpse: a SYN and its retries.
-const GLIMPSE: u64 = 3;
 
 /// Different paths kept for one side of a flow.
 const PATHS: usize = 16;
@@ -163,9 +160,7 @@ impl Flow {
     /// A few frames that nobody answered, to one host: each says little, and anybody can send many.
     #[must_use]
     pub fn is_glimpse(&self) -> bool {
-        self.server.traffic.frames.min(self.client.traffic.frames) == 0
-            && self.frames() <= GLIMPSE
-            && !self.key.server.address.is_group()
+        is_glimpse([self.client.traffic.frames, self.server.traffic.frames]) && !self.key.server.address.is_group()
     }
 
     /// Nothing came of it: no answer, a reset, or an ICMP prohibition.

@@ -2,7 +2,7 @@
 
 use dissectors::{Anomaly, Mode, Operation as Asked, Security, Token};
 
-use super::ops::{Operation, OperationKey, component_text};
+use super::ops::{Operation, OperationKey, component_text, is_component};
 use crate::bounded;
 use crate::ledger::Evidence;
 
@@ -11,7 +11,15 @@ use crate::ledger::Evidence;
 pub struct Book {
     /// Operations, in the order of their first request.
     pub operations: Vec<Operation>,
-    /// Protection of the conversation.
+    /// What most conversations have nothing of.
+    rest: Option<Box<Rest>>,
+    cache: Cache,
+}
+
+/// What most conversations have nothing of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// How it is protected.
     pub protection: Protection,
     /// Out-of-spec events by kind, with their number and the first frame.
     pub anomalies: Vec<(&'static str, u64, Evidence)>,
@@ -19,14 +27,73 @@ pub struct Book {
     pub opaque: u64,
     /// Operations that did not fit.
     pub dropped: u64,
-    cache: Option<Box<[Known; 16]>>,
 }
+
+/// Nothing is known of how a conversation is protected.
+static UNPROTECTED: Protection = Protection { mode: None, policies: Vec::new(), tokens: Vec::new() };
 
 /// A place in the cache: an operation on certain objects, and where it stands in the book.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     fingerprint: u64,
     operation: u32,
+}
+
+/// Where operations on certain objects stand in the book, by their fingerprints. It grows until all that repeats has a
+/// place: a poller's round of requests would take turns in a fixed one.
+#[derive(Clone, Debug, Default)]
+struct Cache {
+    /// A power of two.
+    places: Box<[Known]>,
+}
+
+/// Places at first, and at most.
+const FEW: usize = 4;
+const MANY: usize = 256;
+/// Neighbours in which one is looked for.
+const NEAR: usize = 4;
+
+impl Cache {
+    #[inline]
+    fn find(&self, fingerprint: u64) -> Option<usize> {
+        let mask = self.places.len().wrapping_sub(1);
+        let home = (fingerprint >> 32) as usize;
+        for near in 0..NEAR {
+            let known = self.places.get((home + near) & mask)?;
+            if known.fingerprint == fingerprint {
+                return Some(known.operation as usize);
+            }
+        }
+        None
+    }
+
+    fn insert(&mut self, fingerprint: u64, operation: usize) {
+        let Ok(operation) = u32::try_from(operation) else { return };
+        let known = Known { fingerprint, operation };
+        if !self.put(known, self.places.len() >= MANY) {
+            let doubled = vec![Known::default(); (2 * self.places.len()).max(FEW)];
+            for old in std::mem::replace(&mut self.places, doubled.into()) {
+                // One that finds no place is found anew when it is asked again.
+                let _ = old.fingerprint == 0 || self.put(old, false);
+            }
+            self.put(known, true);
+        }
+    }
+
+    /// Puts one in a free place near its own, or in place of another.
+    fn put(&mut self, known: Known, force: bool) -> bool {
+        let mask = self.places.len().wrapping_sub(1);
+        let home = (known.fingerprint >> 32) as usize;
+        let is_free = |near: &usize| self.places.get((home + near) & mask).is_some_and(|place| place.fingerprint == 0);
+        let near = (0..NEAR).find(is_free).or(force.then_some(0));
+        match near.and_then(|near| self.places.get_mut((home + near) & mask)) {
+            Some(place) => {
+                *place = known;
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 /// How a conversation is protected, over all its messages.
@@ -92,24 +159,27 @@ pub const OPERATIONS: usize = 1024;
 const ANOMALIES: usize = 32;
 
 impl Book {
+    /// A book that was kept elsewhere.
+    #[must_use]
+    pub fn of(operations: Vec<Operation>, rest: Rest) -> Self {
+        let rest = (rest != Rest::default()).then(|| Box::new(rest));
+        Self { operations, rest, cache: Cache::default() }
+    }
+
     /// Counts an operation, by its [`super::ops::fingerprint`]. Returns its place in `operations`; `None` when the book is full.
     #[inline]
     pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
-        let slot = (fingerprint >> 60) as usize & 15;
-        if let Some(known) = self.cache.as_ref().and_then(|cache| cache.get(slot))
-            && known.fingerprint == fingerprint
-            && let Some(operation) = self.operations.get_mut(known.operation as usize)
+        if let Some(place) = self.cache.find(fingerprint)
+            && let Some(operation) = self.operations.get_mut(place)
         {
             operation.tally.count(asked.outcome, at);
-            return Some(known.operation as usize);
+            return Some(place);
         }
         // Who asks once may never ask again: the cache is for the second time.
         let first = self.operations.is_empty();
         let place = self.enter(asked, at)?;
-        if let (false, Ok(operation)) = (first, u32::try_from(place))
-            && let Some(known) = self.cache.get_or_insert_with(Box::default).get_mut(slot)
-        {
-            *known = Known { fingerprint, operation };
+        if !first {
+            self.cache.insert(fingerprint, place);
         }
         Some(place)
     }
@@ -118,21 +188,26 @@ impl Book {
     #[inline]
     pub(super) fn touch(&self) -> u64 {
         let first = self.operations.first().map_or(0, |operation| operation.tally.requests);
-        self.cache.as_ref().map_or(0, |cache| cache[0].fingerprint ^ cache[8].fingerprint).wrapping_add(first)
+        self.cache.places.first().map_or(0, |known| known.fingerprint).wrapping_add(first)
     }
 
     /// The slow path: finds or makes the operation's place, and adds its objects.
     fn enter(&mut self, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
-        let key = OperationKey { code: asked.code, class: asked.class, component: component_text(asked.component) };
-        let place = self.operations.iter().position(|known| known.key == key).unwrap_or(self.operations.len());
+        let is_asked = |known: &Operation| {
+            let OperationKey { code, class, component } = &known.key;
+            (*code, *class) == (asked.code, asked.class) && is_component(component.as_deref(), asked.component)
+        };
+        let place = self.operations.iter().position(is_asked).unwrap_or(self.operations.len());
         if place >= OPERATIONS {
-            self.dropped += 1;
+            self.rest().dropped += 1;
             return None;
         }
         if place == self.operations.len() {
             if place == 0 {
                 self.operations.reserve_exact(1); // Most connections do one thing.
             }
+            let component = component_text(asked.component);
+            let key = OperationKey { code: asked.code, class: asked.class, component };
             self.operations.push(Operation::new(key, at));
         }
         let operation = self.operations.get_mut(place)?;
@@ -143,24 +218,27 @@ impl Book {
 
     /// Notes how the conversation is protected. Returns whether that was news.
     pub fn security(&mut self, security: &Security<'_>) -> bool {
-        self.protection.note(security)
+        self.rest().protection.note(security)
     }
 
     /// Counts something out of specification.
     pub fn anomaly(&mut self, anomaly: &Anomaly, at: Evidence) {
-        add_anomaly(&mut self.anomalies, (anomaly.what, 1, at));
+        add_anomaly(&mut self.rest().anomalies, (anomaly.what, 1, at));
     }
 
     /// The book of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: None, ..self }
+        Self { cache: Cache::default(), ..self }
     }
 
     /// What was noted since the last time, as a closed book; what is known of the protection stays as well.
     #[must_use]
     pub fn drain(&mut self) -> Self {
-        let fresh = Self { protection: self.protection.clone(), ..Self::default() };
+        let mut fresh = Self::default();
+        if !self.protection().is_unknown() {
+            fresh.rest().protection = self.protection().clone();
+        }
         std::mem::replace(self, fresh).closed()
     }
 
@@ -173,14 +251,49 @@ impl Book {
                     known.tally.merge(&operation.tally);
                     known.objects.merge(&operation.objects);
                 }
-                None if full => self.dropped += 1,
+                None if full => self.rest().dropped += 1,
                 None => self.operations.push(operation),
             }
         }
-        self.protection.merge(&other.protection);
-        other.anomalies.iter().for_each(|anomaly| add_anomaly(&mut self.anomalies, *anomaly));
-        self.opaque += other.opaque;
-        self.dropped += other.dropped;
+        let Some(other) = other.rest else { return };
+        let rest = self.rest();
+        rest.protection.merge(&other.protection);
+        other.anomalies.iter().for_each(|anomaly| add_anomaly(&mut rest.anomalies, *anomaly));
+        rest.opaque += other.opaque;
+        rest.dropped += other.dropped;
+    }
+
+    /// Counts a PDU whose meaning is hidden or not known.
+    pub fn note_opaque(&mut self) {
+        self.rest().opaque += 1;
+    }
+
+    /// How the conversation is protected.
+    #[must_use]
+    pub fn protection(&self) -> &Protection {
+        self.rest.as_ref().map_or(&UNPROTECTED, |rest| &rest.protection)
+    }
+
+    /// Out-of-spec events by kind, with their number and the first frame.
+    #[must_use]
+    pub fn anomalies(&self) -> &[(&'static str, u64, Evidence)] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.anomalies)
+    }
+
+    /// PDUs whose meaning is hidden or not known.
+    #[must_use]
+    pub fn opaque(&self) -> u64 {
+        self.rest.as_ref().map_or(0, |rest| rest.opaque)
+    }
+
+    /// Operations that did not fit.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.rest.as_ref().map_or(0, |rest| rest.dropped)
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_with(Box::default)
     }
 
     /// No operation was observed.

@@ -1,13 +1,11 @@
 //! One conversation as the wire has it: a 5-tuple, or a pair of MAC addresses.
 
-use std::hash::{Hash, Hasher};
-
 use super::dialog::Dialog;
 use super::key::{FlowKey, Initiator, Transport};
 use super::orient;
-use super::path::{Path, Paths};
+use super::path::Paths;
 use crate::address::{Address, Host, Realm};
-use crate::decode::{Packet, Tcp, Upper};
+use crate::decode::{Headers, Tcp};
 use crate::flow::book::Book;
 use crate::flow::docket::{Docket, Parties};
 use crate::ledger::Evidence;
@@ -37,40 +35,25 @@ pub struct ConnectionKey {
     pub realm: Realm,
 }
 
-// Few wide writes instead of many narrow ones: this hash is computed for every packet.
-impl Hash for ConnectionKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a0, a1] = self.a.address.words();
-        let [b0, b1] = self.b.address.words();
-        state.write_u64(a0);
-        state.write_u64(b0);
-        if (a1 | b1) != 0 {
-            state.write_u64(a1);
-            state.write_u64(b1);
-        }
-        let transport = match self.transport {
-            Transport::Tcp => 0,
-            Transport::Udp => 1,
-            Transport::Icmp => 2,
-            Transport::Ip(n) => 0x100 | u64::from(n),
-            Transport::Ethertype(n) => 0x1_0000 | u64::from(n),
-            Transport::Llc(n) => 0x200 | u64::from(n),
-        };
-        let ports = u64::from(self.a.port) << 16 | u64::from(self.b.port);
-        state.write_u64(ports << 32 | transport << 8 ^ u64::from(self.realm.0));
-    }
-}
-
 /// One of the two ends of a [`ConnectionKey`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The end with the lower address.
+    #[default]
     A,
     /// The other.
     B,
 }
 
 impl Side {
+    /// Which end of its connection sent a packet.
+    #[must_use]
+    #[inline]
+    pub fn of(headers: &Headers<'_>) -> Self {
+        let [src_port, dst_port] = headers.ports;
+        if (headers.src, src_port) <= (headers.dst, dst_port) { Self::A } else { Self::B }
+    }
+
     /// The other end.
     #[must_use]
     #[inline]
@@ -90,23 +73,30 @@ impl Side {
 }
 
 impl ConnectionKey {
-    /// The key of a packet, and which end sent it.
+    /// The key of a packet that this side sent, see [`Side::of`].
+    #[must_use]
+    pub fn of(headers: &Headers<'_>, sender: Side, realm: Realm) -> Self {
+        let [src_port, dst_port] = headers.ports;
+        let src = Endpoint { address: headers.src, port: src_port };
+        let dst = Endpoint { address: headers.dst, port: dst_port };
+        let (a, b) = if sender == Side::A { (src, dst) } else { (dst, src) };
+        Self { a, b, transport: headers.transport, realm }
+    }
+
+    /// Whether it is that of a packet that this side sent.
     #[must_use]
     #[inline]
-    pub fn of(packet: &Packet<'_>, realm: Realm) -> (Self, Side) {
-        let (transport, src_port, dst_port) = match packet.upper {
-            Upper::Tcp(tcp) => (Transport::Tcp, tcp.src_port, tcp.dst_port),
-            Upper::Udp { src_port, dst_port } => (Transport::Udp, src_port, dst_port),
-            Upper::Icmp { .. } => (Transport::Icmp, 0, 0),
-            Upper::Ip(number) => (Transport::Ip(number), 0, 0),
-            Upper::Arp(_) => (Transport::Ethertype(0x0806), 0, 0),
-            Upper::Ethertype(ethertype) => (Transport::Ethertype(ethertype), 0, 0),
-            Upper::Llc(dsap) => (Transport::Llc(dsap), 0, 0),
+    pub fn is_of(&self, headers: &Headers<'_>, sender: Side, realm: Realm) -> bool {
+        let [src_port, dst_port] = headers.ports;
+        let (src, dst) = match sender {
+            Side::A => (&self.a, &self.b),
+            Side::B => (&self.b, &self.a),
         };
-        let src = Endpoint { address: packet.src, port: src_port };
-        let dst = Endpoint { address: packet.dst, port: dst_port };
-        let (a, b, side) = if src <= dst { (src, dst, Side::A) } else { (dst, src, Side::B) };
-        (Self { a, b, transport, realm }, side)
+        src.address == headers.src
+            && dst.address == headers.dst
+            && (src.port, dst.port) == (src_port, dst_port)
+            && self.transport == headers.transport
+            && self.realm == realm
     }
 
     /// The end on that side.
@@ -245,10 +235,10 @@ pub struct Connection {
 impl Connection {
     /// A connection that starts with this packet.
     #[must_use]
-    pub fn new(key: ConnectionKey, sender: Side, packet: &Packet<'_>, at: Evidence) -> Self {
+    pub fn new(key: ConnectionKey, sender: Side, headers: &Headers<'_>, at: Evidence) -> Self {
         Self {
             key,
-            orientation: orient::first(&key, sender, packet),
+            orientation: orient::first(&key, sender, headers),
             traffic: Default::default(),
             first: at,
             last: at,
@@ -272,21 +262,40 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn touch(&self) -> u64 {
-        let both = |of: &dyn Fn(usize) -> u64| of(0).wrapping_add(of(1));
-        both(&|side| self.traffic[side].frames)
-            .wrapping_add(both(&|side| self.recent[side].signatures[0].into()))
-            .wrapping_add(both(&|side| self.order[side].started().into()))
-            .wrapping_add(both(&|side| self.paths[side].first().is_some().into()))
-            .wrapping_add(self.dialog.touch())
-            .wrapping_add(self.book.touch())
+        let [way_a, way_b] = &self.paths;
+        let [order_a, order_b] = &self.order;
+        let [a, b] = &self.traffic;
+        let [recent_a, recent_b] = &self.recent;
+        let [sent_a, sent_b] = self.payload;
+        let key = self.key.a.address.words();
+        (key[0] ^ u64::from(self.key.b.port))
+            ^ (way_a.touch() ^ way_b.touch())
+            ^ (u64::from(order_a.started()) ^ u64::from(order_b.started()))
+            ^ (a.frames ^ b.frames)
+            ^ u64::from(recent_a.signatures[0] ^ recent_b.times[3])
+            ^ (sent_a ^ sent_b)
+            ^ (self.last.at.nanos() ^ self.first.at.nanos()).cast_unsigned()
+            ^ (u64::from(self.dialog.is_settled()) ^ self.operations())
+    }
+
+    #[inline]
+    fn operations(&self) -> u64 {
+        self.book.operations.len() as u64
+    }
+
+    /// The same for what hangs on it.
+    #[must_use]
+    #[inline]
+    pub fn touch_inside(&self) -> u64 {
+        self.dialog.touch() ^ self.book.touch()
     }
 
     /// Counts a packet.
     #[inline]
-    pub fn count(&mut self, sender: Side, packet: &Packet<'_>, wire_len: u32, at: Evidence, tap: TapId) -> Counted {
+    pub fn count(&mut self, sender: Side, headers: &Headers<'_>, wire_len: u32, at: Evidence, tap: TapId) -> Counted {
         let paths = self.paths.get_mut(sender.index());
-        let new_path = paths.is_some_and(|paths| paths.count(Path::of(packet, tap), at, PATHS));
-        let copy = self.is_copy(sender, packet, at.at);
+        let new_path = paths.is_some_and(|paths| paths.count(headers.way, tap, at, PATHS));
+        let copy = self.is_copy(sender, headers, at.at);
         if let Some(traffic) = self.traffic.get_mut(sender.index()) {
             if copy {
                 traffic.copies += 1;
@@ -308,9 +317,9 @@ impl Connection {
     }
 
     /// A SYN without ACK, or the answer to it, decides who asks.
-    pub fn note_syn(&mut self, sender: Side, tcp: &Tcp) {
-        if tcp.opens() {
-            let client = if tcp.has(Tcp::ACK) { sender.other() } else { sender };
+    pub fn note_syn(&mut self, sender: Side, headers: &Headers<'_>) {
+        if headers.opens() {
+            let client = if headers.has(Tcp::ACK) { sender.other() } else { sender };
             self.orientation = Orientation { client, how: Initiator::Seen };
         }
     }
@@ -356,6 +365,15 @@ impl Connection {
         (spoke && self.dialog.is_settled()) || now.since(self.first.at) >= PATIENCE
     }
 
+    /// See [`super::Flow::is_glimpse`].
+    #[must_use]
+    pub fn is_glimpse(&self) -> bool {
+        let [a, b] = &self.traffic;
+        !self.counted
+            && is_glimpse([a.frames, b.frames])
+            && !self.key.end(self.orientation.client.other()).address.is_group()
+    }
+
     /// The flow that this connection is a part of.
     #[must_use]
     pub fn flow_key(&self) -> FlowKey {
@@ -373,19 +391,19 @@ impl Connection {
     /// A copy has the same IP id, while a host counts its id up for a retransmission. Where the id is always 0 (IPv6,
     /// and IPv4 that never fragments), only TCP segments with payload and an equal timestamp option count as copies.
     #[inline]
-    fn is_copy(&mut self, sender: Side, packet: &Packet<'_>, at: Timestamp) -> bool {
-        let Some(ip) = packet.ip else { return false };
-        let len = packet.payload.len() as u64 + u64::from(packet.cut);
-        let signature = match packet.upper {
-            Upper::Tcp(tcp) if ip.id != 0 || (len > 0 && tcp.timestamp != 0) => {
-                let numbers = u64::from(tcp.seq) << 32 | u64::from(tcp.ack);
+    fn is_copy(&mut self, sender: Side, headers: &Headers<'_>, at: Timestamp) -> bool {
+        let Headers { seq, ack, flags, timestamp, id, .. } = *headers;
+        let len = u64::from(headers.len());
+        let signature = match headers.transport {
+            Transport::Tcp if id != 0 || (len > 0 && timestamp != 0) => {
+                let numbers = u64::from(seq) << 32 | u64::from(ack);
                 numbers.wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                    ^ (u64::from(ip.id) << 40 | u64::from(tcp.flags) << 32 | len << 16)
-                    ^ u64::from(tcp.timestamp)
+                    ^ (u64::from(id) << 40 | u64::from(flags) << 32 | len << 16)
+                    ^ u64::from(timestamp)
             }
             // Some stacks give every packet the same id, so that all of the payload has to be the same as well.
-            Upper::Udp { .. } | Upper::Icmp { .. } if ip.id != 0 && ip.fragment.is_none() => {
-                mix(packet.payload) ^ (u64::from(ip.id) << 32 | len)
+            Transport::Udp | Transport::Icmp if id != 0 && !headers.is_fragment => {
+                mix(headers.payload) ^ (u64::from(id) << 32 | len)
             }
             _ => return false,
         };
@@ -397,8 +415,17 @@ impl Connection {
 #[inline]
 fn mix(bytes: &[u8]) -> u64 {
     let add = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let sum = words.iter().fold(0, |sum, word| add(sum, u64::from_le_bytes(*word)));
+    // Four sums side by side: one would wait for each of its multiplications.
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut sums = [1, 2, 3, 4];
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum = add(*sum, u64::from_le_bytes(*word));
+        }
+    }
+    let (words, rest) = rest.as_chunks::<8>();
+    let sum = sums.into_iter().chain(words.iter().map(|word| u64::from_le_bytes(*word))).fold(0, add);
     rest.iter().fold(sum, |sum, byte| add(sum, u64::from(*byte)))
 }
 
@@ -421,6 +448,14 @@ impl<'a> Record<'a> {
     pub fn parties(&self) -> Parties<'a> {
         Parties { key: self.key, paths: self.paths }
     }
+}
+
+/// Frames of a flow that is still a glimpse: a SYN and its retries.
+const GLIMPSE: u64 = 3;
+
+/// Whether so many frames from each side are a few that nobody answered.
+pub(super) fn is_glimpse([one, other]: [u64; 2]) -> bool {
+    one.min(other) == 0 && one + other <= GLIMPSE
 }
 
 /// Whether a TCP conversation came to nothing, from the flags of client and server and whether they sent payload.

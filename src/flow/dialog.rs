@@ -5,6 +5,7 @@
 //! again when the protocol is known: no operation is lost to the detection. What no dissector takes may still have a
 //! name ([`dissectors::recognise`]): it is asked for the first bytes of both sides, and then nothing more is looked at.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dissectors::recognise::{Answer, Recognised, recognise};
@@ -157,7 +158,10 @@ impl Dialog {
     #[inline]
     pub(super) fn touch(&self) -> u64 {
         match &self.stage {
-            Stage::Speaking(speaking) => speaking.framers.iter().map(|framer| u64::from(framer.desyncs())).sum(),
+            Stage::Speaking(speaking) => {
+                let [a, b] = &speaking.framers;
+                speaking.session.touch() ^ u64::from(a.desyncs()) ^ u64::from(b.desyncs())
+            }
             _ => 0,
         }
     }
@@ -259,6 +263,18 @@ impl Dialog {
 
     #[cold]
     fn probe(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
+        if let (Stage::Silent, 0) = (&self.stage, cut)
+            && let Some(index) = candidates(terms, true).next()
+            && let Some(protocol) = REGISTRY.get(index).copied()
+            && let Probe::Yes { sender: role } = protocol.probe(bytes)
+        {
+            // Nearly every conversation of these protocols: nothing need be held.
+            if let Some(role) = role {
+                to.role(sender, role);
+            }
+            self.speak(index, protocol, &to.limits());
+            return self.bytes(terms, sender, bytes, cut, at, to);
+        }
         let stage = std::mem::take(&mut self.stage);
         let mut probing = if let Stage::Probing(probing) = stage { probing } else { Box::default() };
         probing.bytes += bytes.len();
@@ -272,6 +288,11 @@ impl Dialog {
         }
     }
 
+    fn speak(&mut self, index: usize, protocol: &'static dyn Protocol, limits: &Limits) {
+        let session = protocol.session(limits);
+        self.stage = Stage::Speaking(Box::new(Speaking { index, protocol, session, framers: Default::default() }));
+    }
+
     fn pin(&mut self, index: usize, terms: Terms, to: &mut dyn Listener) {
         let (Some(protocol), Stage::Probing(probing)) = (REGISTRY.get(index).copied(), &mut self.stage) else { return };
         let held = std::mem::take(&mut probing.held);
@@ -282,8 +303,7 @@ impl Dialog {
         if let Some((sender, role)) = speaker {
             to.role(sender, role);
         }
-        let session = protocol.session(&to.limits());
-        self.stage = Stage::Speaking(Box::new(Speaking { index, protocol, session, framers: Default::default() }));
+        self.speak(index, protocol, &to.limits());
         for h in held {
             if h.refused && !is_whole(protocol, &h.bytes) {
                 to.skipped(index, h.bytes.len() as u64);
@@ -296,13 +316,12 @@ impl Dialog {
 
 /// Protocols of this carrier, those whose port it is first; or those alone.
 fn candidates(terms: Terms, hinted_only: bool) -> impl Iterator<Item = usize> {
-    let carried = move |want: bool| {
-        REGISTRY
-            .iter()
-            .enumerate()
-            .filter(move |(_, p)| carries(**p, terms.carrier).is_some() && terms.hints(**p) == want)
+    let is_hinted = move |protocol: &dyn Protocol| {
+        carries(protocol, terms.carrier).map(|ports| ports.iter().any(|port| terms.ports.contains(port)))
     };
-    carried(true).chain(carried(false).filter(move |_| !hinted_only)).map(|(index, _)| index)
+    let carried = move |want: bool| REGISTRY.iter().enumerate().filter(move |(_, p)| is_hinted(**p) == Some(want));
+    let others = (!hinted_only).then(|| carried(false)).into_iter().flatten();
+    carried(true).chain(others).map(|(index, _)| index)
 }
 
 enum Verdict {
@@ -375,23 +394,37 @@ impl Probing {
     }
 
     /// The bytes of one side so far: for a stream all of them, for datagrams the last.
-    fn head(&self, terms: Terms, sender: Side) -> Vec<u8> {
-        let mut mine = self.waiting().filter(|held| held.sender == sender);
+    fn head(&self, terms: Terms, sender: Side) -> Cow<'_, [u8]> {
         match terms.carrier {
-            Carrier::Tcp => mine.flat_map(|held| held.bytes.iter().copied()).collect(),
-            Carrier::Udp => mine.next_back().map_or(Vec::new(), |held| held.bytes.clone()),
+            Carrier::Tcp => self.stream(sender),
+            Carrier::Udp => {
+                let last = self.waiting().rfind(|held| held.sender == sender);
+                last.map_or(Cow::default(), |held| Cow::Borrowed(&*held.bytes))
+            }
+        }
+    }
+
+    /// All bytes of one side so far.
+    fn stream(&self, sender: Side) -> Cow<'_, [u8]> {
+        let mut mine = self.waiting().filter(|held| held.sender == sender);
+        let (first, second) = (mine.next(), mine.next());
+        match (first, second) {
+            (None, _) => Cow::default(),
+            (Some(only), None) => Cow::Borrowed(&only.bytes),
+            (Some(first), Some(second)) => {
+                let mut all = [&*first.bytes, &*second.bytes].concat();
+                mine.for_each(|held| all.extend_from_slice(&held.bytes));
+                Cow::Owned(all)
+            }
         }
     }
 
     /// Whole PDUs of a protocol in what is held, each of which probes as it; 0 when anything else stands between.
     fn whole_pdus(&self, index: usize) -> usize {
         let Some(protocol) = REGISTRY.get(index).copied() else { return 0 };
-        let streams = [Side::A, Side::B].map(|side| -> Vec<u8> {
-            self.waiting().filter(|held| held.sender == side).flat_map(|held| held.bytes.iter().copied()).collect()
-        });
         let mut count = 0;
-        for stream in streams.iter().filter(|stream| !stream.is_empty()) {
-            match whole_pdus(protocol, stream) {
+        for side in [Side::A, Side::B] {
+            match whole_pdus(protocol, &self.stream(side)) {
                 Some(n) => count += n,
                 None => return 0,
             }

@@ -181,7 +181,7 @@ impl Parties<'_> {
     }
 
     /// The ways of the client's frames on the server's segment: they go to the address that the server sends from.
-    fn arriving(&self, client: Side) -> impl Iterator<Item = &PathUse> {
+    fn arriving(&self, client: Side) -> impl Iterator<Item = PathUse> {
         let server = self.own_segment(client.other()).and_then(|path| path.src_mac);
         let ways = self.paths.get(client.index()).into_iter().flat_map(Paths::iter);
         ways.filter(move |used| server.is_some() && used.path.dst_mac == server)
@@ -209,7 +209,7 @@ impl Parties<'_> {
 pub fn signs_of_bypass(policy: &Policy, flow: &super::Flow, device: &[Mac]) -> Vec<(Sign, Option<Evidence>)> {
     let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
     let parties = Parties { key: key_of(flow), paths: &paths };
-    let frame = |used: &PathUse| used.path.src_mac.zip(used.path.dst_mac);
+    let frame = |used: PathUse| used.path.src_mac.zip(used.path.dst_mac);
     let leaving = paths[0].iter().filter(|used| used.path.is_own_segment());
     let leaving = leaving.map(|used| (Way { leaving: frame(used), ..Way::default() }, Some(used.first)));
     let arriving = parties.arriving(Side::A);

@@ -27,8 +27,8 @@ pub fn note(flows: &[Flow], ledger: &mut Ledger) {
                 continue;
             }
             for used in side.paths.iter().filter(|used| used.frames > 0) {
-                let support = support(used);
-                for header in headers(host, used) {
+                let support = support(&used);
+                for header in headers(host, &used) {
                     seen.entry((host, header)).and_modify(|known| known.merge(&support)).or_insert(support.clone());
                 }
             }

@@ -36,6 +36,19 @@ impl Index {
         }
     }
 
+    /// Reads the slot where a hash is wished to be.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) -> u64 {
+        self.slots.get(self.home(hash)).copied().unwrap_or(0)
+    }
+
+    /// The place of this hash, nearly always, when there is one: nobody is asked whether it is.
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> Option<u32> {
+        let slot = *self.slots.get(self.home(hash))?;
+        (slot != 0 && tag(slot) == tag(hash)).then(|| place(slot))
+    }
+
     /// Adds a place that is not in it. `u32::MAX` is no place.
     pub(super) fn insert(&mut self, hash: u64, place: u32) {
         if 4 * (self.len + 1) > 3 * self.slots.len() {
@@ -92,6 +105,7 @@ impl Index {
         }
     }
 
+    #[inline]
     fn home(&self, hash: u64) -> usize {
         (hash >> 32) as usize & self.mask()
     }

@@ -3,23 +3,7 @@
 use std::fmt;
 
 use crate::address::Host;
-
-/// What carries a flow, without ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// ICMP or ICMPv6.
-    Icmp,
-    /// Another IP protocol, by number.
-    Ip(u8),
-    /// Ethernet without IP, by EtherType.
-    Ethertype(u16),
-    /// 802.3 with LLC, by destination service access point.
-    Llc(u8),
-}
+pub use crate::decode::Transport;
 
 /// As the contract writes it: `tcp`, `udp`, `icmp`, `ip/89`, `l2/0x88cc`, `l2/llc:0x42`.
 impl fmt::Display for Transport {

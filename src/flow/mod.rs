@@ -6,6 +6,7 @@ pub mod connection;
 pub mod dialog;
 pub mod docket;
 pub mod facts;
+pub mod hash;
 mod index;
 pub mod key;
 pub mod meter;

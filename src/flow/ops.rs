@@ -1,9 +1,8 @@
 //! What was asked over a flow: operations with their objects and outcomes, merged and bounded.
 
-use std::collections::BTreeSet;
-
 use dissectors::{Class, Component, ComponentId, Item, Object, Outcome};
 
+use super::hash::Secret;
 use crate::ledger::Evidence;
 
 /// What tells operations of one flow apart.
@@ -84,7 +83,8 @@ impl Tally {
 pub struct Objects {
     /// By space: disjoint ranges in order, not even adjacent.
     ranges: Vec<(&'static str, Vec<(u64, u64)>)>,
-    names: BTreeSet<(&'static str, Box<str>)>,
+    /// In order.
+    names: Vec<(&'static str, Box<str>)>,
     /// Objects that did not fit.
     pub dropped: u64,
 }
@@ -131,7 +131,10 @@ impl Objects {
     }
 
     fn add_range(&mut self, space: &'static str, from: u64, to: u64) {
-        let place = self.ranges.partition_point(|(s, _)| *s < space);
+        let place = match &*self.ranges {
+            [(s, _)] if std::ptr::eq(*s, space) => 0, // Nearly always.
+            ranges => ranges.partition_point(|(s, _)| *s < space),
+        };
         if self.ranges.get(place).is_none_or(|(s, _)| *s != space) {
             if self.ranges.is_empty() {
                 self.ranges.reserve_exact(1); // Most operations are on one table.
@@ -139,6 +142,9 @@ impl Objects {
             self.ranges.insert(place, (space, Vec::with_capacity(1)));
         }
         let Some((_, ranges)) = self.ranges.get_mut(place) else { return };
+        if ranges.iter().any(|range| range.0 <= from && to <= range.1) {
+            return; // What is asked again and again.
+        }
         // Those that overlap or touch the new one become one with it.
         let start = ranges.partition_point(|r| r.1.saturating_add(1) < from);
         let end = ranges.partition_point(|r| r.0 <= to.saturating_add(1));
@@ -152,11 +158,15 @@ impl Objects {
     }
 
     fn add_name(&mut self, space: &'static str, name: &str) {
-        if self.names.len() >= MOST && !self.names.iter().any(|(s, n)| *s == space && **n == *name) {
+        let Err(place) = self.names.binary_search_by(|(s, n)| (*s, &**n).cmp(&(space, name))) else { return };
+        if self.names.len() >= MOST {
             self.dropped += 1;
             return;
         }
-        self.names.insert((space, name.into()));
+        if self.names.len() == self.names.capacity() {
+            self.names.reserve_exact((self.names.len() / 2).max(1)); // Mostly few, and kept for long.
+        }
+        self.names.insert(place, (space, name.into()));
     }
 }
 
@@ -166,34 +176,40 @@ pub fn component_text(component: Option<Component<'_>>) -> Option<Box<str>> {
     component.map(|component| component.to_string().into())
 }
 
+/// Whether a text is that of a component. Without making it: this is asked for every operation that no cache knows.
+#[must_use]
+pub fn is_component(text: Option<&str>, component: Option<Component<'_>>) -> bool {
+    let (Some(text), Some(component)) = (text, component) else { return text.is_none() && component.is_none() };
+    let Some(id) = text.strip_prefix(component.space).and_then(|rest| rest.strip_prefix('/')) else { return false };
+    match component.id {
+        ComponentId::Path(path) => id == path,
+        // Written without leading zeros or a sign.
+        ComponentId::Number(number) => id.parse() == Ok(number),
+    }
+}
+
 /// A number that tells operations on objects apart within one process: the key of the caches on the packet path.
 #[inline]
 #[must_use]
-pub fn fingerprint(hasher: &ahash::RandomState, operation: &dissectors::Operation<'_>) -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    let mut h = hasher.build_hasher();
-    h.write_u64(operation.code);
-    let mut head = operation.class as u64;
-    match operation.component {
-        None => {}
-        Some(Component { id: ComponentId::Number(number), .. }) => head |= 1 << 63 | u64::from(number) << 8,
+pub fn fingerprint(secret: Secret, operation: &dissectors::Operation<'_>) -> u64 {
+    let class = operation.class as u64;
+    let start = match operation.component {
+        None => secret.mix(operation.code, class),
+        Some(Component { id: ComponentId::Number(number), .. }) => {
+            secret.mix(operation.code, class | 1 << 63 | u64::from(number) << 8)
+        }
         Some(Component { id: ComponentId::Path(path), .. }) => {
-            head |= 1 << 62;
-            h.write(path.as_bytes());
+            secret.bytes(secret.mix(operation.code, class | 1 << 62), path.as_bytes())
         }
-    }
-    h.write_u64(head);
-    for object in operation.objects {
-        h.write_usize(object.space.len() ^ object.space.as_ptr().addr());
+    };
+    operation.objects.iter().fold(start, |sum, object| {
+        // Where a space's name lies is which space it is: they are constants.
+        let sum = secret.mix(sum, object.space.as_ptr().addr() as u64);
         match object.item {
-            Item::Range(from, to) => {
-                h.write_u64(from);
-                h.write_u64(to);
-            }
-            Item::Name(name) => h.write(name.as_bytes()),
+            Item::Range(from, to) => secret.mix(sum ^ from, to),
+            Item::Name(name) => secret.bytes(sum, name.as_bytes()),
         }
-    }
-    h.finish()
+    })
 }
 
 #[cfg(test)]
@@ -220,6 +236,24 @@ mod tests {
             }
             let text: Vec<_> = objects.ranges().map(|(_, from, to)| format!("{from}-{to}")).collect();
             assert_eq!(text.join(" "), want, "{case}");
+        }
+    }
+
+    #[test]
+    fn components_are_told_by_their_texts() {
+        let all = [
+            None,
+            Some(Component::number("modbus", 1)),
+            Some(Component::number("modbus", 17)),
+            Some(Component::path("modbus", "1,7")),
+            Some(Component::path("cip", "1,7")),
+            Some(Component::path("cip", "")),
+        ];
+        for (i, one) in all.into_iter().enumerate() {
+            let text = component_text(one);
+            for (j, other) in all.into_iter().enumerate() {
+                assert_eq!(is_component(text.as_deref(), other), i == j, "{text:?} {other:?}");
+            }
         }
     }
 

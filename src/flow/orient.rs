@@ -2,18 +2,16 @@
 
 use super::connection::{ConnectionKey, Orientation, Side};
 use super::key::{Initiator, Transport};
-use crate::decode::{Packet, Tcp, Upper};
+use crate::decode::{Headers, Tcp};
 
 /// Ports below this belong to services (RFC 6335: system ports and user ports; dynamic ports start at 49152).
 const DYNAMIC: u16 = 49152;
 
 /// The first guess, at the first packet of a connection.
 #[must_use]
-pub(super) fn first(key: &ConnectionKey, sender: Side, packet: &Packet<'_>) -> Orientation {
-    if let Upper::Tcp(tcp) = packet.upper
-        && tcp.opens()
-    {
-        let client = if tcp.has(Tcp::ACK) { sender.other() } else { sender };
+pub(super) fn first(key: &ConnectionKey, sender: Side, headers: &Headers<'_>) -> Orientation {
+    if headers.opens() {
+        let client = if headers.has(Tcp::ACK) { sender.other() } else { sender };
         return Orientation { client, how: Initiator::Seen };
     }
     let (mine, theirs) = (key.end(sender), key.end(sender.other()));

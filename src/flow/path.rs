@@ -1,7 +1,7 @@
 //! By which ways frames came: what their link layer and IP header say.
 
 use crate::address::Mac;
-use crate::decode::Packet;
+use crate::decode::Way;
 use crate::ledger::Evidence;
 use crate::policy::TapId;
 
@@ -21,17 +21,13 @@ pub struct Path {
 }
 
 impl Path {
-    /// The way of a packet.
-    #[must_use]
-    #[inline]
-    pub fn of(packet: &Packet<'_>, tap: TapId) -> Self {
-        let mut vlans = [0; 3];
-        for (slot, id) in vlans.iter_mut().zip(packet.vlans.as_slice()) {
-            *slot = *id;
-        }
-        Self { src_mac: packet.src_mac, dst_mac: packet.dst_mac, vlans, ttl: packet.ip.map_or(0, |ip| ip.ttl), tap }
+    /// The way of frames that were taken there.
+    fn of(way: Way, tap: TapId) -> Self {
+        Self { src_mac: way.src_mac(), dst_mac: way.dst_mac(), vlans: way.vlans(), ttl: way.ttl(), tap }
     }
+}
 
+impl Path {
     /// The frame was on its sender's own segment, as far as it tells: its TTL is one that stacks start with (32, 64, 128,
     /// 255), so no router has handled it.
     #[must_use]
@@ -53,12 +49,17 @@ pub struct PathUse {
     pub last: Evidence,
 }
 
-impl PathUse {
-    /// A path that nothing came by yet, first seen there.
-    fn new(path: Path, at: Evidence) -> Self {
-        Self { path, frames: 0, first: at, last: at }
-    }
+/// The same, as the packet path counts it.
+#[derive(Clone, Copy, Debug, Default)]
+struct WayUse {
+    way: Way,
+    tap: TapId,
+    frames: u64,
+    first: Evidence,
+    last: Evidence,
+}
 
+impl WayUse {
     fn merge(&mut self, other: &Self) {
         self.frames += other.frames;
         self.first = self.first.min(other.first);
@@ -70,32 +71,31 @@ impl PathUse {
 /// inline; copies from mirrors and changes of routing make more.
 #[derive(Clone, Debug, Default)]
 pub struct Paths {
-    first: Option<PathUse>,
-    more: Vec<PathUse>,
+    first: WayUse,
+    #[allow(clippy::box_collection)] // One word where there are none, which is nearly everywhere.
+    more: Option<Box<Vec<WayUse>>>,
 }
 
 impl Paths {
     /// Counts a frame. Returns whether it came by a way that was not used before; one above `most` is not kept.
     #[inline]
-    pub fn count(&mut self, path: Path, at: Evidence, most: usize) -> bool {
-        match &mut self.first {
-            Some(known) if known.path == path => {
-                known.frames += 1;
-                known.last = at;
-                false
-            }
-            _ => self.entry(path, at, most).is_some_and(|known| {
-                known.frames += 1;
-                known.last = at;
-                known.frames == 1
-            }),
+    pub fn count(&mut self, way: Way, tap: TapId, at: Evidence, most: usize) -> bool {
+        if self.first.way == way && self.first.tap == tap {
+            self.first.frames += 1;
+            self.first.last = at;
+            return false;
         }
+        self.entry(way, tap, at, most).is_some_and(|known| {
+            known.frames += 1;
+            known.last = at;
+            known.frames == 1
+        })
     }
 
     /// Adds those of another side; above `most` ways the rest is left out.
     pub fn merge(&mut self, other: &Self, most: usize) {
-        for theirs in other.iter() {
-            if let Some(mine) = self.entry(theirs.path, theirs.first, most) {
+        for theirs in other.uses() {
+            if let Some(mine) = self.entry(theirs.way, theirs.tap, theirs.first, most) {
                 mine.merge(theirs);
             }
         }
@@ -105,40 +105,67 @@ impl Paths {
     #[must_use]
     pub fn drain(&mut self) -> Self {
         let drained = self.clone();
-        self.first.iter_mut().chain(&mut self.more).for_each(|used| used.frames = 0);
+        self.first.frames = 0;
+        self.more.iter_mut().flat_map(|more| more.iter_mut()).for_each(|used| used.frames = 0);
         drained
     }
 
     /// The policy is another one, and numbers its taps otherwise: where the frames were taken is not known any more.
     pub fn forget_taps(&mut self) {
-        self.first.iter_mut().chain(&mut self.more).for_each(|used| used.path.tap = TapId::NONE);
+        self.first.tap = TapId::NONE;
+        self.more.iter_mut().flat_map(|more| more.iter_mut()).for_each(|used| used.tap = TapId::NONE);
     }
 
     /// They, in the order in which they were first seen.
-    pub fn iter(&self) -> impl Iterator<Item = &PathUse> {
-        self.first.iter().chain(&self.more)
+    pub fn iter(&self) -> impl Iterator<Item = PathUse> {
+        self.uses().map(|WayUse { way, tap, frames, first, last }| PathUse {
+            path: Path::of(*way, *tap),
+            frames: *frames,
+            first: *first,
+            last: *last,
+        })
     }
 
     /// The way that was seen first.
     #[must_use]
     pub fn first(&self) -> Option<Path> {
-        self.first.map(|used| used.path)
+        (!self.first.way.is_none()).then(|| Path::of(self.first.way, self.first.tap))
     }
 
     /// Ways that are known with their use, in their order.
     #[must_use]
     pub fn known(ways: impl IntoIterator<Item = PathUse>) -> Self {
-        let mut ways = ways.into_iter();
-        Self { first: ways.next(), more: ways.collect() }
+        let mut ways = ways.into_iter().map(|PathUse { path, frames, first, last }| {
+            let way = Way::new(path.src_mac, path.dst_mac, path.vlans, path.ttl);
+            WayUse { way, tap: path.tap, frames, first, last }
+        });
+        let first = ways.next().unwrap_or_default();
+        let more: Vec<WayUse> = ways.collect();
+        Self { first, more: (!more.is_empty()).then(|| Box::new(more)) }
     }
 
-    fn entry(&mut self, path: Path, at: Evidence, most: usize) -> Option<&mut PathUse> {
-        match &mut self.first {
-            Some(first) if first.path != path => {
-                crate::bounded::entry(&mut self.more, most - 1, |known| known.path == path, || PathUse::new(path, at))
-            }
-            first => Some(first.get_or_insert_with(|| PathUse::new(path, at))),
+    /// See [`super::connection::Connection::touch`].
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.first.frames
+    }
+
+    fn uses(&self) -> impl Iterator<Item = &WayUse> {
+        let first = (!self.first.way.is_none()).then_some(&self.first);
+        first.into_iter().chain(self.more.iter().flat_map(|more| more.iter()))
+    }
+
+    #[cold]
+    fn entry(&mut self, way: Way, tap: TapId, at: Evidence, most: usize) -> Option<&mut WayUse> {
+        let new = || WayUse { way, tap, frames: 0, first: at, last: at };
+        if self.first.way.is_none() {
+            self.first = new();
         }
+        if (self.first.way, self.first.tap) == (way, tap) {
+            return Some(&mut self.first);
+        }
+        let more = self.more.get_or_insert_with(Box::default);
+        crate::bounded::entry(more, most - 1, |known| (known.way, known.tap) == (way, tap), new)
     }
 }
 
@@ -148,7 +175,7 @@ mod tests {
 
     #[test]
     fn ways_stay_in_the_order_of_their_first_frame() {
-        let path = |ttl| Path { ttl, ..Path::default() };
+        let path = |ttl| Way::new(None, None, [0; 3], ttl);
         let at = |frame| Evidence::new(crate::time::Timestamp::from_nanos(0), 0, frame);
         for (case, ttls, want) in [
             ("one", &[64, 64, 64][..], "64x3"),
@@ -157,9 +184,9 @@ mod tests {
         ] {
             let (mut whole, mut merged) = (Paths::default(), Paths::default());
             for (frame, ttl) in (1..).zip(ttls) {
-                whole.count(path(*ttl), at(frame), 3);
+                whole.count(path(*ttl), TapId::NONE, at(frame), 3);
                 let mut one = Paths::default();
-                assert!(one.count(path(*ttl), at(frame), 3), "{case}: every way is new to a new side");
+                assert!(one.count(path(*ttl), TapId::NONE, at(frame), 3), "{case}: every way is new to a new side");
                 merged.merge(&one, 3);
             }
             let text = |paths: &Paths| {

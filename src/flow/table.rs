@@ -6,18 +6,19 @@ use std::collections::{HashMap, VecDeque};
 use ahash::RandomState;
 
 use super::Flow;
-use super::connection::{Connection, ConnectionKey, Side};
+use super::connection::{Connection, ConnectionKey, Endpoint, Side};
+use super::hash::Secret;
 use super::index::Index;
 use super::key::FlowKey;
 use crate::address::{Host, Realm};
-use crate::decode::Packet;
+use crate::decode::{Headers, Transport};
 use crate::ledger::Evidence;
 
 /// Connections, by key, in a slab.
 #[derive(Debug)]
 pub struct Connections {
     index: Index,
-    hasher: RandomState,
+    secret: Secret,
     slab: Vec<Connection>,
     limit: usize,
     hand: usize,
@@ -26,42 +27,64 @@ pub struct Connections {
 }
 
 /// Where a packet belongs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Spot {
-    /// Its connection.
-    pub key: ConnectionKey,
-    /// Which end sent it.
+    /// Which end of its connection sent it.
     pub sender: Side,
     hash: u64,
 }
 
+/// The network of a packet. One sensor has one, unless its configuration says more.
+const REALM: Realm = Realm(0);
+
 impl Connections {
     /// A table for at most so many.
     #[must_use]
-    pub fn new(limit: usize, hasher: RandomState) -> Self {
-        Self { index: Index::default(), hasher, slab: Vec::new(), limit: limit.max(16), hand: 0, free: None }
+    pub fn new(limit: usize, hasher: &RandomState) -> Self {
+        let secret = Secret::new(hasher);
+        Self { index: Index::default(), secret, slab: Vec::new(), limit: limit.max(16), hand: 0, free: None }
     }
 
     /// Where a packet belongs.
     #[must_use]
     #[inline]
-    pub fn spot(&self, packet: &Packet<'_>) -> Spot {
-        let (key, sender) = ConnectionKey::of(packet, Realm::default());
-        Spot { key, sender, hash: self.hasher.hash_one(key) }
+    pub fn spot(&self, headers: &Headers<'_>) -> Spot {
+        let [src_port, dst_port] = headers.ports;
+        let src = Endpoint { address: headers.src, port: src_port };
+        let dst = Endpoint { address: headers.dst, port: dst_port };
+        Spot { sender: Side::of(headers), hash: self.hash(&src, &dst, headers.transport) }
+    }
+
+    /// Of the two ends in any order. Who floods the table cannot choose it.
+    #[inline]
+    fn hash(&self, one: &Endpoint, other: &Endpoint, transport: Transport) -> u64 {
+        let end = |end: &Endpoint| {
+            let [first, second] = end.address.words();
+            self.secret.mix(first, second.wrapping_add(u64::from(end.port) << 40))
+        };
+        let transport = match transport {
+            Transport::Tcp => 0,
+            Transport::Udp => 1,
+            Transport::Icmp => 2,
+            Transport::Ip(n) => 0x100 | u64::from(n),
+            Transport::Ethertype(n) => 0x1_0000 | u64::from(n),
+            Transport::Llc(n) => 0x200 | u64::from(n),
+        };
+        self.secret.mix(end(one).wrapping_add(end(other)), transport)
     }
 
     /// The place of a connection.
     #[must_use]
     #[inline]
-    pub fn find(&self, spot: &Spot) -> Option<u32> {
-        self.index.find(spot.hash, |place| self.is_at(place, spot))
+    pub fn find(&self, headers: &Headers<'_>, spot: &Spot) -> Option<u32> {
+        self.index.find(spot.hash, |place| self.is_at(place, headers, spot))
     }
 
     /// Whether the connection is at that place.
     #[must_use]
     #[inline]
-    pub fn is_at(&self, place: u32, spot: &Spot) -> bool {
-        self.slab.get(place as usize).is_some_and(|known| known.key == spot.key)
+    pub fn is_at(&self, place: u32, headers: &Headers<'_>, spot: &Spot) -> bool {
+        self.slab.get(place as usize).is_some_and(|known| known.key.is_of(headers, spot.sender, REALM))
     }
 
     /// The connection at a place.
@@ -71,11 +94,41 @@ impl Connections {
         self.slab.get_mut(place as usize)
     }
 
-    /// See [`Connection::touch`].
+    /// Reads where the place of a connection stands, so that it is in the cache when it is looked for. The number means
+    /// nothing.
     #[must_use]
     #[inline]
-    pub fn touch(&self, place: u32) -> u64 {
-        self.slab.get(place as usize).map_or(0, Connection::touch)
+    pub fn touch_index(&self, spot: &Spot) -> u64 {
+        self.index.touch(spot.hash)
+    }
+
+    /// Touches the connection that most likely is meant, see [`Connection::touch`]. For one that is none yet, the one
+    /// whose place it will take, of which there were `news` before it; it is counted there.
+    #[must_use]
+    #[inline]
+    pub fn touch(&self, spot: &Spot, news: &mut usize) -> u64 {
+        let place = self.index.guess(spot.hash).map(|place| place as usize);
+        let place = place.unwrap_or_else(|| {
+            *news += 1;
+            self.hand + *news - 1
+        });
+        self.slab.get(place).map_or(0, Connection::touch)
+    }
+
+    /// The connection that will have to go for a new one, of which there were `news` before it, when the table is full;
+    /// where it stands in the index is touched.
+    #[must_use]
+    pub fn next_victim(&self, news: usize) -> Option<(&Connection, u64)> {
+        let victim = self.slab.get(self.hand + news).filter(|_| self.slab.len() >= self.limit)?;
+        let ConnectionKey { a, b, transport, .. } = &victim.key;
+        Some((victim, self.index.touch(self.hash(a, b, *transport))))
+    }
+
+    /// See [`Connection::touch_inside`].
+    #[must_use]
+    #[inline]
+    pub fn touch_inside(&self, place: u32) -> u64 {
+        self.slab.get(place as usize).map_or(0, Connection::touch_inside)
     }
 
     /// When the table is full: the one that has to go, to be closed before another takes its place.
@@ -85,15 +138,17 @@ impl Connections {
             return None;
         }
         let place = self.victim();
-        let old = self.slab.get_mut(place as usize)?;
-        self.index.remove(self.hasher.hash_one(old.key), place);
+        let old = self.slab.get(place as usize)?;
+        let (a, b, transport) = (old.key.a, old.key.b, old.key.transport);
+        self.index.remove(self.hash(&a, &b, transport), place);
         self.free = Some(place);
-        Some(old)
+        self.slab.get_mut(place as usize)
     }
 
     /// Adds the connection of its first packet.
-    pub fn insert(&mut self, spot: &Spot, packet: &Packet<'_>, at: Evidence) -> Option<&mut Connection> {
-        let new = Connection::new(spot.key, spot.sender, packet, at);
+    pub fn insert(&mut self, spot: &Spot, headers: &Headers<'_>, at: Evidence) -> Option<&mut Connection> {
+        let key = ConnectionKey::of(headers, spot.sender, REALM);
+        let new = Connection::new(key, spot.sender, headers, at);
         let place = match self.free.take() {
             Some(place) => {
                 *self.slab.get_mut(place as usize)? = new;
@@ -125,15 +180,23 @@ impl Connections {
         self.slab.is_empty()
     }
 
-    /// Who goes: of the neighbours that the hand passes, one that nobody answered before one on which no protocol was found
-    /// before one that speaks, the longest idle of these.
+    /// Who goes: of the neighbours that the hand passes, the first that is no more than a glimpse; else one that nobody
+    /// answered before one on which no protocol was found before one that speaks, the longest idle of these.
     fn victim(&mut self) -> u32 {
         let len = self.slab.len();
-        let passed = (self.hand..self.hand + PASSED).map(|i| i % len);
-        let victim =
-            passed.filter_map(|i| self.slab.get(i).map(|c| (c.worth(), c.last, i))).min().map_or(0, |(_, _, i)| i);
+        let mut least = None;
+        for i in (self.hand..self.hand + PASSED).map(|i| i % len) {
+            let Some(connection) = self.slab.get(i) else { continue };
+            if connection.is_glimpse() {
+                // A flood goes round: its oldest is next, and no other has to be looked at.
+                self.hand = (i + 1) % len;
+                return i as u32; // Below the limit of connections, which insert keeps within u32.
+            }
+            let worth = (connection.worth(), connection.last, i);
+            least = Some(least.map_or(worth, |least: (u8, Evidence, usize)| least.min(worth)));
+        }
         self.hand = (self.hand + PASSED) % len;
-        victim as u32 // Below the limit of connections, which insert keeps within u32.
+        least.map_or(0, |(_, _, i)| i) as u32
     }
 }
 
@@ -149,6 +212,8 @@ pub struct Flows {
     services: HashMap<(Host, Host), u32, RandomState>,
     /// Flows that were no more than a glimpse when they came, oldest first.
     glimpses: VecDeque<FlowKey>,
+    /// Glimpses that came when there were too many.
+    turn: u64,
     limits: FlowLimits,
     /// Flows folded into their pair's remainder because the pair had too many services.
     pub folded: u64,
@@ -156,13 +221,17 @@ pub struct Flows {
     pub forgotten: (u64, u64, u64),
 }
 
+/// Of so many glimpses above the limit one is kept.
+pub const TURNS: u64 = 16;
+
 /// Bounds on flows.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowLimits {
     /// In all. At the limit those that matter least are forgotten: without a known protocol, with few frames, long ago.
     pub flows: usize,
-    /// Flows that are no more than a glimpse, see [`Flow::is_glimpse`]. At the limit the oldest is forgotten, so that a
-    /// flood of random addresses leaves neither a large table nor a large inventory.
+    /// Flows that are no more than a glimpse, see [`Flow::is_glimpse`]. At the limit one in [`TURNS`] new ones takes the
+    /// place of the oldest and the others are forgotten at once, so that a flood of random addresses leaves neither a
+    /// large table nor a large inventory, and costs little.
     pub glimpses: usize,
     /// Services of one server that one client may name; further ones fold into one flow with port 0.
     pub per_pair: u32,
@@ -178,10 +247,38 @@ impl Flows {
             services: HashMap::with_hasher(hasher.clone()),
             hasher,
             glimpses: VecDeque::new(),
+            turn: 0,
             limits,
             folded: 0,
             forgotten: (0, 0, 0),
         }
+    }
+
+    /// Reads where the flow of a connection stands, so that it is in the cache when it is looked for.
+    #[must_use]
+    pub fn touch(&self, connection: &Connection) -> u64 {
+        self.index.touch(self.hasher.hash_one(connection.flow_key()))
+    }
+
+    /// Forgets what a connection was, unless it has a place here: it is no more than a glimpse, its flow is not known, and
+    /// there are too many such.
+    pub fn forgets(&mut self, connection: &Connection) -> bool {
+        if self.glimpses.len() < self.limits.glimpses || !connection.is_glimpse() {
+            return false;
+        }
+        if self.find(&connection.flow_key()).is_some() {
+            return false;
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let forgets = self.turn % TURNS != 0;
+        if forgets {
+            self.forgotten.0 += 1;
+            for traffic in &connection.traffic {
+                self.forgotten.1 += traffic.frames;
+                self.forgotten.2 += traffic.bytes;
+            }
+        }
+        forgets
     }
 
     /// Adds what a connection was. Returns the key under which it is counted.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::sync::LazyLock;
 
 use crate::address::Mac;
 
@@ -34,26 +35,55 @@ pub enum OuiError {
 /// MAC prefixes and their makers.
 #[derive(Clone, Debug, Default)]
 pub struct Oui {
+    /// The table that is built in counts as well.
+    builtin: bool,
     makers: Vec<Box<str>>,
     /// Prefix (left-aligned in 48 bits) and its length in bits, to the maker.
     prefixes: HashMap<(u64, u8), u32, ahash::RandomState>,
+}
+
+/// The table that is built in, as it is searched.
+struct Builtin {
+    /// Lines of a name, a tab and its prefixes.
+    text: String,
+    /// Prefix and its length, and where the name is in the text; ordered by the first two.
+    blocks: Vec<(u64, u8, u32, u32)>,
+}
+
+/// Unpacked when the first MAC address is asked for: a command that asks for none need not wait.
+static BUILTIN: LazyLock<Builtin> = LazyLock::new(|| {
+    let mut text = String::with_capacity(8 * MAKERS.len());
+    let read = flate2::read::GzDecoder::new(MAKERS).read_to_string(&mut text);
+    debug_assert!(read.is_ok(), "the embedded table is a gzip file");
+    let mut blocks = Vec::with_capacity(text.len() / 16);
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some((name, prefixes)) = line.trim_end().split_once('\t') {
+            let name = (start, name.len() as u32); // The text is far below 4 GiB.
+            let prefixes = prefixes.split(' ').filter_map(prefix);
+            blocks.extend(prefixes.map(|(value, bits)| (value, bits, name.0, name.1)));
+        }
+        start += line.len() as u32;
+    }
+    // Of a block that is listed twice the last one counts.
+    blocks.sort_unstable_by_key(|(value, bits, start, _)| (*value, *bits, std::cmp::Reverse(*start)));
+    blocks.dedup_by_key(|(value, bits, ..)| (*value, *bits));
+    Builtin { text, blocks }
+});
+
+impl Builtin {
+    fn maker(&self, (value, bits): (u64, u8)) -> Option<&str> {
+        let place = self.blocks.binary_search_by_key(&(value, bits), |block| (block.0, block.1)).ok()?;
+        let (_, _, start, len) = *self.blocks.get(place)?;
+        self.text.get(start as usize..)?.get(..len as usize)
+    }
 }
 
 impl Oui {
     /// The table that is built in.
     #[must_use]
     pub fn builtin() -> Self {
-        let mut text = String::new();
-        let read = flate2::read::GzDecoder::new(MAKERS).read_to_string(&mut text);
-        debug_assert!(read.is_ok(), "the embedded table is a gzip file");
-        let mut oui = Self::default();
-        for (name, prefixes) in text.lines().filter_map(|line| line.split_once('\t')) {
-            let maker = oui.maker(name);
-            for prefix in prefixes.split(' ').filter_map(prefix) {
-                oui.prefixes.insert(prefix, maker);
-            }
-        }
-        oui
+        Self { builtin: true, ..Self::default() }
     }
 
     /// Adds a registry in the CSV form of the IEEE (`Registry,Assignment,Organization Name,...`); it wins over what is
@@ -91,23 +121,12 @@ impl Oui {
             return None;
         }
         let value = mac.0.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
-        let maker = [36u8, 28, 24].into_iter().find_map(|bits| {
-            let kept = value >> (48 - bits) << (48 - bits);
-            self.prefixes.get(&(kept, bits))
+        let name = [36u8, 28, 24].into_iter().find_map(|bits| {
+            let block = (value >> (48 - bits) << (48 - bits), bits);
+            let own = self.prefixes.get(&block).and_then(|maker| self.makers.get(*maker as usize));
+            own.map(|name| &**name).or_else(|| self.builtin.then(|| BUILTIN.maker(block))?)
         })?;
-        self.makers.get(*maker as usize).map(|name| tidy(name))
-    }
-
-    /// How many blocks are known.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.prefixes.len()
-    }
-
-    /// Whether no block is known.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.prefixes.is_empty()
+        Some(tidy(name))
     }
 
     fn maker(&mut self, name: &str) -> u32 {
@@ -224,7 +243,7 @@ mod tests {
         ] {
             assert_eq!(maker(&oui, mac), want, "{case}");
         }
-        assert!(oui.len() > 40_000);
+        assert!(BUILTIN.blocks.len() > 40_000);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::address::Host;
 use crate::time::Timestamp;
 
 /// The frame that shows something. Ordered by time, then capture, then frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Evidence {
     /// When.
     pub at: Timestamp,

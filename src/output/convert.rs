@@ -23,7 +23,16 @@ impl Analysis {
     /// does not say what bytes it was made from.
     #[must_use]
     pub fn view(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
-        let told = self.tell(captures);
+        self.view_of(self.tell(captures), captures, sha256s)
+    }
+
+    /// The same without its flows, which are most of it, for who shows none.
+    #[must_use]
+    pub fn view_without_flows(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
+        self.view_of(self.tell_findings(captures), captures, sha256s)
+    }
+
+    fn view_of(&self, told: Told, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
         let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
         AnalysisView {
             schema: SCHEMA,
@@ -43,12 +52,17 @@ impl Analysis {
     /// piece.
     #[must_use]
     pub fn tell(&self, captures: &[CaptureSummary]) -> Told {
+        let mut told = self.tell_findings(captures);
+        told.flows = (0..).zip(&self.observed.flows).map(|(place, flow)| (flow_id(flow), place)).collect();
+        told.flows.sort_unstable();
+        told
+    }
+
+    fn tell_findings(&self, captures: &[CaptureSummary]) -> Told {
         let names = captures.iter().map(|summary| summary.name.clone()).collect();
         let end = captures.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
         let mut told = Told { names, end, findings: Findings::default(), flows: Vec::new() };
         told.findings = told.teller(self).fold_findings();
-        told.flows = (0..).zip(&self.observed.flows).map(|(place, flow)| (flow_id(flow), place)).collect();
-        told.flows.sort_unstable();
         told
     }
 
@@ -351,7 +365,7 @@ impl Teller<'_> {
             security: security(flow),
             anomalies: flow
                 .book
-                .anomalies
+                .anomalies()
                 .iter()
                 .map(|(what, count, first)| AnomalyView { what, count: *count, first: self.evidence(*first) })
                 .collect(),
@@ -420,7 +434,7 @@ pub(super) fn objects(objects: &Objects) -> Vec<ObjectView> {
 }
 
 fn security(flow: &Flow) -> Option<SecurityView> {
-    let protection = &flow.book.protection;
+    let protection = flow.book.protection();
     (!protection.is_unknown()).then(|| SecurityView {
         mode: protection.mode.map(dissectors::Mode::text),
         policy: (!protection.policies.is_empty()).then(|| protection.policies.join(" ")),

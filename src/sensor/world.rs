@@ -119,9 +119,10 @@ impl World {
 mod tests {
     use super::*;
     use crate::config::Limits;
+    use crate::pipeline;
     use crate::source::Batch;
     use crate::time::Timestamp;
-    use crate::worker::{SHARDS, Shard, place};
+    use crate::worker::{SHARDS, Shard};
 
     const CAPTURE: &[u8] = include_bytes!("../../fixtures/plant/capture.pcap");
     const POLICY: &str = include_str!("../../fixtures/plant/plant.toml");
@@ -136,19 +137,17 @@ mod tests {
         let mut batch = Batch::default();
         let mut seen = 0;
         while captures.fill(&mut batch) {
-            for frame in batch.frames() {
-                match place(&frame) {
-                    Ok((shard, packet)) => {
-                        let (spot, at) = shards[shard].find(&packet);
-                        shards[shard].packet(&frame, &packet, &spot, at);
-                    }
-                    Err(why) => shards[0].undecoded(&frame, why),
-                }
+            let mut part = Batch { bytes: batch.bytes.clone(), frames: Vec::new() };
+            for frame in &batch.frames {
+                part.frames.push(*frame);
                 seen += 1;
                 if seen % every == 0 {
+                    pipeline::take(&mut shards, 0, 1, &part);
+                    part.frames.clear();
                     world.merge(shards.iter_mut().map(|shard| shard.drain(frame.at)).collect());
                 }
             }
+            pipeline::take(&mut shards, 0, 1, &part);
         }
         world.merge(shards.iter_mut().map(|shard| shard.drain(Timestamp::MAX)).collect());
         world.merge(shards.into_iter().map(Shard::finish).collect());

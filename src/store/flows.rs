@@ -8,7 +8,7 @@ use super::words::Words;
 use super::{Restored, signed, unsigned};
 use crate::address::{Host, Mac, Realm};
 use crate::flow::again;
-use crate::flow::book::{Book, Protection};
+use crate::flow::book::{Book, Protection, Rest};
 use crate::flow::connection::Traffic;
 use crate::flow::docket::{Docket, Entry};
 use crate::flow::key::{FlowKey, Initiator};
@@ -185,16 +185,16 @@ impl Detail {
             last: row_of(flow.last),
             prohibited: flow.prohibited,
             operations: book.operations.iter().map(OperationRow::of).collect(),
-            mode: book.protection.mode.map(|mode| mode.text().to_owned()),
-            policies: book.protection.policies.iter().map(ToString::to_string).collect(),
-            tokens: book.protection.tokens.iter().map(|token| token.text().to_owned()).collect(),
+            mode: book.protection().mode.map(|mode| mode.text().to_owned()),
+            policies: book.protection().policies.iter().map(ToString::to_string).collect(),
+            tokens: book.protection().tokens.iter().map(|token| token.text().to_owned()).collect(),
             anomalies: book
-                .anomalies
+                .anomalies()
                 .iter()
                 .map(|(what, count, at)| ((*what).to_owned(), *count, row_of(*at)))
                 .collect(),
-            opaque: book.opaque,
-            dropped: book.dropped,
+            opaque: book.opaque(),
+            dropped: book.dropped(),
             judged: policy
                 .map(|policy| flow.docket.entries.iter().map(|entry| EntryRow::of(entry, policy)).collect())
                 .unwrap_or_default(),
@@ -218,14 +218,12 @@ impl Detail {
             policies: self.policies.into_iter().map(Into::into).collect(),
             tokens: tokens.into_iter().filter(|token| self.tokens.iter().any(|text| token.text() == text)).collect(),
         };
-        let mut book = Book::default();
-        (book.protection, book.opaque, book.dropped) = (protection, self.opaque, self.dropped);
-        for row in self.operations {
-            book.operations.push(row.operation(words)?);
-        }
+        let mut rest = Rest { protection, opaque: self.opaque, dropped: self.dropped, ..Rest::default() };
         for (what, count, at) in self.anomalies {
-            book.anomalies.push((words.word(&what)?, count, evidence(at)));
+            rest.anomalies.push((words.word(&what)?, count, evidence(at)));
         }
+        let operations = self.operations.into_iter().map(|row| row.operation(words)).collect::<Option<Vec<_>>>()?;
+        let book = Book::of(operations, rest);
         let refuted = self.refuted.and_then(|name| REGISTRY.iter().position(|known| known.info().name == name));
         let mut flow = Flow {
             key,
@@ -271,7 +269,7 @@ fn class(text: &str) -> Option<Class> {
 impl SideRow {
     fn of(side: &SideView, policy: Option<&Policy>) -> Self {
         let Traffic { frames, bytes, copies, copied_bytes } = side.traffic;
-        let paths = side.paths.iter().map(|used| PathRow::of(used, policy)).collect();
+        let paths = side.paths.iter().map(|used| PathRow::of(&used, policy)).collect();
         Self { frames, bytes, copies, copied_bytes, payload: side.payload, flags: side.flags, paths }
     }
 

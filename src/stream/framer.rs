@@ -30,6 +30,7 @@ pub struct Framed {
 impl Framer {
     /// How often the stream stopped to make sense since the last PDU.
     #[must_use]
+    #[inline]
     pub fn desyncs(&self) -> u32 {
         self.desyncs
     }

@@ -79,6 +79,7 @@ impl Order {
 
     /// Whether any byte or the SYN of this direction was seen.
     #[must_use]
+    #[inline]
     pub fn started(&self) -> bool {
         self.started
     }

@@ -124,6 +124,11 @@ impl Channel {
 pub(super) struct Channels(Vec<Channel>);
 
 impl Channels {
+    /// See [`crate::Session::touch`].
+    pub(super) fn touch(&self) -> u64 {
+        self.0.first().map_or(0, |channel| channel.to_target.into())
+    }
+
     /// The one whose messages from its originator have this id.
     pub(super) fn to_target(&self, id: u32) -> Option<&Channel> {
         self.0.iter().find(|channel| channel.to_target == id)

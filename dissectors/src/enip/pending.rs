@@ -64,6 +64,8 @@ pub(super) struct Pending {
     age: u64,
     /// Leaves in all slots.
     leaves: usize,
+    /// Slots that are not free.
+    waiting: usize,
 }
 
 /// A list that grew longer than this for one large packet is not kept.
@@ -86,13 +88,14 @@ impl Pending {
     /// Remembers a request. At most `requests` of them with `leaves` operations in all: the oldest are forgotten.
     pub(super) fn put(&mut self, key: Key, services: [u8; 2], list: Vec<Leaf>, requests: usize, leaves: usize) {
         self.leaves += list.len();
+        self.waiting += 1;
         self.age += 1;
         let new = Waiting { key, age: self.age, services, leaves: list };
         match self.slots.iter_mut().find(|slot| slot.age == 0) {
             Some(free) => *free = new,
             None => self.slots.push(new),
         }
-        while self.slots.iter().filter(|slot| slot.age != 0).count() > requests || self.leaves > leaves {
+        while self.waiting > requests || self.leaves > leaves {
             let Some(oldest) = self.oldest(|_| true) else { return };
             let list = self.remove(oldest);
             self.recycle(list);
@@ -131,10 +134,15 @@ impl Pending {
         matching.all(|other| other == only).then_some(only)
     }
 
+    /// See [`crate::Session::touch`].
+    pub(super) fn touch(&self) -> u64 {
+        self.slots.first().map_or(0, |slot| slot.age)
+    }
+
     /// Forgets all requests: one that was lost could be taken for the next with the same key.
     pub(super) fn clear(&mut self) {
         self.slots.clear();
-        self.leaves = 0;
+        (self.leaves, self.waiting) = (0, 0);
     }
 
     fn oldest(&self, is_meant: impl Fn(&Waiting) -> bool) -> Option<usize> {
@@ -144,7 +152,7 @@ impl Pending {
 
     fn remove(&mut self, slot: usize) -> Vec<Leaf> {
         let Some(slot) = self.slots.get_mut(slot) else { return Vec::new() };
-        slot.age = 0;
+        (slot.age, self.waiting) = (0, self.waiting.saturating_sub(1));
         let list = std::mem::take(&mut slot.leaves);
         self.leaves -= list.len();
         list

@@ -195,6 +195,11 @@ impl Session for EnipSession {
         }
     }
 
+    #[inline]
+    fn touch(&self) -> u64 {
+        self.pending.touch() ^ self.channels.touch()
+    }
+
     fn gap(&mut self, _: Direction) {
         // Sender contexts and sequence counts are used again: with bytes lost either way, an old request could be
         // taken for a new one. Connections stay.

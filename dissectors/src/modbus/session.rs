@@ -67,6 +67,11 @@ impl<F: Framed> Session for ModbusSession<F> {
         }
     }
 
+    #[inline]
+    fn touch(&self) -> u64 {
+        self.outstanding.queue.front().map_or(0, |(Key(key), _)| u64::from(*key))
+    }
+
     fn gap(&mut self, direction: Direction) {
         // Requests that lost their replies would take the replies of later ones with the same key. Lost requests leave
         // nothing behind.

@@ -60,6 +60,11 @@ impl Pending {
         slot
     }
 
+    /// See [`crate::Session::touch`].
+    pub(super) fn touch(&self) -> u64 {
+        self.slots.first().map_or(0, |slot| slot.age)
+    }
+
     /// The request with this key, which waits no longer.
     pub(super) fn take(&mut self, key: Key) -> Option<&Slot> {
         let slot = self.slots.iter_mut().find(|slot| slot.key == Some(key))?;

@@ -454,6 +454,11 @@ impl Session for OpcUaSession {
         }
     }
 
+    #[inline]
+    fn touch(&self) -> u64 {
+        self.pending.touch() ^ self.channels.first().map_or(0, |channel| channel.id.into())
+    }
+
     fn gap(&mut self, direction: Direction) {
         self.chunks.gap(direction);
         if let Some(torn) = self.torn.get_mut(direction.index()) {
