@@ -1,4 +1,4 @@
-//! How the cost of a packet grows with the size of the plant: Modbus polls over 10^3 to 10^6 flows between 10^2 to 10^5
+//! How the cost of a packet grows with the size of the plant: Modbus polls over 10^3 to 10^6 connections between 10^2 to 10^5
 //! hosts, by one worker and by two, evenly spread and all to one server. Each row is a process of its own, so that its
 //! memory is its own: `cargo bench --bench scale`. With `-- --test` one small row is run for its answer.
 #![allow(missing_docs, clippy::print_stdout)]
@@ -142,7 +142,7 @@ fn main() {
     if let Some(row) = std::env::var("ROW").ok().and_then(|row| ROWS.get(row.parse::<usize>().ok()?)) {
         return run(*row);
     }
-    println!("    flows servers   packets workers ns/packet     flows    assets bytes/conn. snapshot, ms");
+    println!("    conns servers   packets workers ns/packet     flows    assets bytes/conn. snapshot, ms");
     let program = std::env::current_exe().expect("a program knows where it is");
     for row in 0..ROWS.len() {
         let status = std::process::Command::new(&program).env("ROW", row.to_string()).status();

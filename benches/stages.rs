@@ -107,6 +107,7 @@ fn dissect(c: &mut Criterion) {
     let batch = plant();
     let headers = headers(&batch);
     let mut group = c.benchmark_group("dissect");
+    let mut framed = 0;
     for protocol in REGISTRY {
         let info = protocol.info();
         let Some((carrier, port)) = info.carriers.iter().find_map(|(carrier, ports)| Some((*carrier, *ports.first()?)))
@@ -140,11 +141,15 @@ fn dissect(c: &mut Criterion) {
                 pdus
             };
             let pdus: usize = cut();
-            assert!(pdus > 0);
+            if pdus == 0 {
+                continue; // Another framing speaks on its port.
+            }
+            framed += 1;
             group.throughput(Throughput::Elements(stream.len() as u64));
             group.bench_function(format!("{}, cut into PDUs", info.name), |b| b.iter(|| assert_eq!(cut(), pdus)));
         }
     }
+    assert!(framed >= 3, "{framed} protocols were cut into PDUs");
     group.finish();
 }
 

@@ -134,7 +134,7 @@ impl Paths {
 
     /// Ways that are known with their use, in their order.
     #[must_use]
-    pub fn known(ways: impl IntoIterator<Item = PathUse>) -> Self {
+    pub fn of_uses(ways: impl IntoIterator<Item = PathUse>) -> Self {
         let mut ways = ways.into_iter().map(|PathUse { path, frames, first, last }| {
             let way = Way::new(path.src_mac, path.dst_mac, path.vlans, path.ttl);
             WayUse { way, tap: path.tap, frames, first, last }

@@ -270,7 +270,7 @@ impl Flows {
             return false;
         }
         self.turn = self.turn.wrapping_add(1);
-        let forgets = self.turn % TURNS != 0;
+        let forgets = !self.turn.is_multiple_of(TURNS);
         if forgets {
             self.forgotten.0 += 1;
             for traffic in &connection.traffic {

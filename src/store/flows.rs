@@ -276,7 +276,7 @@ impl SideRow {
     fn side(self, policy: Option<&Policy>) -> SideView {
         let Self { frames, bytes, copies, copied_bytes, payload, flags, paths } = self;
         let traffic = Traffic { frames, bytes, copies, copied_bytes };
-        SideView { traffic, payload, flags, paths: Paths::known(paths.into_iter().map(|row| row.path_use(policy))) }
+        SideView { traffic, payload, flags, paths: Paths::of_uses(paths.into_iter().map(|row| row.path_use(policy))) }
     }
 }
 
