@@ -11,6 +11,7 @@ pub mod explain;
 mod findings;
 pub mod junit;
 pub mod review;
+mod rollup;
 pub mod sheet;
 pub mod text;
 pub mod view;
