@@ -123,6 +123,7 @@ pub struct Analyze {
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub home_nets: Vec<ipnet::IpNet>,
     /// Only frames that match this filter, in the language of tcpdump
+    #[cfg(feature = "live")]
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,
     /// Makers of MAC addresses from this file in the IEEE's CSV format, instead of the bundled registry
@@ -155,6 +156,9 @@ pub struct Watch {
     /// At the end write analysis.json, assets.csv, flows.csv and findings.ndjson there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Where metrics, API and web page are served, such as 127.0.0.1:9470 (repeatable)
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<std::net::SocketAddr>,
     /// Worker threads
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,

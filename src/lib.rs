@@ -22,6 +22,8 @@
 //!    several by channels; [`analysis`] is a whole run: captures in, inventory and judgements out.
 //! 5. [`output`] alone says what the outside sees; [`cli`] and [`command`] are the words and the wiring.
 //! 6. `event` (feature `sensor`) brings what happens to files and SIEMs, through a queue on disk for each.
+//! 7. `sensor` does the same without an end: what the workers learned is gathered every few seconds, and shown by
+//!    `output::http` and `output::metrics`, which stand above it.
 //!
 //! # Who may import whom
 //!

@@ -6,23 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::{Done, Failure, Outcome, columns, for_people, note, print, written};
 use crate::analysis::{self, Options};
 use crate::cli::{Analyze, FailOn, Format};
 use crate::output::escape::terminal;
 use crate::output::view::AnalysisView;
-use crate::output::{sheet, text};
+use crate::output::{lines, sheet, text};
 use crate::policy::Policy;
 use crate::source::Batch;
+#[cfg(feature = "live")]
 use crate::source::filter::Filter;
 use crate::source::set::Captures;
 
 pub(super) fn run(options: &Analyze) -> Outcome {
     let policy = load_policy(&options.policy, options.quiet)?;
     let oui = load_oui(options.oui_file.as_deref())?;
-    let filter = options.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
+    #[cfg(feature = "live")]
+    let mut filter = options.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
         format!("--filter: {error}\n  hint: it is in the language of pcap-filter(7), such as 'tcp port 502 or vlan'")
     })?;
     let mut captures = open(&options.captures)?;
@@ -33,10 +33,10 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let hashing = is_kept.then(|| captures.hash());
     let progress = Progress::new(!options.quiet);
     let stop = stop_on_signals()?;
-    let mut filter = filter;
     let fill = |captures: &mut Captures, batch: &mut Batch| {
         let more = !stop.load(Ordering::Relaxed) && captures.fill(batch);
         progress.show(captures);
+        #[cfg(feature = "live")]
         if let Some(filter) = &mut filter {
             filter.retain(batch);
         }
@@ -143,27 +143,11 @@ fn json(view: &AnalysisView, out: &mut impl Write) -> io::Result<()> {
 
 fn ndjson(view: &AnalysisView, out: &mut impl Write) -> io::Result<()> {
     let mut out = BufWriter::new(out);
-    line(&mut out, "coverage", &view.coverage)?;
-    lines(&mut out, "asset", &view.assets)?;
-    lines(&mut out, "flow", &view.flows)?;
-    lines(&mut out, "finding", &view.findings)?;
+    lines::one(&mut out, "coverage", &view.coverage)?;
+    lines::all(&mut out, "asset", &view.assets)?;
+    lines::all(&mut out, "flow", &view.flows)?;
+    lines::all(&mut out, "finding", &view.findings)?;
     out.flush()
-}
-
-fn lines<T: Serialize>(out: &mut impl Write, kind: &'static str, items: &[T]) -> io::Result<()> {
-    items.iter().try_for_each(|item| line(out, kind, item))
-}
-
-fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, item: &T) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Line<'a, T> {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        #[serde(flatten)]
-        item: &'a T,
-    }
-    serde_json::to_writer(&mut *out, &Line { kind, item })?;
-    out.write_all(b"\n")
 }
 
 pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
@@ -174,7 +158,7 @@ pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
     sheet::assets(&view.assets, file("assets.csv")?).map_err(|error| name(error.into()))?;
     sheet::flows(&view.flows, file("flows.csv")?).map_err(|error| name(error.into()))?;
     let mut findings = BufWriter::new(file("findings.ndjson")?);
-    lines(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)
+    lines::all(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)
 }
 
 fn tell_damage(view: &AnalysisView) {

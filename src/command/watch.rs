@@ -11,6 +11,8 @@ use crate::cli::Watch;
 use crate::config::{File, Interface, Limits};
 use crate::event::{self, Event, Kind, Outbox};
 use crate::output::escape::terminal;
+use crate::output::http::audit::Audit;
+use crate::output::http::{Operator, Served, Server, Streams};
 use crate::sensor::notify::Manager;
 use crate::sensor::{Keeping, Sensor, Settings};
 use crate::source::live::LiveOptions;
@@ -39,10 +41,14 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let delivery = deliver(&config)?;
     let quiet = options.quiet;
     let outbox = delivery.as_ref().map(|(_, outbox)| Arc::clone(outbox));
-    let sensor = Sensor::start(settings, move |_, events| {
+    let streams = Arc::new(Streams::new());
+    let listeners = Arc::clone(&streams);
+    let sensor = Sensor::start(settings, move |shared, events| {
         tell(events, quiet);
         outbox.iter().for_each(|outbox| events.iter().for_each(|event| outbox.put(event)));
+        listeners.flushed(shared, events);
     })?;
+    let server = serve(&config, &sensor, streams, &reload)?;
     let names: Vec<_> = config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
     note(&format!("watching {}; nothing is ever sent there", names.join(", ")));
     let mut manager = Manager::new();
@@ -59,6 +65,9 @@ pub(super) fn run(options: &Watch) -> Outcome {
         thread::sleep(Duration::from_millis(50));
     }
     manager.stopping();
+    if let Some(server) = server {
+        server.stop();
+    }
     let shared = sensor.stop();
     if let Some((runtime, outbox)) = delivery {
         if let Some(outbox) = Arc::into_inner(outbox) {
@@ -88,6 +97,10 @@ fn configuration(options: &Watch) -> Result<File, Failure> {
     }
     if let Some(workers) = options.workers {
         config.workers = workers.into();
+    }
+    if !options.listen.is_empty() {
+        config.http.listen.clone_from(&options.listen);
+        config.check()?;
     }
     if config.interface.is_empty() {
         return Err(Failure(
@@ -121,6 +134,53 @@ fn live(interface: &Interface) -> LiveOptions {
     }
 }
 
+/// Serves what the configuration says, if it says so.
+fn serve(
+    config: &File,
+    sensor: &Sensor,
+    streams: Arc<Streams>,
+    reload: &Arc<AtomicBool>,
+) -> Result<Option<Server>, Failure> {
+    if config.http.listen.is_empty() {
+        return Ok(None);
+    }
+    let path = &config.http.audit;
+    let audit = if path.as_os_str().is_empty() {
+        Audit::to(Box::new(std::io::stderr()))
+    } else {
+        Audit::open(path).map_err(|error| format!("cannot go on with the audit log {}: {error}", path.display()))?
+    };
+    let served = Served {
+        shared: Arc::clone(&sensor.shared),
+        streams,
+        flush: config.flush.duration(),
+        audit,
+        operator: Arc::new(Console { reload: Arc::clone(reload) }),
+    };
+    let server = Server::start(&config.http, served)?;
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    for address in &server.addresses {
+        note(&format!("serving {scheme}://{address}/"));
+    }
+    Ok(Some(server))
+}
+
+/// What operators ask for by HTTP.
+struct Console {
+    reload: Arc<AtomicBool>,
+}
+
+impl Operator for Console {
+    fn acknowledge(&self, _: &str, _: &str, _: &str) -> Result<(), String> {
+        Err("this version cannot acknowledge findings yet".to_owned())
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.reload.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 fn reload_on_signal() -> Result<Arc<AtomicBool>, Failure> {
     let reload = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&reload))?;
@@ -148,7 +208,7 @@ fn tell(events: &[Event], quiet: bool) {
     let mut text = String::new();
     for event in events {
         if event.kind == Kind::Health {
-            note(&terminal(&event.message()).to_string());
+            note(terminal(&event.message()).as_ref());
         } else if !quiet {
             let score = if event.score == 0 { String::new() } else { event.score.to_string() };
             text += &format!("{:17} {score:>3} {}\n", event.kind.text(), terminal(&event.message()));

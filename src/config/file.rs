@@ -146,14 +146,23 @@ pub struct Http {
     pub token: Vec<Token>,
     /// Connections at once; further ones are closed.
     pub connections: usize,
-    /// A client that says nothing for so long is cut off.
+    /// A client that says nothing, or takes nothing, for so long is cut off.
     pub timeout: Seconds,
+    /// The log of what operators did and of what was refused; empty: stderr.
+    pub audit: PathBuf,
 }
 
 impl Default for Http {
     fn default() -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 9470));
-        Self { listen: vec![loopback], tls: None, token: Vec::new(), connections: 64, timeout: Seconds(10) }
+        Self {
+            listen: vec![loopback],
+            tls: None,
+            token: Vec::new(),
+            connections: 64,
+            timeout: Seconds(10),
+            audit: PathBuf::new(),
+        }
     }
 }
 
@@ -216,12 +225,19 @@ impl File {
         Ok(file)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether the parts make sense together.
+    ///
+    /// # Errors
+    /// What is wrong, and what to write instead.
+    pub fn check(&self) -> Result<(), String> {
         if self.memory < Size(64 << 20) {
             return Err(format!("memory = \"{}\" is too little: give it 64MiB or more", self.memory));
         }
         if self.flush.0 == 0 || self.flush.0 > 3600 {
             return Err(format!("flush = \"{}\": write between 1s and 1h", self.flush));
+        }
+        if !(1..=4096).contains(&self.http.connections) || !(1..=600).contains(&self.http.timeout.0) {
+            return Err("http: connections are between 1 and 4096, timeout between 1s and 10m".to_owned());
         }
         for token in &self.http.token {
             if token.sha256.len() != 64 || !token.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -267,6 +283,8 @@ mod tests {
             ("[[interface]]\nnmae = \"eth1\"", "unknown field `nmae`"),
             ("[http]\nlisten = [\"0.0.0.0:9470\"]", "listen on 127.0.0.1"),
             ("[http]\nlisten = [\"[::1]:9470\"]", ""),
+            ("[http]\nconnections = 0", "between 1 and 4096"),
+            ("[http]\ntimeout = \"1d\"", "between 1s and 10m"),
             (token, "64 hex digits"),
         ] {
             let error = File::parse(text).err().unwrap_or_default();

@@ -45,7 +45,7 @@ pub struct Event {
     pub site: String,
     /// The sensor's name.
     pub sensor: String,
-    /// How many events there were about the same subject before; see [`Event::id`].
+    /// Grows from event to event, over restarts as well; see [`Event::id`].
     pub revision: u64,
     /// What it is about.
     pub record: Record,

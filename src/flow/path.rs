@@ -127,7 +127,7 @@ impl Paths {
 
     /// Ways that are known with their use, in their order.
     #[must_use]
-    pub fn from_iter(ways: impl IntoIterator<Item = PathUse>) -> Self {
+    pub fn known(ways: impl IntoIterator<Item = PathUse>) -> Self {
         let mut ways = ways.into_iter();
         Self { first: ways.next(), more: ways.collect() }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dissectors::{Protocol, REGISTRY};
+use serde::{Serialize, Serializer};
 
 use super::findings::Findings;
 use super::view::*;
@@ -69,6 +70,23 @@ pub struct Told {
 }
 
 impl Told {
+    /// The same as [`Analysis::view`], said piece by piece while it is written: no more of it is in memory than one asset or
+    /// flow.
+    pub fn whole<'a>(&'a self, analysis: &'a Analysis, captures: &'a [CaptureSummary]) -> impl Serialize + 'a {
+        Whole {
+            schema: SCHEMA,
+            tool: ToolView { name: "zonewatch", version: VERSION },
+            policy: self.teller(analysis).policy(),
+            captures: captures.iter().map(|summary| capture(summary, String::new())).collect(),
+            coverage: analysis.coverage_view(),
+            assets: Each(move || self.assets(analysis)),
+            flows: Each(move || self.flows(analysis)),
+            findings: self.findings(),
+            zones: self.zones(analysis),
+            conduits: self.conduits(analysis),
+        }
+    }
+
     /// Findings, ordered by id.
     #[must_use]
     pub fn findings(&self) -> &[FindingView] {
@@ -77,14 +95,27 @@ impl Told {
 
     /// Devices, ordered by id.
     pub fn assets<'a>(&'a self, analysis: &'a Analysis) -> impl Iterator<Item = AssetView> + 'a {
+        self.assets_from(analysis, "")
+    }
+
+    /// Devices whose id is this one or comes after it, ordered by id.
+    pub fn assets_from<'a>(&'a self, analysis: &'a Analysis, id: &str) -> impl Iterator<Item = AssetView> + 'a {
         let teller = self.teller(analysis);
-        analysis.inventory.assets.iter().map(move |asset| teller.asset(asset))
+        let assets = &analysis.inventory.assets;
+        let from = assets.partition_point(|asset| &*asset.id < id);
+        assets.iter().skip(from).map(move |asset| teller.asset(asset))
     }
 
     /// Flows, ordered by id.
     pub fn flows<'a>(&'a self, analysis: &'a Analysis) -> impl Iterator<Item = FlowView> + 'a {
+        self.flows_from(analysis, "")
+    }
+
+    /// Flows whose id is this one or comes after it, ordered by id.
+    pub fn flows_from<'a>(&'a self, analysis: &'a Analysis, id: &str) -> impl Iterator<Item = FlowView> + 'a {
         let teller = self.teller(analysis);
-        self.flows.iter().filter_map(move |(id, place)| {
+        let from = self.flows.partition_point(|(known, _)| known.as_str() < id);
+        self.flows.iter().skip(from).filter_map(move |(id, place)| {
             let flow = analysis.observed.flows.get(*place)?;
             Some(teller.flow(id.clone(), flow, &self.findings))
         })
@@ -102,8 +133,32 @@ impl Told {
         self.teller(analysis).conduits()
     }
 
-    fn teller<'a>(&'a self, analysis: &'a Analysis) -> Teller<'a> {
+    pub(super) fn teller<'a>(&'a self, analysis: &'a Analysis) -> Teller<'a> {
         Teller { analysis, end: self.end, names: &self.names }
+    }
+}
+
+/// An [`AnalysisView`] whose long lists are made while they are written.
+#[derive(Serialize)]
+struct Whole<'a, A: Serialize, F: Serialize> {
+    schema: &'static str,
+    tool: ToolView,
+    policy: Option<PolicyView>,
+    captures: Vec<CaptureView>,
+    coverage: CoverageView,
+    assets: A,
+    flows: F,
+    findings: &'a [FindingView],
+    zones: Vec<ZoneView>,
+    conduits: Vec<ConduitView>,
+}
+
+/// A list that is made while it is written.
+struct Each<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq((self.0)())
     }
 }
 
@@ -174,7 +229,7 @@ fn coverage(analysis: &Analysis) -> CoverageView {
 }
 
 impl Teller<'_> {
-    fn policy(&self) -> Option<PolicyView> {
+    pub(super) fn policy(&self) -> Option<PolicyView> {
         let policy = self.analysis.policy.as_deref()?;
         Some(PolicyView {
             files: policy.files().map(str::to_owned).collect(),

@@ -28,6 +28,23 @@ pub fn csv(text: &str) -> Cow<'_, str> {
     if safe.starts_with(['=', '+', '-', '@', '\t', '\r']) { Cow::Owned(format!("'{safe}")) } else { safe }
 }
 
+/// For HTML, in text and in quoted attributes: as for a terminal, and nothing is markup.
+#[must_use]
+pub fn html(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 8);
+    for c in terminal(text).chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 /// Control characters (C0, C1), line and paragraph separators, zero-width and bidirectional format characters, byte
 /// order marks, tags, and private or unassigned noise that terminals act on.
 fn is_unsafe(c: char) -> bool {
@@ -39,6 +56,12 @@ fn is_unsafe(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_markup() {
+        let text = "<b onclick='x(\"&\")'>\u{202e}";
+        assert_eq!(html(text), "&lt;b onclick=&#39;x(&quot;&amp;&quot;)&#39;&gt;\\u{202e}");
+    }
 
     #[test]
     fn nothing_reaches_a_terminal_or_a_sheet_as_itself() {

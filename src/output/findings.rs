@@ -455,13 +455,19 @@ impl Teller<'_> {
 
     pub(super) fn judged(&self, flow: &Flow, findings: &Findings) -> Option<JudgedFlow> {
         let policy = self.analysis.policy.as_deref()?;
-        // Of equally grave ones the one that stands first in the docket: the earliest.
-        let worst = flow.docket.entries.iter().rev().max_by_key(|entry| entry.judgement.rank(policy))?;
+        let worst = self.worst(flow)?;
         Some(JudgedFlow {
-            verdict: worst.judgement.verdict.text(),
-            rule: worst.judgement.statement.map(|statement| policy.reference(statement)),
+            verdict: worst.verdict.text(),
+            rule: worst.statement.map(|statement| policy.reference(statement)),
             findings: findings.by_flow.get(&flow.key).into_iter().flatten().cloned().collect(),
         })
+    }
+
+    /// The gravest judgement of a flow. Of equally grave ones the one that stands first in the docket: the earliest.
+    pub(super) fn worst(&self, flow: &Flow) -> Option<Judgement> {
+        let policy = self.analysis.policy.as_deref()?;
+        let worst = flow.docket.entries.iter().rev().max_by_key(|entry| entry.judgement.rank(policy))?;
+        Some(worst.judgement)
     }
 
     pub(super) fn zones(&self) -> Vec<ZoneView> {

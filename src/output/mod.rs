@@ -9,10 +9,16 @@ pub mod escape;
 pub mod expect;
 pub mod explain;
 mod findings;
+#[cfg(all(feature = "live", feature = "sensor"))]
+pub mod http;
 pub mod junit;
+pub mod lines;
+#[cfg(all(feature = "live", feature = "sensor"))]
+pub mod metrics;
 pub mod review;
 mod rollup;
 pub mod sheet;
+pub mod summary;
 pub mod text;
 pub mod view;
 

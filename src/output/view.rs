@@ -72,7 +72,7 @@ pub struct CaptureView {
 }
 
 /// What happened to frames.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct CoverageView {
     pub frames: u64,
@@ -469,7 +469,7 @@ pub struct RequirementView {
 }
 
 /// A declared zone.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ZoneView {
     pub id: String,
@@ -482,7 +482,7 @@ pub struct ZoneView {
 }
 
 /// A declared conduit, with its use.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ConduitView {
     pub id: String,
@@ -495,7 +495,7 @@ pub struct ConduitView {
 }
 
 /// How a conduit was used.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct UseView {
     pub first: Option<String>,

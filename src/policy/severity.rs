@@ -38,6 +38,9 @@ pub enum Band {
 }
 
 impl Band {
+    /// Every band, from harmless to grave.
+    pub const ALL: [Self; 5] = [Self::Info, Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// The word of reports.
     #[must_use]
     pub fn text(self) -> &'static str {
@@ -190,9 +193,8 @@ impl Weights {
     /// The band of a score.
     #[must_use]
     pub fn band(&self, value: i32) -> Band {
-        let bands = [Band::Info, Band::Low, Band::Medium, Band::High, Band::Critical];
         let passed = self.bands.iter().filter(|from| **from <= value).count();
-        bands.get(passed).copied().unwrap_or(Band::Critical)
+        Band::ALL.get(passed).copied().unwrap_or(Band::Critical)
     }
 }
 

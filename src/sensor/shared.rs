@@ -82,6 +82,15 @@ impl Health {
 }
 
 impl Shared {
+    /// A world that stands still: what captures showed, with this health.
+    #[must_use]
+    pub fn still(world: World, health: Health) -> Self {
+        let mut shared = Self::new(world, Vec::new());
+        shared.picture.get_mut().unwrap_or_else(PoisonError::into_inner).at = health.at;
+        shared.set_health(health);
+        shared
+    }
+
     pub(super) fn new(world: World, interfaces: Vec<Watched>) -> Self {
         let told = world.analysis.tell(&world.captures);
         let picture = Picture { world, told, at: Timestamp::default() };

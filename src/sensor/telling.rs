@@ -18,12 +18,9 @@ pub struct Telling {
     counts: BTreeMap<String, u64>,
     assets: BTreeMap<String, Vec<(&'static str, String)>>,
     troubles: Vec<String>,
-    revisions: BTreeMap<String, u64>,
+    revision: u64,
     sequence: u64,
 }
-
-/// Subjects whose number of events is remembered; beyond it a number may come twice, and a receiver still sees the record.
-const SUBJECTS: usize = 1 << 17;
 
 impl Telling {
     /// Everything that is known already was told before: by the run whose store it comes from.
@@ -36,7 +33,7 @@ impl Telling {
             counts: BTreeMap::new(),
             assets: BTreeMap::new(),
             troubles: Vec::new(),
-            revisions: BTreeMap::new(),
+            revision: 0,
             sequence: 0,
         };
         for asset in picture.told.assets(&picture.world.analysis) {
@@ -181,24 +178,10 @@ impl Telling {
 
     fn event(&mut self, kind: Kind, time: Timestamp, (band, score): (Band, u8), site: String, record: Record) -> Event {
         self.sequence += 1;
-        let mut event = Event {
-            sequence: self.sequence,
-            time,
-            kind,
-            band,
-            score,
-            site,
-            sensor: self.sensor.clone(),
-            revision: 0,
-            record,
-        };
-        if self.revisions.len() >= SUBJECTS {
-            self.revisions.pop_first();
-        }
-        let revision = self.revisions.entry(event.subject()).or_default();
-        event.revision = *revision;
-        *revision += 1;
-        event
+        // By the time of the event, so that it grows over a restart as well; two of one instant differ by one.
+        self.revision = (self.revision + 1).max(u64::try_from(time.nanos()).unwrap_or(0));
+        let (sequence, revision, sensor) = (self.sequence, self.revision, self.sensor.clone());
+        Event { sequence, time, kind, band, score, site, sensor, revision, record }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::ledger::{Ledger, Subject};
 use crate::pipeline::Observed;
 use crate::policy::{Policy, TapId};
 use crate::source::file::CaptureSummary;
+use crate::source::set::Captures;
 use crate::store::Restored;
 use crate::worker::ShardResult;
 
@@ -41,6 +42,14 @@ impl World {
         let observed = Observed { ledger: Ledger::bounded(options.limits.ledger), ..Observed::default() };
         let table = Flows::new(options.limits.flows, ahash::RandomState::new());
         Self { analysis: analysis::conclude(observed, &options), captures: Vec::new(), options, table }
+    }
+
+    /// What captures show that are read to their end: a world to look at without an interface.
+    #[must_use]
+    pub fn read(captures: &mut Captures, options: Options) -> Self {
+        let analysis = analysis::run(captures, Captures::fill, &options);
+        let table = Flows::new(options.limits.flows, ahash::RandomState::new());
+        Self { analysis, captures: captures.summaries(), options, table }
     }
 
     /// How it was told to conclude.
@@ -115,7 +124,6 @@ mod tests {
     use super::*;
     use crate::config::Limits;
     use crate::source::Batch;
-    use crate::source::set::Captures;
     use crate::time::Timestamp;
     use crate::worker::{SHARDS, Shard, place};
 

@@ -278,7 +278,7 @@ impl SideRow {
     fn side(self, policy: Option<&Policy>) -> SideView {
         let Self { frames, bytes, copies, copied_bytes, payload, flags, paths } = self;
         let traffic = Traffic { frames, bytes, copies, copied_bytes };
-        SideView { traffic, payload, flags, paths: Paths::from_iter(paths.into_iter().map(|row| row.path_use(policy))) }
+        SideView { traffic, payload, flags, paths: Paths::known(paths.into_iter().map(|row| row.path_use(policy))) }
     }
 }
 

@@ -99,36 +99,46 @@ pub(super) fn read_coverage(from: &Connection, words: &mut Words, restored: &mut
         let (kind, name, value): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let value = unsigned(value);
         let known = match kind.as_str() {
-            "frames" => Some(coverage.frames = value),
-            "bytes" => Some(coverage.bytes = value),
-            "decoded" => Some(coverage.decoded = value),
-            "duplicates" => Some(coverage.duplicates = value),
-            "fragments" => Some(coverage.fragments = value),
-            "truncated" => Some(coverage.truncated = value),
-            "panics" => Some(coverage.panics = value),
-            "forgotten-frames" => Some(coverage.forgotten.0 = value),
-            "forgotten-bytes" => Some(coverage.forgotten.1 = value),
-            "not-decoded" => words.word(&name).map(|why| _ = coverage.not_decoded.insert(why, value)),
-            "limit" => words.word(&name).map(|which| _ = coverage.limits.insert(which, value)),
-            _ => protocol(coverage, &kind, &name, value),
+            "not-decoded" => words.word(&name).map(|why| coverage.not_decoded.entry(why).or_default()),
+            "limit" => words.word(&name).map(|which| coverage.limits.entry(which).or_default()),
+            kind if name.is_empty() => counter(coverage, kind),
+            kind => protocol(coverage, kind, &name),
         };
-        restored.skipped += u64::from(known.is_none());
+        let understood = known.map(|counter| *counter = value).is_some();
+        restored.skipped += u64::from(!understood);
     }
     Ok(())
 }
 
-fn protocol(coverage: &mut Coverage, kind: &str, name: &str, value: u64) -> Option<()> {
+fn counter<'a>(coverage: &'a mut Coverage, kind: &str) -> Option<&'a mut u64> {
+    match kind {
+        "frames" => Some(&mut coverage.frames),
+        "bytes" => Some(&mut coverage.bytes),
+        "decoded" => Some(&mut coverage.decoded),
+        "duplicates" => Some(&mut coverage.duplicates),
+        "fragments" => Some(&mut coverage.fragments),
+        "truncated" => Some(&mut coverage.truncated),
+        "panics" => Some(&mut coverage.panics),
+        "forgotten-frames" => Some(&mut coverage.forgotten.0),
+        "forgotten-bytes" => Some(&mut coverage.forgotten.1),
+        _ => None,
+    }
+}
+
+fn protocol<'a>(coverage: &'a mut Coverage, kind: &str, name: &str) -> Option<&'a mut u64> {
     let (name, code) = name.split_once(' ').unwrap_or((name, ""));
     let place = REGISTRY.iter().position(|protocol| protocol.info().name == name)?;
     let of = coverage.protocols.get_mut(place)?;
     match kind {
-        "pdus" => of.pdus = value,
-        "pdu-bytes" => of.bytes = value,
-        "skipped-bytes" => of.skipped_bytes = value,
-        "anomalies" => of.anomalies = value,
-        "opaque" => of.opaque = value,
-        "message" => of.messages.push((code.parse().ok()?, value)),
-        _ => return None,
+        "pdus" => Some(&mut of.pdus),
+        "pdu-bytes" => Some(&mut of.bytes),
+        "skipped-bytes" => Some(&mut of.skipped_bytes),
+        "anomalies" => Some(&mut of.anomalies),
+        "opaque" => Some(&mut of.opaque),
+        "message" => {
+            of.messages.push((code.parse().ok()?, 0));
+            of.messages.last_mut().map(|(_, count)| count)
+        }
+        _ => None,
     }
-    Some(())
 }

@@ -1,0 +1,250 @@
+//! The sensor on a real interface: a namespace with two ends of a cable, a capture replayed into one and watched on the
+//! other. Needs root, iproute2 and tcpreplay; without them the tests skip, and say so.
+
+#![cfg(all(feature = "live", feature = "sensor"))]
+#![allow(clippy::print_stderr)] // A test that skips says so.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::root;
+
+/// A network of its own with a cable from `tx0` to `rx0`; gone with the value.
+struct Cable(String);
+
+impl Cable {
+    /// `None` where there can be none, which is said.
+    fn lay(name: &str) -> Option<Self> {
+        let name = format!("zw-{name}-{}", std::process::id());
+        let has =
+            |tool: &str| Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+        let made = has("ip") && has("tcpreplay") && run(&["ip", "netns", "add", &name]);
+        if !made {
+            eprintln!("SKIPPED: network namespaces need root, and the packages iproute2 and tcpreplay");
+            return None;
+        }
+        let cable = Self(name);
+        cable.inside(&["ip", "link", "add", "name", "tx0", "type", "veth", "peer", "name", "rx0"]);
+        for end in ["tx0", "rx0"] {
+            // The kernel's own neighbour discovery is no traffic of the capture.
+            cable.inside(&["sysctl", "-qw", &format!("net.ipv6.conf.{end}.disable_ipv6=1")]);
+            cable.inside(&["ip", "link", "set", end, "up"]);
+        }
+        Some(cable)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0]).args(words);
+        command
+    }
+
+    fn inside(&self, words: &[&str]) {
+        let output = self.command(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn replay(&self, capture: &Path, rate: &str) {
+        self.inside(&["tcpreplay", "-q", "--pps", rate, "-i", "tx0", capture.to_str().unwrap()]);
+    }
+
+    fn watch(&self, more: &[&str]) -> Watching<'_> {
+        let program = env!("CARGO_BIN_EXE_zonewatch");
+        let words: Vec<&str> = ["watch", "-i", "rx0", "--quiet"].iter().chain(more).copied().collect();
+        let words: Vec<&str> = [program].iter().chain(&words).copied().collect();
+        let child = self.command(&words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let watching = Watching { child, cable: self };
+        // The ring is there when the packet socket is.
+        let socket = || {
+            let sockets = self.command(&["cat", "/proc/net/packet"]).output().unwrap();
+            String::from_utf8_lossy(&sockets.stdout).lines().count() > 1
+        };
+        let started = Instant::now();
+        while !socket() {
+            assert!(started.elapsed() < Duration::from_secs(30), "the sensor did not start to watch");
+            thread::sleep(Duration::from_millis(20));
+        }
+        thread::sleep(Duration::from_millis(200));
+        watching
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        run(&["ip", "netns", "del", &self.0]);
+    }
+}
+
+/// A sensor that runs in a namespace.
+struct Watching<'a> {
+    child: Child,
+    cable: &'a Cable,
+}
+
+impl Watching<'_> {
+    fn signal(&self, signal: &str) {
+        let pids = Command::new("ip").args(["netns", "pids", &self.cable.0]).output().unwrap();
+        for pid in String::from_utf8_lossy(&pids.stdout).split_whitespace() {
+            run(&["kill", signal, pid]);
+        }
+    }
+
+    /// Ends it as the service manager does, and says how long that took.
+    fn stop(mut self) -> Duration {
+        let started = Instant::now();
+        self.signal("-TERM");
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "a stop that was asked for is no failure");
+        started.elapsed()
+    }
+
+    fn kill(mut self) {
+        self.signal("-KILL");
+        let _ = self.child.wait();
+    }
+}
+
+fn run(words: &[&str]) -> bool {
+    let output = Command::new(words[0]).args(&words[1..]).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+fn analyze(words: &[&str]) -> Value {
+    let output = support::zonewatch().args(["analyze", "--format", "json", "--quiet"]).args(words).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn plant() -> (std::path::PathBuf, String) {
+    let folder = root().join("fixtures/plant");
+    (folder.join("capture.pcap"), folder.join("plant.toml").to_str().unwrap().to_owned())
+}
+
+/// What does not hang on when it was: devices, and flows with their operations.
+fn timeless(analysis: &Value) -> BTreeSet<String> {
+    let assets = analysis["assets"].as_array().unwrap().iter().map(|asset| {
+        format!("{} {} {} {} {}", asset["id"], asset["ips"], asset["macs"], asset["role"]["value"], asset["firmware"])
+    });
+    let flows = analysis["flows"].as_array().unwrap().iter().map(|flow| {
+        let operations = flow["operations"].as_array().unwrap().iter().map(|operation| {
+            let of = |key: &str| operation[key].to_string();
+            [of("code"), of("component"), of("objects"), of("requests"), of("answered"), of("refused")].join(" ")
+        });
+        let operations: Vec<_> = operations.collect();
+        let of = |key: &str| flow[key].to_string();
+        // Equal packets that a fast replay brings close together count as a mirror's copies.
+        let frames = ["frames_to_server", "frames_to_client"]
+            .map(|way| flow[way].as_u64().unwrap() + flow["copies"][way].as_u64().unwrap());
+        format!("{} {} {} {frames:?} {}", of("id"), of("protocol"), of("connections"), operations.join(", "))
+    });
+    assets.chain(flows).collect()
+}
+
+#[test]
+fn a_cable_shows_what_the_file_shows() {
+    let Some(cable) = Cable::lay("same") else { return };
+    let (capture, policy) = plant();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let file = timeless(&analyze(&[capture.to_str().unwrap(), "--policy", &policy]));
+    for workers in ["1", "2"] {
+        let mut differs = Vec::new();
+        // A mirror's copies are known by their time: where the replay stumbles between two, it is done again.
+        for _ in 0..3 {
+            let sensor = cable.watch(&["--policy", &policy, "--workers", workers, "--out", out.to_str().unwrap()]);
+            cable.replay(&capture, "3000");
+            thread::sleep(Duration::from_millis(500));
+            let took = sensor.stop();
+            assert!(took < Duration::from_secs(2), "{took:?}");
+            let live: Value = serde_json::from_slice(&std::fs::read(out.join("analysis.json")).unwrap()).unwrap();
+            differs = timeless(&live).symmetric_difference(&file).cloned().collect();
+            if differs.is_empty() {
+                break;
+            }
+        }
+        assert!(differs.is_empty(), "with {workers} workers: {differs:#?}");
+    }
+}
+
+#[test]
+fn a_kill_loses_no_more_than_the_last_flush() {
+    let Some(cable) = Cable::lay("kill") else { return };
+    let (capture, policy) = plant();
+    let folder = tempfile::tempdir().unwrap();
+    let (store, config) = (folder.path().join("z.db"), folder.path().join("z.toml"));
+    let text = format!("flush = \"1s\"\npolicy = [\"{policy}\"]\n[store]\npath = \"{}\"\n", store.display());
+    std::fs::write(&config, text).unwrap();
+    let out = folder.path().join("out");
+    let words = ["--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let file = analyze(&[capture.to_str().unwrap()]);
+    let once = file["coverage"]["frames"].as_u64().unwrap();
+    let written = || {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let db = rusqlite::Connection::open_with_flags(&store, flags).ok()?;
+        let frames = "SELECT value FROM coverage WHERE kind = 'frames'";
+        db.query_row(frames, [], |row| row.get::<_, i64>(0)).ok()?.try_into().ok()
+    };
+    for replays in 1..=3 {
+        let sensor = cable.watch(&words);
+        cable.replay(&capture, "4000");
+        let started = Instant::now();
+        while written() < Some(replays * once) && started.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        sensor.kill();
+    }
+    cable.watch(&words).stop();
+    let live: Value = serde_json::from_slice(&std::fs::read(out.join("analysis.json")).unwrap()).unwrap();
+    assert_eq!(
+        live["coverage"]["frames"].as_u64(),
+        Some(3 * once),
+        "three replays, each before the flush that came before the kill"
+    );
+}
+
+#[test]
+fn nothing_is_ever_sent() {
+    let has_strace = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok();
+    let Some(cable) = Cable::lay("quiet") else { return };
+    let sent = || {
+        let file = "/sys/class/net/rx0/statistics/tx_packets";
+        let output = cable.command(&["cat", file]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().unwrap()
+    };
+    let (capture, policy) = plant();
+    let before = sent();
+    let sensor = cable.watch(&["--policy", &policy]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("calls");
+    let mut tracer = has_strace.then(|| {
+        let pids = Command::new("ip").args(["netns", "pids", &cable.0]).output().unwrap();
+        let pid = String::from_utf8_lossy(&pids.stdout).split_whitespace().next().unwrap().to_owned();
+        let calls = "trace=sendto,sendmsg,sendmmsg,write,writev,pwrite64";
+        let mut command = Command::new("strace");
+        command.args(["-f", "-y", "-e", calls, "-o", log.to_str().unwrap(), "-p", &pid]).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        thread::sleep(Duration::from_millis(500));
+        child
+    });
+    cable.replay(&capture, "3000");
+    thread::sleep(Duration::from_millis(500));
+    sensor.stop();
+    assert_eq!(sent(), before, "the card has sent nothing");
+    match &mut tracer {
+        None => eprintln!("SKIPPED: that no call sends on the packet socket needs the package strace"),
+        Some(tracer) => {
+            let _ = tracer.wait();
+            let calls = std::fs::read_to_string(&log).unwrap();
+            // -y names the descriptor: `sendto(5<AF_PACKET:[...]>, ...`, or `<socket:[...]>` for kinds that it does not know.
+            let on_packets: Vec<_> = calls.lines().filter(|line| line.contains("PACKET")).collect();
+            assert!(on_packets.is_empty(), "{on_packets:#?}");
+            let sends: Vec<_> = calls.lines().filter(|line| line.contains("send")).collect();
+            assert!(sends.iter().all(|line| line.contains("UNIX")), "{sends:#?}");
+        }
+    }
+}
