@@ -57,6 +57,8 @@ pub struct Analysis {
     pub policy: Option<Arc<Policy>>,
     /// The tap of the policy that each capture is from, by its place in the list.
     pub taps: Arc<[TapId]>,
+    /// Frames that the captures lost, as they say themselves.
+    pub lost: u64,
 }
 
 /// Runs captures through the pipeline. `fill` gets each batch from them, so that a caller can filter frames and show
@@ -71,7 +73,7 @@ pub fn run(
     let fill = &mut |batch: &mut Batch| fill(captures, batch);
     let mut observed = pipeline::run(fill, *workers, limits, policy.as_ref(), &taps);
     facts::note(&observed.flows, &mut observed.ledger);
-    Analysis { taps, ..conclude(observed, options) }
+    Analysis { taps, lost: lost(&captures.summaries()), ..conclude(observed, options) }
 }
 
 /// What follows from what was observed, with the facts of its flows noted: the devices.
@@ -94,7 +96,13 @@ pub fn conclude(observed: Observed, options: &Options) -> Analysis {
         oui: &options.oui,
         zone_level: &zone_level,
     });
-    Analysis { observed, inventory, policy: options.policy.clone(), taps: Arc::default() }
+    Analysis { observed, inventory, policy: options.policy.clone(), taps: Arc::default(), lost: 0 }
+}
+
+/// Frames that captures lost, as they say themselves.
+#[must_use]
+pub fn lost(captures: &[CaptureSummary]) -> u64 {
+    captures.iter().fold(0, |sum, capture| sum.saturating_add(capture.lost))
 }
 
 /// The tap of each capture.

@@ -81,7 +81,7 @@ fn watched(span: &str, uses: &[&str]) -> Watched {
         run(watch.active.entry(0).or_default(), used.first, used.last);
     }
     run(&mut watch.heard, time(first), time(last));
-    Watched { first: time(first), last: time(last), uses, watch, payload: 1000 }
+    Watched { first: time(first), last: time(last), uses, watch, payload: 1000, lost: (0, 1000) }
 }
 
 fn run(runs: &mut Runs, first: Timestamp, last: Timestamp) {
@@ -202,6 +202,7 @@ fn watched_for(text: &str) -> Watched {
             ["busy", span] => run(watched.watch.active.entry(0).or_default(), ends(span).0, ends(span).1),
             ["heard", span] => run(&mut watched.watch.heard, ends(span).0, ends(span).1),
             ["lost", at] => watched.watch.loss(1, minute(at)),
+            ["dropped", frames] => watched.lost.0 = frames.parse().unwrap(),
             ["losses", bytes] => watched.watch.lost_bytes = bytes.parse().unwrap(),
             ["session", client, span, pause] => {
                 let (first, last) = ends(span);
@@ -289,6 +290,14 @@ fn what_takes_time() {
             "DC009 p: 11 bytes of TCP were on the wire and not captured, 1.1 % of all: what did not happen and what was \
              not seen cannot be told apart.",
         ),
+        (
+            "a capture that says what it lost",
+            "",
+            "heard 0-1440, dropped 11",
+            "DC009 p: 11 frames were lost by the card or the system that captured them, 1.1 % of all: what did not happen \
+             and what was not seen cannot be told apart.",
+        ),
+        ("one that says it lost little", "", "heard 0-1440, dropped 10", ""),
         ("one that loses little", "", "heard 0-1440, losses 10", ""),
         ("sessions as allowed", remote, "heard 0-1440, session 1 0-240 30, session 2 10-20 0", ""),
         (

@@ -150,6 +150,62 @@ fn s03_a_probe_of_two_hundred_addresses_is_one_campaign() {
     assert_eq!(from_it.count(), 1, "its children are in it, not beside it");
 }
 
+/// Where ten sources break one conduit, each of their findings says that the conduit is wrong and what would cover them.
+#[test]
+fn a_conduit_that_many_break_is_wrong() {
+    let ends = "Let the ends of C cover them: from = [\"10.60.0.10\", \"10.60.0.11\", \
+                \"10.60.0.12\", \"10.60.0.13\", \"10.60.0.14\", \"10.60.0.15\", \"10.60.0.16\", \"10.60.0.17\", \
+                \"10.60.0.18\", \"10.60.0.19\"], to = [\"10.20.2.10\"].";
+    let table = "{ protocol = \"modbus\", functions = [3], units = [1], objects = [{ table = \"holding\", from = 0, to = 9 }] }";
+    for (case, sources, ask, from, to, want) in [
+        (
+            "ten read what is not listed",
+            10,
+            read(1),
+            "functions = [3]",
+            "functions = [4]",
+            format!("Add to allow of C: {table}."),
+        ),
+        ("nine do", 9, read(1), "functions = [3]", "functions = [4]", String::new()),
+        ("ten read another unit", 10, read(1), "units = [1]", "units = [2]", format!("Add to allow of C: {table}.")),
+        (
+            "ten write",
+            10,
+            write(1, 100),
+            "functions = [3]",
+            "functions = [3]",
+            "It changes devices: ask the owner of C before anything is added.".to_owned(),
+        ),
+        ("ten that are no ends", 10, read(1), "from = [\"supervision\"]", "from = [\"10.60.0.200\"]", ends.to_owned()),
+        (
+            "ten outside the window",
+            10,
+            read(1),
+            "allow =",
+            "windows = [\"sun 10:00-12:00\"]\nallow =",
+            "Compare windows of C with how the plant is built.".to_owned(),
+        ),
+    ] {
+        let mut tape = Tape::default();
+        for n in 0..sources {
+            let mut talk = Talk::new(&format!("10.60.0.{}", n + 10), PLC, 502, START + n * SECOND).open(&mut tape);
+            talk.exchange(&mut tape, &ask[0], &ask[1]);
+        }
+        let analysis = analyze(&[&tape], &plant("").replace(from, to), 1);
+        let findings = list(&analysis, "findings");
+        assert_eq!(findings.len() as u64, sources, "{case}: {:?}", codes(&analysis));
+        let hint = format!(
+            "{sources} sources break C with {}: the conduit is wrong, more likely than they.",
+            codes(&analysis)[0]
+        );
+        for finding in findings {
+            let details: Vec<&str> = list(finding, "details").iter().map(|line| line.as_str().unwrap()).collect();
+            let told = if want.is_empty() { vec![] } else { vec![&*hint, &*want] };
+            assert_eq!(details, told, "{case}");
+        }
+    }
+}
+
 #[test]
 fn s04_a_new_policy_resolves_what_it_allows() {
     let tape = one(&[write(1, 100), read(2)], SECOND);

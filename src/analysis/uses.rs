@@ -30,7 +30,14 @@ impl Analysis {
         }
         let tcp = flows.iter().filter(|flow| flow.key.transport == Transport::Tcp);
         let payload = tcp.map(|flow| flow.client.payload + flow.server.payload).sum();
-        Some(Watched { first, last, uses, watch: self.observed.watch.clone(), payload })
+        Some(Watched {
+            first,
+            last,
+            uses,
+            watch: self.observed.watch.clone(),
+            payload,
+            lost: (self.lost, self.observed.coverage.frames),
+        })
     }
 
     /// What is to be said of the declaration itself. Nothing without a policy, or without a packet.

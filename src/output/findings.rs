@@ -7,6 +7,7 @@ use std::time::Duration;
 use dissectors::{Protocol, REGISTRY};
 
 use super::convert::{Teller, VERSION, objects, share, tenths};
+use super::rollup::broken;
 use super::view::{
     AttackView, CodeView, ConduitView, FindingConduitView, FindingEndView, FindingOperationView, FindingView,
     OutcomeView, ReasonView, RequirementView, SCHEMA, SampleView, SeverityView, SpanView, TermView, UseView, ZoneView,
@@ -42,12 +43,12 @@ pub(super) struct Findings {
 }
 
 /// A finding while it is put together from the judgements of its flows.
-struct Fold<'a> {
-    judgement: Judgement,
+pub(super) struct Fold<'a> {
+    pub(super) judgement: Judgement,
     conversation: Arc<Conversation>,
-    flow: &'a Flow,
-    codes: BTreeMap<u64, u64>,
-    objects: Objects,
+    pub(super) flow: &'a Flow,
+    pub(super) codes: BTreeMap<u64, u64>,
+    pub(super) objects: Objects,
     entry: Entry,
     flows: BTreeSet<FlowKey>,
 }
@@ -68,11 +69,16 @@ impl Teller<'_> {
                     self.fold(policy, flow, entry, &mut folds);
                 }
             }
+            let hints = self.hints(policy, &folds);
             for campaign in campaigns(&folds) {
                 self.campaign(policy, &campaign, &mut folds, &mut findings);
             }
             for (id, fold) in &folds {
-                findings.add(self.finding(policy, id, fold), &fold.flows);
+                let mut finding = self.finding(policy, id, fold);
+                finding
+                    .details
+                    .extend(broken(fold).and_then(|broken| hints.get(&broken)).into_iter().flatten().cloned());
+                findings.add(finding, &fold.flows);
             }
         }
         for conflict in &self.analysis.inventory.conflicts {
@@ -529,7 +535,7 @@ impl Findings {
 }
 
 pub(super) struct Naming {
-    id: String,
+    pub(super) id: String,
     pub(super) name: String,
     role: Option<&'static str>,
 }

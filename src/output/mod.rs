@@ -16,6 +16,7 @@ pub mod lines;
 #[cfg(all(feature = "live", feature = "sensor"))]
 pub mod metrics;
 pub mod review;
+mod rollup;
 pub mod sheet;
 pub mod summary;
 pub mod text;

@@ -313,24 +313,29 @@ fn silent(policy: &Policy, watched: &Watched, silences: &[Silence]) -> Option<St
     Some(text)
 }
 
-/// More was lost than a capture may lose.
+/// More was lost than a capture may lose: bytes that TCP shows to be missing, or frames that the capture says it lost.
 fn loss(policy: &Policy, watched: &Watched) -> Option<Declaration> {
-    let (lost, seen) = (watched.watch.lost_bytes, watched.payload);
-    let above = u128::from(lost) * 1000 > u128::from(lost.saturating_add(seen)) * LOSS_PER_MILLE;
-    above.then(|| {
-        let share = (u128::from(lost) * 1000).div_ceil(u128::from(lost.saturating_add(seen)).max(1));
-        Declaration {
-            kind: Kind::Loss,
-            subject: policy.site.clone(),
-            is_rule: false,
-            at: None,
-            what: format!(
-                "{lost} bytes of TCP were on the wire and not captured, {} % of all: what did not happen and what was \
-                 not seen cannot be told apart.",
-                format_args!("{}.{}", share / 10, share % 10)
-            ),
-            do_next: vec!["Look whether the mirror port, its link and the sensor keep up.".to_owned()],
-        }
+    let share = |lost: u64, seen: u64| {
+        let all = u128::from(lost.saturating_add(seen)).max(1);
+        let above = u128::from(lost) * 1000 > all * LOSS_PER_MILLE;
+        above.then(|| (u128::from(lost) * 1000).div_ceil(all))
+    };
+    let bytes = (watched.watch.lost_bytes, watched.payload);
+    let told = [
+        (bytes, "bytes of TCP were on the wire and not captured"),
+        (watched.lost, "frames were lost by the card or the system that captured them"),
+    ]
+    .map(|((lost, seen), what)| {
+        share(lost, seen).map(|share| format!("{lost} {what}, {}.{} % of all", share / 10, share % 10))
+    });
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    (!told.is_empty()).then(|| Declaration {
+        kind: Kind::Loss,
+        subject: policy.site.clone(),
+        is_rule: false,
+        at: None,
+        what: format!("{}: what did not happen and what was not seen cannot be told apart.", told.join("; ")),
+        do_next: vec!["Look whether the mirror port, its link and the sensor keep up.".to_owned()],
     })
 }
 

@@ -110,6 +110,7 @@ mod tap;
 mod text;
 mod trace;
 mod verdict;
+pub mod widening;
 mod window;
 mod word;
 

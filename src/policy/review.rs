@@ -62,6 +62,8 @@ pub struct Watched {
     pub watch: Watch,
     /// Bytes of payload of TCP that were captured.
     pub payload: u64,
+    /// Frames that the captures lost, as they say themselves, and frames that they have.
+    pub lost: (u64, u64),
 }
 
 impl Watched {

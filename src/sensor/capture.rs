@@ -50,6 +50,7 @@ impl InterfaceState {
             link_types: self.links.clone(),
             frames: self.frames,
             bytes: self.bytes,
+            lost: self.counts.dropped.saturating_add(self.counts.dropped_by_interface),
             first: self.first,
             last: self.last,
             interface: Some(self.name.clone()),

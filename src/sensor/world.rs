@@ -90,7 +90,11 @@ impl World {
     }
 
     fn conclude(&self, observed: Observed) -> Analysis {
-        Analysis { taps: self.taps(), ..analysis::conclude(observed, &self.options) }
+        Analysis {
+            taps: self.taps(),
+            lost: analysis::lost(&self.captures),
+            ..analysis::conclude(observed, &self.options)
+        }
     }
 
     /// Adds what the shards drained, and concludes anew.

@@ -281,7 +281,8 @@ impl Entry {
         file.fill(&mut batch);
         let first = batch.frames.first().map(|frame| frame.at);
         // Nothing is counted before it is given out.
-        let summary = CaptureSummary { frames: 0, bytes: 0, first: None, last: None, damage: None, ..file.summary() };
+        let summary =
+            CaptureSummary { frames: 0, bytes: 0, lost: 0, first: None, last: None, damage: None, ..file.summary() };
         let size = file.progress().1;
         let opened = file.is_stream().then_some((file, batch));
         Self { path, first, size, opened, summary, sha256: None }

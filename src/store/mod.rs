@@ -201,6 +201,8 @@ impl Store {
                         .collect(),
                     frames: unsigned(row.get(2)?),
                     bytes: unsigned(row.get(3)?),
+                    // A sensor that starts again counts losses from its start on.
+                    lost: 0,
                     first: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_nanos),
                     last: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_nanos),
                     interface: row.get(0)?,

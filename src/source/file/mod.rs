@@ -86,6 +86,8 @@ pub struct CaptureSummary {
     pub frames: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
+    /// Frames that it lost, as it says itself (pcapng) or as its interface counts: the card or the system had no room.
+    pub lost: u64,
     /// The earliest time in it.
     pub first: Option<Timestamp>,
     /// The latest time in it.
@@ -246,6 +248,7 @@ impl CaptureFile {
             interface: None,
             frames: 0,
             bytes: 0,
+            lost: 0,
             first: None,
             last: None,
             damage: None,
@@ -414,7 +417,11 @@ impl CaptureFile {
             Parser::Pcapng(pcapng) => pcapng.interface_name().map(str::to_owned),
             Parser::Pcap(_) | Parser::Snoop(_) => None,
         };
-        CaptureSummary { link_types, interface, ..self.summary.clone() }
+        let lost = match &self.parser {
+            Parser::Pcapng(pcapng) => pcapng.lost(),
+            Parser::Pcap(_) | Parser::Snoop(_) => 0,
+        };
+        CaptureSummary { link_types, interface, lost, ..self.summary.clone() }
     }
 
     /// Stored bytes read so far, and how many there are; `None` for a pipe.

@@ -15,11 +15,15 @@ pub(super) const SECTION: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
 const INTERFACE: u32 = 1;
 const PACKET_OBSOLETE: u32 = 2;
 const PACKET_SIMPLE: u32 = 3;
+const STATISTICS: u32 = 5;
 const PACKET_ENHANCED: u32 = 6;
 
 /// Longest block that is read whole: a frame of the greatest length and as much again of options. Blocks that tell
 /// nothing about frames may be longer; they are skipped, not held.
 const MAX_BLOCK: u32 = 2 * MAX_FRAME;
+
+/// Longest block of statistics that is read; a longer one is skipped.
+const MAX_STATISTICS: usize = 4096;
 
 /// Most interfaces in one section.
 const MAX_INTERFACES: usize = 65_536;
@@ -34,6 +38,8 @@ pub(super) struct Pcapng {
     links: Vec<LinkType>,
     /// The name of all interfaces, as long as they have the same.
     name: Name,
+    /// Frames that the interfaces of earlier sections lost.
+    lost_before: u64,
     /// A simple packet block has no time of its own; it gets that of the packet before it.
     last: Timestamp,
 }
@@ -60,6 +66,8 @@ struct Interface {
     unit: Unit,
     /// Seconds to add to each time.
     offset: i64,
+    /// Frames that it lost, by its latest statistics.
+    lost: u64,
 }
 
 /// What one unit of a time is.
@@ -112,6 +120,11 @@ impl Pcapng {
         }
     }
 
+    /// Frames that all interfaces so far lost, as their statistics say.
+    pub(super) fn lost(&self) -> u64 {
+        self.interfaces.iter().fold(self.lost_before, |sum, interface| sum.saturating_add(interface.lost))
+    }
+
     /// Lists the frames of the whole blocks from `at` on, and moves it behind the last of them.
     pub(super) fn walk(&mut self, bytes: &[u8], at: &mut usize, out: &mut Frames<'_>) -> Stop {
         loop {
@@ -126,6 +139,7 @@ impl Pcapng {
                     Some(_) => return Stop::Damage("a section header without its byte-order magic"),
                 }
                 // What a damaged header leaves behind must not be taken for its interfaces.
+                self.lost_before = self.lost();
                 self.interfaces.clear();
                 self.in_section = true;
             } else if !self.in_section {
@@ -139,9 +153,15 @@ impl Pcapng {
             }
             let known = matches!(kind, INTERFACE | PACKET_OBSOLETE | PACKET_SIMPLE | PACKET_ENHANCED);
             if !known {
-                if length as usize <= rest.len() {
+                if let Some(block) = rest.get(..length as usize) {
+                    if kind == STATISTICS {
+                        self.statistics(block);
+                    }
                     *at += length as usize;
                     continue;
+                }
+                if kind == STATISTICS && length as usize <= MAX_STATISTICS {
+                    return Stop::Need(length as usize);
                 }
                 return Stop::Skip(length.into());
             }
@@ -220,16 +240,11 @@ impl Pcapng {
         let [link0, link1, _, _] = r.array("link type")?;
         let link = LinkType(u16::from_be_bytes(if self.big_endian { [link0, link1] } else { [link1, link0] }));
         let snap_len = self.be_or_le(r, "snap length")?;
-        let mut interface = Interface { link, snap_len, unit: Unit::Nanos(1000), offset: 0 };
+        let mut interface = Interface { link, snap_len, unit: Unit::Nanos(1000), offset: 0, lost: 0 };
         let mut name = None;
         // A broken option ends the options and not the capture: they are refinements.
-        while let Ok([c0, c1, l0, l1]) = r.array("option head") {
-            let half = |a, b| u16::from_be_bytes(if self.big_endian { [a, b] } else { [b, a] });
-            let (code, length) = (half(c0, c1), usize::from(half(l0, l1)));
-            let Ok(value) = r.bytes("option", length) else { break };
-            let _ = r.bytes("padding", length.next_multiple_of(4) - length); // The last one may lack it.
+        while let Some((code, value)) = self.option(r) {
             match (code, value) {
-                (0, _) => break,
                 (2, text) if text.len() <= MAX_NAME => {
                     name = Some(String::from_utf8_lossy(text).trim_end_matches('\0').to_owned());
                 }
@@ -255,6 +270,35 @@ impl Pcapng {
             self.links.insert(place, link);
         }
         Ok(())
+    }
+
+    /// The next option, if there is one and it is whole.
+    fn option<'a>(&self, r: &mut Reader<'a>) -> Option<(u16, &'a [u8])> {
+        let [c0, c1, l0, l1] = r.array("option head").ok()?;
+        let half = |a, b| u16::from_be_bytes(if self.big_endian { [a, b] } else { [b, a] });
+        let (code, length) = (half(c0, c1), usize::from(half(l0, l1)));
+        let value = r.bytes("option", length).ok()?;
+        let _ = r.bytes("padding", length.next_multiple_of(4) - length); // The last one may lack it.
+        (code != 0).then_some((code, value))
+    }
+
+    /// An interface statistics block (section 4.6). What it counts it counts from the start of the capture on. A broken
+    /// one tells nothing, and breaks nothing.
+    fn statistics(&mut self, block: &[u8]) {
+        let mut r = Reader::new(block.split_last_chunk::<4>().map_or(&[], |(body, _)| body));
+        let id = r.bytes("block head", 8).and_then(|_| self.be_or_le(&mut r, "interface"));
+        let (Ok(id), Ok(_)) = (id, r.bytes("time", 8)) else { return };
+        let order = if self.big_endian { u64::from_be_bytes } else { u64::from_le_bytes };
+        let mut lost = None;
+        while let Some((code, value)) = self.option(&mut r) {
+            // isb_ifdrop and isb_osdrop: the card had no room, and the system had none.
+            if let (5 | 7, Some(count)) = (code, value.first_chunk::<8>()) {
+                lost = Some(lost.unwrap_or(0_u64).saturating_add(order(*count)));
+            }
+        }
+        if let (Some(interface), Some(lost)) = (self.interfaces.get_mut(id as usize), lost) {
+            interface.lost = lost;
+        }
     }
 
     fn be_or_le(&self, r: &mut Reader<'_>, item: &'static str) -> Result<u32, ParseError> {
@@ -288,5 +332,46 @@ mod tests {
         }
         assert_eq!(Unit::from_option(0).time(u32::MAX, u32::MAX, i64::MAX), Timestamp::MAX);
         assert_eq!(Unit::from_option(0).time(0, 0, i64::MIN), Timestamp::MIN);
+    }
+
+    /// A block of this kind in either byte order, its words and 64-bit counts already in order.
+    fn block(big_endian: bool, kind: u32, body: &[u8]) -> Vec<u8> {
+        let word = |word: u32| if big_endian { word.to_be_bytes() } else { word.to_le_bytes() };
+        let length = word(body.len() as u32 + 12);
+        [&word(kind), &length, body, &length].concat()
+    }
+
+    #[test]
+    fn what_an_interface_lost() {
+        for big_endian in [false, true] {
+            let word = |word: u32| if big_endian { word.to_be_bytes() } else { word.to_le_bytes() };
+            let half = |half: u16| if big_endian { half.to_be_bytes() } else { half.to_le_bytes() };
+            let count = |count: u64| if big_endian { count.to_be_bytes() } else { count.to_le_bytes() };
+            let section =
+                block(big_endian, 0x0A0D_0D0A, &[&word(0x1A2B_3C4D)[..], &half(1), &half(0), &[0xFF; 8]].concat());
+            let interface = block(big_endian, INTERFACE, &[&half(1)[..], &half(0), &word(0)].concat());
+            let statistics = |id: u32, options: &[(u16, u64)]| {
+                let options = options.iter().map(|(code, value)| [&half(*code)[..], &half(8), &count(*value)].concat());
+                let body = [word(id).to_vec(), vec![0; 8], options.collect::<Vec<_>>().concat(), vec![0; 4]].concat();
+                block(big_endian, STATISTICS, &body)
+            };
+            let whole = statistics(0, &[(5, 7)]);
+            for (case, blocks, want) in [
+                ("card and system, and what was received", vec![statistics(0, &[(4, 1000), (5, 7), (7, 3)])], 10),
+                ("the latest counts", vec![statistics(0, &[(5, 7)]), statistics(0, &[(5, 9)])], 9),
+                ("one without counts says nothing new", vec![statistics(0, &[(5, 7)]), statistics(0, &[(4, 9)])], 7),
+                ("an interface that there is not", vec![statistics(1, &[(5, 7)])], 0),
+                ("cut short", vec![block(big_endian, STATISTICS, &whole[8..20])], 0),
+                ("an option that is cut", vec![block(big_endian, STATISTICS, &whole[8..28])], 0),
+                ("two sections", vec![whole.clone(), section.clone(), interface.clone(), statistics(0, &[(7, 2)])], 9),
+            ] {
+                let bytes = [section.clone(), interface.clone(), blocks.concat()].concat();
+                let (mut pcapng, mut at, mut list) = (Pcapng::default(), 0, Vec::new());
+                let (first, last) = (Timestamp::MAX, Timestamp::MIN);
+                let mut out = Frames { list: &mut list, capture: 0, number: 0, bytes: 0, first, last };
+                pcapng.walk(&bytes, &mut at, &mut out);
+                assert_eq!((pcapng.lost(), at), (want, bytes.len()), "{case}, big-endian {big_endian}");
+            }
+        }
     }
 }
