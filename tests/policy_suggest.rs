@@ -68,7 +68,7 @@ fn causes(analysis: &Analysis, before: &Seen, rest: &Seen) -> Vec<(String, Cause
                 entry.judgement.class.text(),
                 entry.judgement.reason
             );
-            causes.push((what, cause(before, rest, &talk, entry.judgement.class)));
+            causes.push((what, cause(before, rest, &talk, entry.judgement.class, entry.judgement.reason)));
         }
     }
     causes

@@ -115,7 +115,7 @@ fn report(analysis: &Analysis, seen: &Seen, rest: &Seen, cut: Timestamp) -> Stri
             };
             hit = true;
             let talk = flow.talk();
-            let cause = cause(seen, rest, &talk, entry.judgement.class);
+            let cause = cause(seen, rest, &talk, entry.judgement.class, entry.judgement.reason);
             let detail = if cause.detail().is_empty() { String::new() } else { format!(": {}", cause.detail()) };
             causes.entry(cause.kind()).or_default().push(format!(
                 "{} -> {} {} {} {} ({}){detail}",

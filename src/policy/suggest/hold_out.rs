@@ -6,6 +6,7 @@ use super::caution::Cautions;
 use super::zones::Places;
 use super::{Seen, Talk};
 use crate::flow::key::Initiator;
+use crate::policy::Reason;
 
 /// Why, from the most to the least telling.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +61,11 @@ impl Cause {
 
 /// Why a draft made of `seen` objects to operations of one class of a later conversation.
 #[must_use]
-pub fn cause(seen: &Seen, rest: &Seen, talk: &Talk, class: Class) -> Cause {
+pub fn cause(seen: &Seen, rest: &Seen, talk: &Talk, class: Class, reason: Option<Reason>) -> Cause {
+    // No conduit of a draft says through which other zones a tunnel may lead.
+    if reason == Some(Reason::Tunnel) {
+        return Cause::Withheld("inside a tunnel that joins other zones");
+    }
     let known = |address| {
         let talks = |known: &&Talk| !known.blocked && (known.client == address || known.server == address);
         seen.nodes.iter().any(|node| node.address == address) || seen.talks.iter().any(|known| talks(&known))

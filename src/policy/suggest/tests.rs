@@ -334,6 +334,6 @@ fn causes() {
         ("nothing new", talk(scada, vec![act("3 read 1 | holding 2 3")]), "read", Cause::Other),
     ] {
         let rest = Seen { talks: vec![later.clone()], ..seen.clone() };
-        assert_eq!(cause(&seen, &rest, &later, Class::parse(class).unwrap()), want, "{case}");
+        assert_eq!(cause(&seen, &rest, &later, Class::parse(class).unwrap(), None), want, "{case}");
     }
 }
