@@ -759,6 +759,15 @@ fn fingerprint(secret: Secret, host: Host, protocol: usize, identity: &Identity<
     secret.bytes(sum, identity.value.as_bytes())
 }
 
+/// LLC address of the spanning tree protocol (IEEE 802.1D, 7.12.3).
+const SPANNING_TREE: u8 = 0x42;
+
+/// The root that a bridge protocol data unit tells of (IEEE 802.1D, 9.3): `8000.001d9c200102`.
+fn bridge_root(bpdu: &[u8]) -> Option<String> {
+    let [0, 0, _, 0 | 2, _flags, p0, p1, a, b, c, d, e, f, ..] = *bpdu else { return None };
+    Some(format!("{p0:02x}{p1:02x}.{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}"))
+}
+
 impl Notes {
     /// What only some packets have: tunnels around them, ARP in them, or no IP.
     #[cold]
@@ -774,6 +783,12 @@ impl Notes {
             Upper::Arp(arp) => self.arp(&arp, connection.key, at),
             Upper::Ethertype(ethertype) if !connection.dialog.is_settled() => {
                 connection.dialog.frame(recognise_frame(ethertype, packet.payload));
+            }
+            Upper::Llc(SPANNING_TREE) => {
+                if let (Some(root), true) = (bridge_root(packet.payload), self.policy.is_some()) {
+                    let host = connection.key.host(sender);
+                    self.fact(host, attribute::BRIDGE_ROOT, root, "stp", Method::Announcement, at);
+                }
             }
             _ => {}
         }

@@ -278,6 +278,18 @@ fn what_takes_time() {
             "DC005 C: Conduit C is periodic and was silent for 12 h from 2026-03-02 08:10:00 UTC; 12 h is the longest.",
         ),
         (
+            "silent for three hours, in which its window was open for eight minutes",
+            "windows = [\"mon 06:00-10:08\"]\nexpect = \"continuous\"\nmax_silence = \"10m\"\n",
+            "heard 0-1440, busy 0-600, busy 780-781",
+            "",
+        ),
+        (
+            "and for eleven minutes",
+            "windows = [\"mon 06:00-10:11\"]\nexpect = \"continuous\"\nmax_silence = \"10m\"\n",
+            "heard 0-1440, busy 0-600, busy 780-781",
+            "DC005 C: Conduit C is continuous and was silent for 3 h from 2026-03-02 10:00:00 UTC; 10 min is the longest.",
+        ),
+        (
             "every eight hours",
             "expect = \"periodic\"\nperiod = \"8h\"\n",
             "heard 0-1440, busy 0-5, busy 485-490, busy 965-970, busy 1435-1440",

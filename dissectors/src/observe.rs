@@ -125,6 +125,8 @@ pub mod attribute {
         MAC = "mac";
         /// An address of another zone that it asked for by ARP, as for a neighbour.
         ARP_TARGET = "arp-target";
+        /// Root of the spanning tree that a bridge told of (IEEE 802.1D, 9.3.1): priority and MAC, in hex.
+        BRIDGE_ROOT = "bridge-root";
         /// VLAN id that its frames were tagged with (IEEE 802.1Q), in decimal.
         VLAN = "vlan";
         /// Time to live (IPv4) or hop limit (IPv6) that its packets arrived with, in decimal.

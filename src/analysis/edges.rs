@@ -7,9 +7,10 @@ use dissectors::attribute;
 use super::Analysis;
 use crate::address::{Address, Host, Realm};
 use crate::flow::Flow;
+use crate::flow::key::Transport;
 use crate::inventory::Asset;
 use crate::ledger::Evidence;
-use crate::policy::{Member, Policy, Reason, ZoneId};
+use crate::policy::{Member, Policy, Reason, TapId, ZoneId};
 
 /// Two places in different zones with nothing between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,10 @@ pub enum How {
     SpokeDirectly,
     /// One device has an address in each.
     TwoAddresses,
+    /// Bridges on taps of both told of the same root of a spanning tree.
+    SameSpanningTree,
+    /// One device announced itself by LLDP, which no bridge passes on, on taps of both.
+    SameNeighbour,
 }
 
 impl How {
@@ -49,6 +54,8 @@ impl How {
             Self::AskedByArp => "arp-across",
             Self::SpokeDirectly => "unicast-across",
             Self::TwoAddresses => "two-zones",
+            Self::SameSpanningTree => "one-spanning-tree",
+            Self::SameNeighbour => "one-neighbour",
         }
     }
 }
@@ -68,6 +75,7 @@ impl Analysis {
         for asset in &self.inventory.assets {
             self.asked(policy, asset, &mut found);
         }
+        self.heard_on_two_taps(policy, &mut found);
         let mut edges: Vec<Edge> = found.into_values().collect();
         // A computer that tells the same name in two networks, each with a card of its own, is one device as well.
         let mut named = BTreeMap::<(Realm, String), Vec<&Asset>>::new();
@@ -108,6 +116,39 @@ impl Analysis {
         }
     }
 
+    /// What never leaves a segment, heard on taps of zones that have none in common: the root of a spanning tree, and what
+    /// a device announces to its neighbours.
+    fn heard_on_two_taps(&self, policy: &Policy, found: &mut Edges) {
+        let mut heard: BTreeMap<(How, String), BTreeMap<TapId, (Host, Evidence)>> = BTreeMap::new();
+        let mut hear = |sign: (How, String), tap: TapId, host: Host, at: Evidence| {
+            let first = heard.entry(sign).or_default().entry(tap).or_insert((host, at));
+            *first = if at < first.1 { (host, at) } else { *first };
+        };
+        for (subject, facts) in self.observed.ledger.iter() {
+            for (key, support) in facts.iter().filter(|(key, _)| key.attribute == attribute::BRIDGE_ROOT) {
+                for at in [support.first, support.last] {
+                    let tap = self.taps.get(usize::from(at.capture())).copied().unwrap_or_default();
+                    hear((How::SameSpanningTree, key.value.to_string()), tap, subject.host, at);
+                }
+            }
+        }
+        for flow in self.observed.flows.iter().filter(|flow| flow.key.transport == Transport::Ethertype(LLDP)) {
+            for used in flow.client.paths.iter() {
+                let host = flow.key.client;
+                hear((How::SameNeighbour, host.address.to_string()), used.path.tap, host, used.first);
+            }
+        }
+        for ((how, _), taps) in heard {
+            for ((one, (from, first)), (other, (to, second))) in pairs(&taps) {
+                if let Some(zones) = policy.apart(one, other) {
+                    for at in [first, second] {
+                        note(found, how, (from, to), zones, 1, at);
+                    }
+                }
+            }
+        }
+    }
+
     /// ARP requests for addresses of other zones; the worker noted them.
     fn asked(&self, policy: &Policy, asset: &Asset, found: &mut Edges) {
         if stands_between(policy, asset) {
@@ -127,6 +168,15 @@ impl Analysis {
         }
     }
 }
+
+/// Each tap with each that comes after it.
+fn pairs<V: Copy>(taps: &BTreeMap<TapId, V>) -> impl Iterator<Item = ((TapId, V), (TapId, V))> {
+    let later = |one: TapId| taps.iter().filter(move |(other, _)| **other > one).map(|(tap, value)| (*tap, *value));
+    taps.iter().flat_map(move |(one, value)| later(*one).map(|other| ((*one, *value), other)))
+}
+
+/// EtherType of LLDP (IEEE 802.1AB).
+const LLDP: u16 = 0x88cc;
 
 type Edges = BTreeMap<(How, Host, Host), Edge>;
 

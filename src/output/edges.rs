@@ -99,6 +99,14 @@ impl Teller<'_> {
                  the other's. {frames}.",
                 edge.count
             ),
+            How::SameSpanningTree => format!(
+                "{one} and {other} are on one segment: {from} and {to}, heard on taps of both, tell of the same root of a \
+                 spanning tree. {frames}."
+            ),
+            How::SameNeighbour => format!(
+                "{one} and {other} are on one segment: {from} announces itself to its neighbours (LLDP) on taps of both. \
+                 {frames}."
+            ),
             How::TwoAddresses => format!(
                 "{from} has the address {} in {one} and {} in {other}: what reaches it in the one zone may go on into \
                  the other. {frames}.",
@@ -176,6 +184,11 @@ fn steps(how: How) -> [&'static str; 3] {
             "Find the device: does it have two network cards, and does it route between them?",
             "Ask its owner why it stands in two zones, and whether a conduit would do.",
             "If it is meant to, declare it: in its [[asset]], multi_homed = true, or boundary_of = [ … ] when it is the edge.",
+        ],
+        How::SameSpanningTree | How::SameNeighbour => [
+            "Check where the switches of the two zones are joined: a cable or a VLAN that nobody planned?",
+            "Check that each tap is where the declaration says: its [[tap]] names the zones that it sees.",
+            "If both belong together, put them into one zone; if the join is meant, say so in the zones' assumptions.",
         ],
         How::AskedByArp | How::SpokeDirectly => [
             "Check the cabling, VLANs and switch ports of both: where do the two zones meet without a boundary device?",

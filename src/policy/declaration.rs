@@ -217,7 +217,7 @@ fn of_rule(policy: &Policy, watched: &Watched, number: u32, rule: &Rule, found: 
         );
     }
     if let (Some(longest), false) = (rule.max_silence, row.state == State::NotObservable) {
-        let silences = silences(watched, number, rule);
+        let silences = silences(watched, number, rule, &policy.time_zone);
         let (heard, deaf): (Vec<Silence>, Vec<Silence>) = silences.into_iter().partition(|one| one.deaf.is_none());
         let word = if rule.period.is_some() { "periodic" } else { "continuous" };
         if let Some(text) = silent(policy, watched, &heard) {

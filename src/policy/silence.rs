@@ -1,5 +1,9 @@
 //! Conduits that are expected to be busy and were not, in the middle of the time that was watched or at its end.
 
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
 use super::model::Rule;
 use super::review::Watched;
 use crate::time::Timestamp;
@@ -24,9 +28,27 @@ pub enum Deaf {
     Stopped,
 }
 
-/// The silences of a rule while it held, in order. Nothing of a rule that expects none.
+/// Borders of windows that are looked at in one pause: those of years.
+const BORDERS: usize = 4096;
+
+/// The longest time in a pause in which the rule's windows were open: at other times nobody expects anything.
+fn expected(rule: &Rule, zone: &TimeZone, (from, to): (Timestamp, Timestamp)) -> Duration {
+    let (mut at, mut stretch, mut longest) = (from, Duration::ZERO, Duration::ZERO);
+    for _ in 0..BORDERS {
+        if at >= to {
+            break;
+        }
+        let until = rule.schedule.steady_until(at, zone).min(to);
+        stretch = if rule.schedule.open(at, zone) { stretch + until.since(at) } else { Duration::ZERO };
+        longest = longest.max(stretch);
+        at = until;
+    }
+    longest
+}
+
+/// The silences of a rule while it held and its windows were open, in order. Nothing of a rule that expects none.
 #[must_use]
-pub fn silences(watched: &Watched, number: u32, rule: &Rule) -> Vec<Silence> {
+pub fn silences(watched: &Watched, number: u32, rule: &Rule, zone: &TimeZone) -> Vec<Silence> {
     let Some(longest) = rule.max_silence else { return Vec::new() };
     let first = rule.valid_from().map_or(watched.first, |from| from.max(watched.first));
     let last = rule.valid_until().map_or(watched.last, |until| until.min(watched.last));
@@ -42,5 +64,7 @@ pub fn silences(watched: &Watched, number: u32, rule: &Rule) -> Vec<Silence> {
         };
         Silence { from, to, deaf }
     };
-    runs.pauses(first, last).filter(|(from, to)| to.since(*from) > longest).map(silence).collect()
+    let is_long =
+        |pause: &(Timestamp, Timestamp)| pause.1.since(pause.0) > longest && expected(rule, zone, *pause) > longest;
+    runs.pauses(first, last).filter(is_long).map(silence).collect()
 }

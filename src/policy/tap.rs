@@ -92,6 +92,16 @@ impl Policy {
         self.tap(tap).is_some_and(|tap| !tap.sees.is_empty() && !self.sees_zone(&tap.sees, zone))
     }
 
+    /// The first zones of two taps that see no zone in common: what is on both crosses an edge.
+    #[must_use]
+    pub fn apart(&self, one: TapId, other: TapId) -> Option<(ZoneId, ZoneId)> {
+        let (ones, others) = (&self.tap(one)?.sees, &self.tap(other)?.sees);
+        let common = ones.iter().any(|zone| !self.is_outside(other, *zone))
+            || others.iter().any(|zone| !self.is_outside(one, *zone));
+        let first = (*ones.first()?, *others.first()?);
+        (!common).then_some(first)
+    }
+
     fn sees_zone(&self, sees: &[ZoneId], zone: ZoneId) -> bool {
         sees.iter().any(|seen| self.reaches(*seen, zone, Reach::Whole))
     }

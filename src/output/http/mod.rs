@@ -3,9 +3,9 @@
 //! Everything here only reads what the keeper shows ([`Shared`]); what changes something goes through [`Operator`]. It runs
 //! in a thread of its own, with limits on whatever a client decides: connections, sizes, times, items of a page, listeners.
 //!
-//! - [`listen`]: connections, TLS, slow clients.
-//! - [`route`]: paths, and what stands before every answer. [`access`]: who may what. [`audit`]: who did what.
-//! - [`api`]: the answers; [`query`]: what lists are asked for; [`events`], [`health`], [`page`].
+//! - `listen`: connections, TLS, slow clients.
+//! - `route`: paths, and what stands before every answer. `access`: who may what. [`audit`]: who did what.
+//! - `api`: the answers; `query`: what lists are asked for; `events`, `health`, `page`.
 
 mod access;
 mod api;
