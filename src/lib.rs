@@ -49,6 +49,7 @@ pub mod address;
 pub mod bounded;
 pub mod config;
 pub mod id;
+mod prefetch;
 pub mod time;
 
 pub mod source;

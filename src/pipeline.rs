@@ -99,14 +99,15 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
         }
         let ahead = places.get_mut(..count).unwrap_or(&mut []);
         // One step for all of them, then the next: each step needs what the one before brought.
-        let mut touched = 0;
         for ahead in ahead.iter() {
-            touched ^= shards.get(ahead.shard as usize).map_or(0, |shard| shard.touch_index(&ahead.spot));
+            if let Some(shard) = shards.get(ahead.shard as usize) {
+                shard.prefetch_index(&ahead.spot);
+            }
         }
         let mut news = [0; SHARDS];
         for ahead in ahead.iter() {
             if let (Some(shard), Some(news)) = (shards.get(ahead.shard as usize), news.get_mut(ahead.shard as usize)) {
-                touched ^= shard.touch(&ahead.spot, news);
+                shard.prefetch(&ahead.spot, news);
             }
         }
         news = [0; SHARDS];
@@ -114,10 +115,16 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
             let at = ahead.shard as usize;
             if let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at)) {
                 ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot).unwrap_or(NONE);
-                touched ^= shard.touch_inside(ahead.place, news);
+                shard.prefetch_inside(ahead.place, news);
             }
         }
-        std::hint::black_box(touched);
+        for ahead in ahead.iter() {
+            if let Some(shard) = shards.get(ahead.shard as usize) {
+                shard.prefetch_session(ahead.place);
+            }
+        }
+        let touch = |ahead: &Ahead<'_>| shards.get(ahead.shard as usize).map_or(0, |shard| shard.touch(ahead.place));
+        std::hint::black_box(ahead.iter().fold(0, |sum, ahead| sum ^ touch(ahead)));
         for ahead in ahead.iter() {
             if let Some(shard) = shards.get_mut(ahead.shard as usize) {
                 let packet = packets.get(ahead.packet as usize);

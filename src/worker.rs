@@ -87,7 +87,12 @@ pub struct ProtocolCoverage {
     pub opaque: u64,
     /// PDUs by message code.
     pub messages: Vec<(u32, u64)>,
+    /// Where the codes stand that were counted last.
+    near: [u16; NEAR],
 }
+
+/// A power of two of places.
+const NEAR: usize = 32;
 
 /// Message codes counted for one protocol; Modbus, the widest, has 256.
 const MESSAGES: usize = 512;
@@ -144,7 +149,21 @@ impl Coverage {
 impl ProtocolCoverage {
     #[inline]
     fn message(&mut self, message: u32, times: u64) {
-        if let Some(known) = self.messages.iter_mut().find(|known| known.0 == message) {
+        // Each protocol's codes differ in some of these bits.
+        let near = (message ^ message >> 5 ^ message >> 24) as usize % NEAR;
+        match self.near.get(near).and_then(|place| self.messages.get_mut(usize::from(*place))) {
+            Some(known) if known.0 == message => known.1 += times,
+            _ => self.search(message, times, near),
+        }
+    }
+
+    #[cold]
+    fn search(&mut self, message: u32, times: u64, near: usize) {
+        let place = self.messages.iter().position(|known| known.0 == message).unwrap_or(self.messages.len());
+        if let (Some(near), Ok(place)) = (self.near.get_mut(near), u16::try_from(place)) {
+            *near = place;
+        }
+        if let Some(known) = self.messages.get_mut(place) {
             known.1 += times;
         } else if self.messages.len() < MESSAGES {
             self.messages.push((message, times));
@@ -250,31 +269,44 @@ impl Shard {
         self.connections.find(headers, spot)
     }
 
-    /// See [`Connections::touch_index`].
-    #[must_use]
+    /// See [`Connections::prefetch_index`].
     #[inline]
-    pub fn touch_index(&self, spot: &Spot) -> u64 {
-        self.connections.touch_index(spot)
+    pub fn prefetch_index(&self, spot: &Spot) {
+        self.connections.prefetch_index(spot);
     }
 
-    /// See [`Connections::touch`].
-    #[must_use]
+    /// See [`Connections::prefetch`].
     #[inline]
-    pub fn touch(&self, spot: &Spot, news: &mut usize) -> u64 {
-        self.connections.touch(spot, news)
+    pub fn prefetch(&self, spot: &Spot, news: &mut usize) {
+        self.connections.prefetch(spot, news);
     }
 
-    /// Touches what hangs on a connection, see [`Connection::touch_inside`]. When it is none yet, what is to be known of
+    /// Prefetches what hangs on a connection, see [`Connection::prefetch`]. When it is none yet, what is to be known of
     /// the one that it will take the place of.
-    #[must_use]
     #[inline]
-    pub fn touch_inside(&self, place: u32, news: &mut usize) -> u64 {
-        if place != u32::MAX {
-            return self.connections.touch_inside(place);
+    pub fn prefetch_inside(&self, place: u32, news: &mut usize) {
+        if let Some(connection) = self.connections.get(place) {
+            return connection.prefetch();
         }
         *news += 1;
-        let victim = self.connections.next_victim(*news - 1);
-        victim.map_or(0, |(victim, touched)| touched ^ self.flows.touch(victim))
+        if let Some(victim) = self.connections.next_victim(*news - 1) {
+            self.flows.prefetch(victim);
+        }
+    }
+
+    /// See [`Connection::prefetch_session`].
+    #[inline]
+    pub fn prefetch_session(&self, place: u32) {
+        if let Some(connection) = self.connections.get(place) {
+            connection.prefetch_session();
+        }
+    }
+
+    /// Reads a little of what the session of a connection will need. The number means nothing.
+    #[must_use]
+    #[inline]
+    pub fn touch(&self, place: u32) -> u64 {
+        self.connections.get(place).map_or(0, |connection| connection.touch_session())
     }
 
     /// Counts a frame that could not be decoded.

@@ -5,6 +5,7 @@ use dissectors::{Anomaly, Mode, Operation as Asked, Security, Token};
 use super::ops::{Operation, OperationKey, component_text, is_component};
 use crate::bounded;
 use crate::ledger::Evidence;
+use crate::prefetch;
 
 /// What one connection (or, merged, one flow) asked and said.
 #[derive(Clone, Debug, Default)]
@@ -184,11 +185,15 @@ impl Book {
         Some(place)
     }
 
-    /// See [`super::connection::Connection::touch`].
+    /// See [`super::connection::Connection::prefetch`].
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        let first = self.operations.first().map_or(0, |operation| operation.tally.requests);
-        self.cache.places.first().map_or(0, |known| known.fingerprint).wrapping_add(first)
+    pub(super) fn prefetch(&self) {
+        if let Some(operation) = self.operations.first() {
+            prefetch::all(operation);
+        }
+        if let Some(places) = self.cache.places.first_chunk::<FEW>() {
+            prefetch::start(places);
+        }
     }
 
     /// The slow path: finds or makes the operation's place, and adds its objects.

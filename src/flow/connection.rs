@@ -257,37 +257,25 @@ impl Connection {
         }
     }
 
-    /// Reads a little of each part that the next packet will need, so that the parts of several connections come into
-    /// the cache at the same time. The number means nothing.
-    #[must_use]
+    /// Prefetches what hangs on it, when it is there itself.
     #[inline]
-    pub fn touch(&self) -> u64 {
-        let [way_a, way_b] = &self.paths;
-        let [order_a, order_b] = &self.order;
-        let [a, b] = &self.traffic;
-        let [recent_a, recent_b] = &self.recent;
-        let [sent_a, sent_b] = self.payload;
-        let key = self.key.a.address.words();
-        (key[0] ^ u64::from(self.key.b.port))
-            ^ (way_a.touch() ^ way_b.touch())
-            ^ (u64::from(order_a.started()) ^ u64::from(order_b.started()))
-            ^ (a.frames ^ b.frames)
-            ^ u64::from(recent_a.signatures[0] ^ recent_b.times[3])
-            ^ (sent_a ^ sent_b)
-            ^ (self.last.at.nanos() ^ self.first.at.nanos()).cast_unsigned()
-            ^ (u64::from(self.dialog.is_settled()) ^ self.operations())
+    pub fn prefetch(&self) {
+        self.dialog.prefetch();
+        self.book.prefetch();
+        self.docket.prefetch();
     }
 
+    /// The same for what hangs on that.
     #[inline]
-    fn operations(&self) -> u64 {
-        self.book.operations.len() as u64
+    pub fn prefetch_session(&self) {
+        self.dialog.prefetch_session();
     }
 
-    /// The same for what hangs on it.
+    /// See [`dissectors::Session::touch`].
     #[must_use]
     #[inline]
-    pub fn touch_inside(&self) -> u64 {
-        self.dialog.touch() ^ self.book.touch()
+    pub fn touch_session(&self) -> u64 {
+        self.dialog.touch()
     }
 
     /// Counts a packet.

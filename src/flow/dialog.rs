@@ -13,6 +13,7 @@ use dissectors::{Carrier, Direction, Framing, Limits, Pdu, Probe, Protocol, REGI
 
 use super::connection::Side;
 use crate::ledger::Evidence;
+use crate::prefetch;
 use crate::stream::{Framer, Piece};
 
 /// Bytes and segments that are held for both sides while the protocol is not known.
@@ -154,16 +155,26 @@ impl Dialog {
         matches!(self.stage, Stage::Settled)
     }
 
-    /// See [`super::connection::Connection::touch`].
+    /// See [`super::connection::Connection::prefetch`].
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        if let Stage::Speaking(speaking) = &self.stage {
+            prefetch::all(&**speaking);
+        }
+    }
+
+    /// See [`super::connection::Connection::prefetch_session`].
+    #[inline]
+    pub(super) fn prefetch_session(&self) {
+        if let Stage::Speaking(speaking) = &self.stage {
+            prefetch::all(&*speaking.session);
+        }
+    }
+
+    /// What the session says of [`Session::touch`].
     #[inline]
     pub(super) fn touch(&self) -> u64 {
-        match &self.stage {
-            Stage::Speaking(speaking) => {
-                let [a, b] = &speaking.framers;
-                speaking.session.touch() ^ u64::from(a.desyncs()) ^ u64::from(b.desyncs())
-            }
-            _ => 0,
-        }
+        if let Stage::Speaking(speaking) = &self.stage { speaking.session.touch() } else { 0 }
     }
 
     /// The next bytes of one side, in order, of a stream or a datagram.
@@ -377,15 +388,11 @@ impl Probing {
 
     /// What the first bytes of both sides are by their looks, what is refused included.
     fn recognise(&self, carrier: Carrier) -> Option<Answer> {
-        let heads = [Side::A, Side::B].map(|side| {
-            let mut mine = self.held.iter().filter(|held| held.sender == side);
-            match carrier {
-                Carrier::Tcp => mine.flat_map(|held| held.bytes.iter().copied()).take(HEAD).collect(),
-                Carrier::Udp => mine.next().map_or(Vec::new(), |held| held.bytes.clone()),
-            }
-        });
-        let [a, b] = &heads;
-        recognise(carrier, &[a, b])
+        let most = if carrier == Carrier::Tcp { usize::MAX } else { 1 };
+        let [a, b] =
+            [Side::A, Side::B].map(|side| joined(self.held.iter().filter(|held| held.sender == side).take(most)));
+        let head = |bytes: &'_ Cow<'_, [u8]>| bytes.len().min(HEAD);
+        recognise(carrier, &[a.get(..head(&a)).unwrap_or_default(), b.get(..head(&b)).unwrap_or_default()])
     }
 
     /// What is held and not refused yet.
@@ -406,17 +413,7 @@ impl Probing {
 
     /// All bytes of one side so far.
     fn stream(&self, sender: Side) -> Cow<'_, [u8]> {
-        let mut mine = self.waiting().filter(|held| held.sender == sender);
-        let (first, second) = (mine.next(), mine.next());
-        match (first, second) {
-            (None, _) => Cow::default(),
-            (Some(only), None) => Cow::Borrowed(&only.bytes),
-            (Some(first), Some(second)) => {
-                let mut all = [&*first.bytes, &*second.bytes].concat();
-                mine.for_each(|held| all.extend_from_slice(&held.bytes));
-                Cow::Owned(all)
-            }
-        }
+        joined(self.waiting().filter(|held| held.sender == sender))
     }
 
     /// Whole PDUs of a protocol in what is held, each of which probes as it; 0 when anything else stands between.
@@ -430,6 +427,19 @@ impl Probing {
             }
         }
         count
+    }
+}
+
+/// The bytes of some segments one behind the other: of one, where they are.
+fn joined<'a>(mut segments: impl Iterator<Item = &'a Held>) -> Cow<'a, [u8]> {
+    match (segments.next(), segments.next()) {
+        (None, _) => Cow::default(),
+        (Some(only), None) => Cow::Borrowed(&only.bytes),
+        (Some(first), Some(second)) => {
+            let mut all = [&*first.bytes, &*second.bytes].concat();
+            segments.for_each(|held| all.extend_from_slice(&held.bytes));
+            Cow::Owned(all)
+        }
     }
 }
 

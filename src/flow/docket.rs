@@ -20,6 +20,7 @@ use crate::policy::{
     Cast, Conversation, Ends, Judgement, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign, Stage,
     Statement, Table, TapId, Verdict, Way, ZoneId, bucket, spoken_name,
 };
+use crate::prefetch;
 use crate::time::Timestamp;
 
 /// The judgements on one connection (or, merged, one flow).
@@ -261,6 +262,14 @@ impl Docket {
             entry.samples.push(at);
         }
         true
+    }
+
+    /// See [`super::connection::Connection::prefetch`].
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        if let Some(entry) = self.entries.first() {
+            prefetch::all(entry);
+        }
     }
 
     /// What was judged so far no longer holds: the protection of the conversation became known, or who asks.

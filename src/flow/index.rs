@@ -1,6 +1,8 @@
 //! Where things stand in a slab, by the hash of their key: eight bytes a place, so that the index of all connections
 //! of a plant stays in the cache while the connections themselves do not.
 
+use crate::prefetch;
+
 /// An open-addressing table of places with linear probing. The keys are not in it: who looks something up says which
 /// place has the key that is meant.
 #[derive(Debug, Default)]
@@ -36,10 +38,12 @@ impl Index {
         }
     }
 
-    /// Reads the slot where a hash is wished to be.
+    /// Prefetches the slot where a hash is wished to be.
     #[inline]
-    pub(super) fn touch(&self, hash: u64) -> u64 {
-        self.slots.get(self.home(hash)).copied().unwrap_or(0)
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(slot) = self.slots.get(self.home(hash)) {
+            prefetch::start(slot);
+        }
     }
 
     /// The place of this hash, nearly always, when there is one: nobody is asked whether it is.

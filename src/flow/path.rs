@@ -144,12 +144,6 @@ impl Paths {
         Self { first, more: (!more.is_empty()).then(|| Box::new(more)) }
     }
 
-    /// See [`super::connection::Connection::touch`].
-    #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        self.first.frames
-    }
-
     fn uses(&self) -> impl Iterator<Item = &WayUse> {
         let first = (!self.first.way.is_none()).then_some(&self.first);
         first.into_iter().chain(self.more.iter().flat_map(|more| more.iter()))

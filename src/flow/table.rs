@@ -13,6 +13,7 @@ use super::key::FlowKey;
 use crate::address::{Host, Realm};
 use crate::decode::{Headers, Transport};
 use crate::ledger::Evidence;
+use crate::prefetch;
 
 /// Connections, by key, in a slab.
 #[derive(Debug)]
@@ -94,41 +95,41 @@ impl Connections {
         self.slab.get_mut(place as usize)
     }
 
-    /// Reads where the place of a connection stands, so that it is in the cache when it is looked for. The number means
-    /// nothing.
-    #[must_use]
+    /// Prefetches where the place of a connection stands.
     #[inline]
-    pub fn touch_index(&self, spot: &Spot) -> u64 {
-        self.index.touch(spot.hash)
+    pub fn prefetch_index(&self, spot: &Spot) {
+        self.index.prefetch(spot.hash);
     }
 
-    /// Touches the connection that most likely is meant, see [`Connection::touch`]. For one that is none yet, the one
-    /// whose place it will take, of which there were `news` before it; it is counted there.
-    #[must_use]
+    /// Prefetches the connection that most likely is meant. For one that is none yet, the one whose place it will take, of
+    /// which there were `news` before it; it is counted there.
     #[inline]
-    pub fn touch(&self, spot: &Spot, news: &mut usize) -> u64 {
+    pub fn prefetch(&self, spot: &Spot, news: &mut usize) {
         let place = self.index.guess(spot.hash).map(|place| place as usize);
         let place = place.unwrap_or_else(|| {
             *news += 1;
             self.hand + *news - 1
         });
-        self.slab.get(place).map_or(0, Connection::touch)
+        if let Some(connection) = self.slab.get(place) {
+            prefetch::all(connection);
+        }
     }
 
     /// The connection that will have to go for a new one, of which there were `news` before it, when the table is full;
-    /// where it stands in the index is touched.
+    /// where it stands in the index is prefetched.
     #[must_use]
-    pub fn next_victim(&self, news: usize) -> Option<(&Connection, u64)> {
+    pub fn next_victim(&self, news: usize) -> Option<&Connection> {
         let victim = self.slab.get(self.hand + news).filter(|_| self.slab.len() >= self.limit)?;
         let ConnectionKey { a, b, transport, .. } = &victim.key;
-        Some((victim, self.index.touch(self.hash(a, b, *transport))))
+        self.index.prefetch(self.hash(a, b, *transport));
+        Some(victim)
     }
 
-    /// See [`Connection::touch_inside`].
+    /// The connection at a place.
     #[must_use]
     #[inline]
-    pub fn touch_inside(&self, place: u32) -> u64 {
-        self.slab.get(place as usize).map_or(0, Connection::touch_inside)
+    pub fn get(&self, place: u32) -> Option<&Connection> {
+        self.slab.get(place as usize)
     }
 
     /// When the table is full: the one that has to go, to be closed before another takes its place.
@@ -254,10 +255,9 @@ impl Flows {
         }
     }
 
-    /// Reads where the flow of a connection stands, so that it is in the cache when it is looked for.
-    #[must_use]
-    pub fn touch(&self, connection: &Connection) -> u64 {
-        self.index.touch(self.hasher.hash_one(connection.flow_key()))
+    /// Prefetches where the flow of a connection stands.
+    pub fn prefetch(&self, connection: &Connection) {
+        self.index.prefetch(self.hasher.hash_one(connection.flow_key()));
     }
 
     /// Forgets what a connection was, unless it has a place here: it is no more than a glimpse, its flow is not known, and
