@@ -1,6 +1,5 @@
 //! Addresses of hosts: IPv4, IPv6 or, where there is no IP, the MAC address. Small, ordered, and a good key.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -59,117 +58,88 @@ impl FromStr for Mac {
 
 /// The address of a host: IP, or MAC where a frame carries no IP.
 ///
-/// An IPv4-mapped IPv6 address is the IPv4 address. 17 bytes without padding, ordered by kind and value.
-#[derive(Clone, Copy)]
+/// Each is an IPv6 number, so that two words tell all of them apart and order them: IPv4 where RFC 4291 (2.5.5.2) maps
+/// it, so that a mapped address is the IPv4 address, and MAC in ffff:ffff:ffff:ffff:ffff::/80. That is a multicast
+/// address of reserved flags and scope, to which nobody may send (RFC 4291, 2.7); what comes with one all the same
+/// counts as its neighbour in ffff:ffff:ffff:ffff:fffe::/80.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
-    kind: Kind,
-    bytes: [u8; 16],
+    high: u64,
+    low: u64,
 }
 
-impl PartialEq for Address {
-    #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        // As one number: the comparison of byte slices is a call.
-        self.kind == other.kind && u128::from_ne_bytes(self.bytes) == u128::from_ne_bytes(other.bytes)
-    }
-}
-
-impl Eq for Address {}
-
-impl Ord for Address {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
-        let number = |address: &Self| (address.kind, u128::from_be_bytes(address.bytes));
-        number(self).cmp(&number(other))
-    }
-}
-
-impl PartialOrd for Address {
-    #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-enum Kind {
-    V4,
-    V6,
-    Mac,
-}
+/// Above an IPv4 address in the lower word.
+const V4: u64 = 0xFFFF << 32;
+/// Above a MAC address in the lower word; the upper one is all ones.
+const MAC: u64 = 0xFFFF << 48;
 
 impl Address {
     /// IPv4 0.0.0.0: no address yet.
-    pub const UNSPECIFIED: Self = Self { kind: Kind::V4, bytes: [0; 16] };
+    pub const UNSPECIFIED: Self = Self { high: 0, low: V4 };
 
     /// From the four bytes of an IPv4 header.
     #[must_use]
     #[inline]
     pub fn v4(octets: [u8; 4]) -> Self {
-        let mut bytes = [0; 16];
-        bytes[..4].copy_from_slice(&octets);
-        Self { kind: Kind::V4, bytes }
+        Self { high: 0, low: V4 | u64::from(u32::from_be_bytes(octets)) }
     }
 
     /// From the sixteen bytes of an IPv6 header.
     #[must_use]
     #[inline]
     pub fn v6(octets: [u8; 16]) -> Self {
-        match Ipv6Addr::from(octets).to_ipv4_mapped() {
-            Some(v4) => Self::v4(v4.octets()),
-            None => Self { kind: Kind::V6, bytes: octets },
-        }
+        let number = u128::from_be_bytes(octets);
+        let address = Self { high: (number >> 64) as u64, low: number as u64 }; // The two halves.
+        if address.is_mac() { Self { low: address.low ^ 1 << 48, ..address } } else { address }
     }
 
     /// From a MAC address.
     #[must_use]
     #[inline]
-    pub fn mac(mac: Mac) -> Self {
-        let mut bytes = [0; 16];
-        bytes[..6].copy_from_slice(&mac.0);
-        Self { kind: Kind::Mac, bytes }
+    pub fn mac(Mac([a, b, c, d, e, f]): Mac) -> Self {
+        Self { high: u64::MAX, low: MAC | u64::from_be_bytes([0, 0, a, b, c, d, e, f]) }
+    }
+
+    #[inline]
+    fn is_v4(&self) -> bool {
+        self.high == 0 && self.low >> 32 == V4 >> 32
+    }
+
+    #[inline]
+    fn is_mac(&self) -> bool {
+        self.high == u64::MAX && self.low >= MAC
     }
 
     /// The IP address, if it is one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
-        match self.kind {
-            Kind::V4 => {
-                let [a, b, c, d, ..] = self.bytes;
-                Some(Ipv4Addr::new(a, b, c, d).into())
-            }
-            Kind::V6 => Some(Ipv6Addr::from(self.bytes).into()),
-            Kind::Mac => None,
+        if self.is_mac() {
+            return None;
         }
+        let v4 = self.low as u32; // The lower half, below the mark.
+        let v6 = u128::from(self.high) << 64 | u128::from(self.low);
+        Some(if self.is_v4() { Ipv4Addr::from(v4).into() } else { Ipv6Addr::from(v6).into() })
     }
 
     /// The MAC address, if it is one.
     #[must_use]
     pub fn as_mac(&self) -> Option<Mac> {
-        let [a, b, c, d, e, f, ..] = self.bytes;
-        (self.kind == Kind::Mac).then_some(Mac([a, b, c, d, e, f]))
+        let [_, _, a, b, c, d, e, f] = self.low.to_be_bytes();
+        self.is_mac().then_some(Mac([a, b, c, d, e, f]))
     }
 
-    /// All of it as two words, for hashing: unequal addresses differ. The second is 0 for IPv4.
+    /// All of it as two words, for hashing: unequal addresses differ.
     #[must_use]
     #[inline]
     pub fn words(&self) -> [u64; 2] {
-        let (high, low) = self.bytes.split_at(8);
-        let word = |half: &[u8]| half.try_into().map_or(0, u64::from_le_bytes);
-        // Bytes 4 to 15 of an IPv4 and 6 to 15 of a MAC address are 0, so the kind fits above them.
-        match self.kind {
-            Kind::V6 => [word(high), word(low)],
-            kind => [word(high) | (kind as u64) << 56, 0],
-        }
+        [self.low, self.high]
     }
 
     /// A number that differs for different addresses nearly always: for sharding, not for security.
     #[must_use]
     #[inline]
     pub fn mix(&self) -> u64 {
-        let [high, low] = self.words();
-        (high ^ low.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        (self.high.rotate_left(29) ^ self.low).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
     /// Broadcast or multicast of IP (RFC 1112, RFC 4291, 255.255.255.255) or of Ethernet. A subnet's own broadcast
@@ -206,11 +176,11 @@ impl Address {
     /// 0.0.0.0, :: or 00:00:00:00:00:00: no host.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
-        self.bytes == [0; 16]
+        [0, V4].contains(&self.low) && self.high == 0 || self.low == MAC && self.is_mac()
     }
 }
 
-// One or two wide writes instead of seventeen bytes and their length: most tables have addresses in their keys.
+// One word for IPv4: most tables have addresses in their keys.
 impl Hash for Address {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [first, second] = self.words();
@@ -287,11 +257,19 @@ mod tests {
             ("::ffff:10.20.2.10", "10.20.2.10"),
             ("fd00::1", "fd00::1"),
             ("00-1B-21-AA-00-02", "00:1b:21:aa:00:02"),
+            ("ff:ff:ff:ff:ff:ff", "ff:ff:ff:ff:ff:ff"),
+            ("00:00:00:00:00:00", "00:00:00:00:00:00"),
+            ("255.255.255.255", "255.255.255.255"),
+            ("::", "::"),
+            ("::1", "::1"),
+            ("ffff:ffff:ffff:ffff:fffe:1:2:3", "ffff:ffff:ffff:ffff:fffe:1:2:3"),
+            // Nobody may have it: see `Address`.
+            ("ffff:ffff:ffff:ffff:ffff:1:2:3", "ffff:ffff:ffff:ffff:fffe:1:2:3"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), want);
         }
         assert!("10.20.2".parse::<Address>().is_err() && "00:1b:21:aa:00".parse::<Address>().is_err());
-        assert_eq!(size_of::<Address>(), 17);
+        assert_eq!(size_of::<Address>(), 16);
     }
 
     #[test]

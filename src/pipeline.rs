@@ -12,7 +12,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::config::Limits;
 use crate::decode::{Headers, Packet, decode};
 use crate::flow::Flow;
-use crate::flow::table::Spot;
+use crate::flow::connection::Connection;
+use crate::flow::table::{Connections, Spot};
 use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
 use crate::policy::{Policy, TapId};
@@ -66,6 +67,9 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
     let mut places: [Ahead<'_>; AHEAD] = std::array::from_fn(|_| Ahead::default());
     // Those of the frames ahead that are not plain.
     let mut packets: Vec<Packet<'_>> = Vec::new();
+    // Where this worker's shards stand: to divide for each packet takes longer than to decode it.
+    let mine: [u32; SHARDS] =
+        std::array::from_fn(|shard| if shard % workers == worker { (shard / workers) as u32 } else { NONE });
     for frames in batch.frames.chunks(AHEAD) {
         let mut count = 0;
         for frame in frames.iter().filter_map(|frame| batch.frame(frame)) {
@@ -87,44 +91,16 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
                     }
                 }
             }
-            let which = shard_of(&ahead.arrival.headers);
-            if which % workers == worker
-                && let Some(shard) = shards.get(which / workers)
-            {
+            let which = mine.get(shard_of(&ahead.arrival.headers)).copied().unwrap_or(NONE);
+            if let Some(shard) = shards.get(which as usize) {
                 ahead.arrival.set_frame(&frame);
-                ahead.shard = (which / workers) as u32; // At most SHARDS.
+                ahead.shard = which;
                 ahead.spot = shard.spot(&ahead.arrival.headers);
                 count += 1;
             }
         }
         let ahead = places.get_mut(..count).unwrap_or(&mut []);
-        // One step for all of them, then the next: each step needs what the one before brought.
-        for ahead in ahead.iter() {
-            if let Some(shard) = shards.get(ahead.shard as usize) {
-                shard.prefetch_index(&ahead.spot);
-            }
-        }
-        let mut news = [0; SHARDS];
-        for ahead in ahead.iter() {
-            if let (Some(shard), Some(news)) = (shards.get(ahead.shard as usize), news.get_mut(ahead.shard as usize)) {
-                shard.prefetch(&ahead.spot, news);
-            }
-        }
-        news = [0; SHARDS];
-        for ahead in ahead.iter_mut() {
-            let at = ahead.shard as usize;
-            if let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at)) {
-                ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot).unwrap_or(NONE);
-                shard.prefetch_inside(ahead.place, news);
-            }
-        }
-        for ahead in ahead.iter() {
-            if let Some(shard) = shards.get(ahead.shard as usize) {
-                shard.prefetch_session(ahead.place);
-            }
-        }
-        let touch = |ahead: &Ahead<'_>| shards.get(ahead.shard as usize).map_or(0, |shard| shard.touch(ahead.place));
-        std::hint::black_box(ahead.iter().fold(0, |sum, ahead| sum ^ touch(ahead)));
+        prefetch(shards, ahead);
         for ahead in ahead.iter() {
             if let Some(shard) = shards.get_mut(ahead.shard as usize) {
                 let packet = packets.get(ahead.packet as usize);
@@ -133,6 +109,44 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
         }
         packets.clear();
     }
+}
+
+/// Finds the connections of some frames and prefetches what these will need.
+///
+/// One step for all of them, then the next: each step needs what the one before brought.
+fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
+    for ahead in frames.iter() {
+        if let Some(shard) = shards.get(ahead.shard as usize) {
+            shard.prefetch_index(&ahead.spot);
+        }
+    }
+    let mut found: [Option<&Connection>; AHEAD] = [None; AHEAD];
+    let mut news = [0; SHARDS];
+    for (ahead, found) in frames.iter_mut().zip(&mut found) {
+        let at = ahead.shard as usize;
+        ahead.place = NONE;
+        if let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at))
+            && let Some((place, connection)) = shard.guess(&ahead.spot, news)
+        {
+            (ahead.place, *found) = (place, Some(connection));
+        }
+    }
+    news = [0; SHARDS];
+    for (ahead, found) in frames.iter_mut().zip(&mut found) {
+        match found {
+            Some(connection) if Connections::is(connection, &ahead.arrival.headers, &ahead.spot) => {
+                connection.prefetch_inside();
+            }
+            _ => {
+                let at = ahead.shard as usize;
+                let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at)) else { continue };
+                ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot, news).unwrap_or(NONE);
+                *found = None;
+            }
+        }
+    }
+    found.iter().flatten().for_each(|connection| connection.prefetch_session());
+    std::hint::black_box(found.iter().flatten().fold(0, |sum, connection| sum ^ connection.touch_session()));
 }
 
 /// Frames that are looked at together.

@@ -24,7 +24,6 @@ use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::hash::Secret;
 use crate::flow::key::Initiator;
-use crate::flow::path::Paths;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
@@ -262,51 +261,31 @@ impl Shard {
         self.connections.spot(headers)
     }
 
-    /// The place of its connection, if there is one.
-    #[must_use]
-    #[inline]
-    pub fn find(&self, headers: &Headers<'_>, spot: &Spot) -> Option<u32> {
-        self.connections.find(headers, spot)
-    }
-
     /// See [`Connections::prefetch_index`].
     #[inline]
     pub fn prefetch_index(&self, spot: &Spot) {
         self.connections.prefetch_index(spot);
     }
 
-    /// See [`Connections::prefetch`].
-    #[inline]
-    pub fn prefetch(&self, spot: &Spot, news: &mut usize) {
-        self.connections.prefetch(spot, news);
-    }
-
-    /// Prefetches what hangs on a connection, see [`Connection::prefetch`]. When it is none yet, what is to be known of
-    /// the one that it will take the place of.
-    #[inline]
-    pub fn prefetch_inside(&self, place: u32, news: &mut usize) {
-        if let Some(connection) = self.connections.get(place) {
-            return connection.prefetch();
-        }
-        *news += 1;
-        if let Some(victim) = self.connections.next_victim(*news - 1) {
-            self.flows.prefetch(victim);
-        }
-    }
-
-    /// See [`Connection::prefetch_session`].
-    #[inline]
-    pub fn prefetch_session(&self, place: u32) {
-        if let Some(connection) = self.connections.get(place) {
-            connection.prefetch_session();
-        }
-    }
-
-    /// Reads a little of what the session of a connection will need. The number means nothing.
+    /// See [`Connections::guess`].
     #[must_use]
     #[inline]
-    pub fn touch(&self, place: u32) -> u64 {
-        self.connections.get(place).map_or(0, |connection| connection.touch_session())
+    pub fn guess(&self, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
+        self.connections.guess(spot, news)
+    }
+
+    /// The place of a packet's connection that nobody guessed; when it is none yet, what is to be known of the one that it
+    /// will take the place of is prefetched.
+    #[cold]
+    pub fn find(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<u32> {
+        let place = self.connections.find(headers, spot);
+        if place.is_none() {
+            *news += 1;
+            if let Some(victim) = self.connections.next_victim(*news - 1) {
+                self.flows.prefetch(victim);
+            }
+        }
+        place
     }
 
     /// Counts a frame that could not be decoded.
@@ -369,7 +348,7 @@ impl Shard {
         self.notes.taps = taps;
         for connection in self.connections.iter_mut() {
             connection.docket.forget();
-            connection.paths.iter_mut().for_each(Paths::forget_taps);
+            connection.sides.iter_mut().for_each(|half| half.paths.forget_taps());
         }
         self.notes.policy = policy;
     }
@@ -399,41 +378,27 @@ impl Shard {
 
     #[inline]
     fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
-        let Arrival { headers, at, wire_len, .. } = arrival;
-        // The packet before may have opened the connection, or taken its place.
-        let is_there = self.connections.is_at(place, headers, spot);
-        let place = if is_there { Some(place) } else { self.connections.find(headers, spot) };
+        let Self { connections, notes, .. } = self;
+        match connections.at(place, &arrival.headers, spot) {
+            Some(connection) => notes.packet(connection, spot.sender, arrival, packet),
+            None => self.other(arrival, packet, spot),
+        }
+    }
+
+    /// A packet of a new connection, or of one that came to its place a moment ago.
+    #[cold]
+    fn other(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot) {
+        let place = self.connections.find(&arrival.headers, spot);
         if place.is_none() {
             self.make_room();
         }
         let Self { connections, notes, .. } = self;
         let connection = match place {
-            Some(place) => connections.get_mut(place),
-            None => connections.insert(spot, headers, *at),
+            Some(place) => connections.at(place, &arrival.headers, spot),
+            None => connections.insert(spot, &arrival.headers, arrival.at),
         };
-        let Some(connection) = connection else { return };
-        let sender = spot.sender;
-        let tap = notes.taps.get(usize::from(at.capture())).copied().unwrap_or_default();
-        let counted = connection.count(sender, headers, *wire_len, *at, tap);
-        if headers.cut > 0 {
-            connection.docket.truncated = true;
-        }
-        notes.watch.frame(at.at);
-        if let (Some(policy), true) = (&notes.policy, notes.watch.asks() && !counted.copy) {
-            let payload = !headers.payload.is_empty();
-            docket::frame(connection, policy, *wire_len, payload, *at, &mut notes.watch);
-        }
-        if let Some(packet) = packet {
-            notes.odd(connection, sender, packet, &counted, *at);
-        }
-        if counted.copy {
-            notes.coverage.duplicates += 1;
-            return;
-        }
-        match headers.transport {
-            Transport::Tcp => segment(connection, sender, headers, *at, notes),
-            Transport::Udp => datagram(connection, sender, headers, *at, notes),
-            _ => {}
+        if let Some(connection) = connection {
+            notes.packet(connection, spot.sender, arrival, packet);
         }
     }
 
@@ -493,24 +458,20 @@ impl<'a> Ear<'a> {
 
 fn terms(key: &ConnectionKey) -> Terms {
     let carrier = if key.transport == Transport::Udp { Carrier::Udp } else { Carrier::Tcp };
-    Terms { carrier, ports: [key.a.port, key.b.port] }
+    Terms { carrier, ports: key.ports }
 }
 
 #[inline]
 fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
-    if let Some(flags) = connection.flags.get_mut(sender.index()) {
-        *flags |= headers.flags;
-    }
+    let (mine, _) = connection.halves(sender);
+    mine.flags |= headers.flags;
     if headers.opens() {
         open(connection, sender, headers, at, notes);
     }
     let (bytes, cut, len) = (headers.payload, headers.cut, headers.len());
-    if let Some(payload) = connection.payload.get_mut(sender.index()) {
-        *payload += u64::from(len);
-    }
+    connection.halves(sender).0.payload += u64::from(len);
     let terms = terms(&connection.key);
-    let (dialog, [order_a, order_b], record) = connection.split();
-    let (mine, theirs) = if sender == Side::A { (order_a, order_b) } else { (order_b, order_a) };
+    let (dialog, [mine, theirs], record) = connection.split(sender);
     if headers.has(Tcp::ACK) {
         theirs.acknowledged(headers.ack);
     }
@@ -533,19 +494,17 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
 /// A SYN, or its answer: who asks is known, and the numbers of this side start.
 #[cold]
 fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
-    let other = connection.order.get(sender.index()).is_some_and(|order| order.is_other(headers.seq));
+    let other = connection.half(sender).order.is_other(headers.seq);
     let was_speaking = [Side::A, Side::B].into_iter().any(|side| connection.has_spoken(side));
     if other && was_speaking && !headers.has(Tcp::ACK) {
         close(connection, notes);
         connection.reopened += 1;
         connection.dialog.restart(&notes.limits.session);
-        connection.order = Default::default();
+        connection.sides.iter_mut().for_each(|half| half.order = Default::default());
     }
-    let started = connection.order.get(sender.index()).is_some_and(crate::stream::Order::started);
-    if (!started || other)
-        && let Some(order) = connection.order.get_mut(sender.index())
-    {
-        order.start(headers.seq);
+    let (mine, _) = connection.halves(sender);
+    if !mine.order.started() || other {
+        mine.order.start(headers.seq);
     }
     connection.note_syn(sender, headers);
     connection.last = connection.last.max(at);
@@ -553,16 +512,14 @@ fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Ev
 
 #[inline]
 fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
-    if let Some(payload) = connection.payload.get_mut(sender.index()) {
-        *payload += u64::from(headers.len());
-    }
+    connection.halves(sender).0.payload += u64::from(headers.len());
     if headers.payload.is_empty() {
         return;
     }
     let terms = terms(&connection.key);
     let host = connection.key.host(sender);
     let was_settled = connection.dialog.is_settled();
-    let (dialog, _, record) = connection.split();
+    let (dialog, _, record) = connection.split(sender);
     dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut Ear::new(record, notes, sender, at));
     if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
         notes.told_name(host, recognised, headers.payload, at);
@@ -573,9 +530,9 @@ fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at
 fn close(connection: &mut Connection, notes: &mut Notes) {
     let terms = terms(&connection.key);
     let at = connection.last;
-    let (dialog, order, record) = connection.split();
+    let (dialog, orders, record) = connection.split(Side::A);
     let mut ear = Ear::new(record, notes, Side::A, at);
-    for (side, order) in [Side::A, Side::B].into_iter().zip(order) {
+    for (side, order) in [Side::A, Side::B].into_iter().zip(orders) {
         order.flush(&mut |piece| {
             ear.loss(piece);
             dialog.piece(terms, side, piece, at, &mut ear);
@@ -801,6 +758,40 @@ fn bridge_root(bpdu: &[u8]) -> Option<String> {
 }
 
 impl Notes {
+    /// Takes a packet of a connection.
+    #[inline]
+    fn packet(
+        &mut self,
+        connection: &mut Connection,
+        sender: Side,
+        arrival: &Arrival<'_>,
+        packet: Option<&Packet<'_>>,
+    ) {
+        let Arrival { headers, at, wire_len, .. } = arrival;
+        let tap = self.taps.get(usize::from(at.capture())).copied().unwrap_or_default();
+        let counted = connection.count(sender, headers, *wire_len, *at, tap);
+        if headers.cut > 0 {
+            connection.docket.truncated = true;
+        }
+        self.watch.frame(at.at);
+        if let (Some(policy), true) = (&self.policy, self.watch.asks() && !counted.copy) {
+            let payload = !headers.payload.is_empty();
+            docket::frame(connection, policy, *wire_len, payload, *at, &mut self.watch);
+        }
+        if let Some(packet) = packet {
+            self.odd(connection, sender, packet, &counted, *at);
+        }
+        if counted.copy {
+            self.coverage.duplicates += 1;
+            return;
+        }
+        match headers.transport {
+            Transport::Tcp => segment(connection, sender, headers, *at, self),
+            Transport::Udp => datagram(connection, sender, headers, *at, self),
+            _ => {}
+        }
+    }
+
     /// What only some packets have: tunnels around them, ARP in them, or no IP.
     #[cold]
     fn odd(&mut self, connection: &mut Connection, sender: Side, packet: &Packet<'_>, counted: &Counted, at: Evidence) {

@@ -59,24 +59,19 @@ const PATHS: usize = 16;
 impl SideView {
     /// What a connection knows of one side, taken from it.
     fn take(connection: &mut Connection, side: Side) -> Self {
-        let at = side.index();
-        Self {
-            traffic: connection.traffic[at],
-            payload: connection.payload[at],
-            flags: connection.flags[at],
-            paths: std::mem::take(&mut connection.paths[at]),
-        }
+        let (mine, _) = connection.halves(side);
+        Self { traffic: mine.traffic, payload: mine.payload, flags: mine.flags, paths: std::mem::take(&mut mine.paths) }
     }
 
     /// What came from one side since the last time.
     fn drain(connection: &mut Connection, side: Side) -> Self {
-        let at = side.index();
-        connection.spoke[at] = connection.has_spoken(side);
+        let (mine, _) = connection.halves(side);
+        mine.spoke |= mine.payload > 0;
         Self {
-            traffic: std::mem::take(&mut connection.traffic[at]),
-            payload: std::mem::take(&mut connection.payload[at]),
-            flags: connection.flags[at],
-            paths: connection.paths[at].drain(),
+            traffic: std::mem::take(&mut mine.traffic),
+            payload: std::mem::take(&mut mine.payload),
+            flags: mine.flags,
+            paths: mine.paths.drain(),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::flow::book::Book;
 use crate::flow::docket::{Docket, Parties};
 use crate::ledger::Evidence;
 use crate::policy::TapId;
+use crate::prefetch;
 use crate::stream::Order;
 use crate::time::Timestamp;
 
@@ -25,10 +26,12 @@ pub struct Endpoint {
 /// The two ends in the order of their addresses, so that both directions have one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionKey {
-    /// The end with the lower address and port.
-    pub a: Endpoint,
-    /// The other.
-    pub b: Endpoint,
+    /// The address of the end with the lower address and port.
+    pub a: Address,
+    /// That of the other.
+    pub b: Address,
+    /// Their ports; 0 where the transport has none.
+    pub ports: [u16; 2],
     /// What carries it.
     pub transport: Transport,
     /// Which network.
@@ -77,10 +80,11 @@ impl ConnectionKey {
     #[must_use]
     pub fn of(headers: &Headers<'_>, sender: Side, realm: Realm) -> Self {
         let [src_port, dst_port] = headers.ports;
-        let src = Endpoint { address: headers.src, port: src_port };
-        let dst = Endpoint { address: headers.dst, port: dst_port };
-        let (a, b) = if sender == Side::A { (src, dst) } else { (dst, src) };
-        Self { a, b, transport: headers.transport, realm }
+        let (a, b, ports) = match sender {
+            Side::A => (headers.src, headers.dst, [src_port, dst_port]),
+            Side::B => (headers.dst, headers.src, [dst_port, src_port]),
+        };
+        Self { a, b, ports, transport: headers.transport, realm }
     }
 
     /// Whether it is that of a packet that this side sent.
@@ -88,13 +92,13 @@ impl ConnectionKey {
     #[inline]
     pub fn is_of(&self, headers: &Headers<'_>, sender: Side, realm: Realm) -> bool {
         let [src_port, dst_port] = headers.ports;
-        let (src, dst) = match sender {
-            Side::A => (&self.a, &self.b),
-            Side::B => (&self.b, &self.a),
+        let (src, dst, ports) = match sender {
+            Side::A => (self.a, self.b, [src_port, dst_port]),
+            Side::B => (self.b, self.a, [dst_port, src_port]),
         };
-        src.address == headers.src
-            && dst.address == headers.dst
-            && (src.port, dst.port) == (src_port, dst_port)
+        src == headers.src
+            && dst == headers.dst
+            && self.ports == ports
             && self.transport == headers.transport
             && self.realm == realm
     }
@@ -103,9 +107,10 @@ impl ConnectionKey {
     #[must_use]
     #[inline]
     pub fn end(&self, side: Side) -> Endpoint {
+        let [port_a, port_b] = self.ports;
         match side {
-            Side::A => self.a,
-            Side::B => self.b,
+            Side::A => Endpoint { address: self.a, port: port_a },
+            Side::B => Endpoint { address: self.b, port: port_b },
         }
     }
 
@@ -194,36 +199,46 @@ impl Recent {
     }
 }
 
+/// One side of a connection: what it sent. Three lines of the cache, what every packet needs of the other side in the
+/// first.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Half {
+    /// TCP: the order of its bytes.
+    pub order: Order,
+    /// Bytes of payload.
+    pub payload: u64,
+    /// Flags of TCP that it has sent.
+    pub flags: u8,
+    /// It sent payload before `payload` was last drained.
+    pub(super) spoke: bool,
+    /// Frames and bytes.
+    pub traffic: Traffic,
+    /// By which ways its frames came.
+    pub paths: Paths,
+    recent: Recent,
+}
+
 /// One conversation as the wire has it. Private to one worker.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Connection {
     /// Its ends.
     pub key: ConnectionKey,
     /// Who asks.
     pub orientation: Orientation,
+    /// It was counted among its flow's connections.
+    pub(super) counted: bool,
+    /// An ICMP prohibition came back.
+    pub prohibited: bool,
+    /// Further connections on the same ports (another SYN).
+    pub reopened: u32,
     /// What each side sent.
-    pub traffic: [Traffic; 2],
+    pub sides: [Half; 2],
     /// Its first frame.
     pub first: Evidence,
     /// Its last frame.
     pub last: Evidence,
-    /// By which ways each side's frames came.
-    pub paths: [Paths; 2],
-    recent: [Recent; 2],
-    /// TCP: the order of each side's bytes.
-    pub order: [Order; 2],
-    /// Flags of TCP that each side has sent.
-    pub flags: [u8; 2],
-    /// Bytes of payload that each side sent.
-    pub payload: [u64; 2],
-    /// Which sides sent payload before `payload` was last drained.
-    pub(super) spoke: [bool; 2],
-    /// It was counted among its flow's connections.
-    pub(super) counted: bool,
-    /// Further connections on the same ports (another SYN).
-    pub reopened: u32,
-    /// An ICMP prohibition came back.
-    pub prohibited: bool,
     /// The protocol that is spoken.
     pub dialog: Dialog,
     /// What was asked and said.
@@ -239,27 +254,53 @@ impl Connection {
         Self {
             key,
             orientation: orient::first(&key, sender, headers),
-            traffic: Default::default(),
+            counted: false,
+            prohibited: false,
+            reopened: 0,
+            sides: Default::default(),
             first: at,
             last: at,
-            paths: Default::default(),
-            recent: Default::default(),
-            order: Default::default(),
-            flags: [0; 2],
-            payload: [0; 2],
-            spoke: [false; 2],
-            counted: false,
-            reopened: 0,
-            prohibited: false,
             dialog: Dialog::default(),
             book: Book::default(),
             docket: Docket::default(),
         }
     }
 
+    /// The half of one side, and the other.
+    #[must_use]
+    #[inline]
+    pub fn halves(&mut self, side: Side) -> (&mut Half, &mut Half) {
+        let [a, b] = &mut self.sides;
+        match side {
+            Side::A => (a, b),
+            Side::B => (b, a),
+        }
+    }
+
+    /// The half of one side.
+    #[must_use]
+    #[inline]
+    pub fn half(&self, side: Side) -> &Half {
+        let [a, b] = &self.sides;
+        match side {
+            Side::A => a,
+            Side::B => b,
+        }
+    }
+
+    /// Prefetches what a packet of that side will need.
+    #[inline]
+    pub fn prefetch(&self, sender: Side) {
+        prefetch::start(&self.key);
+        prefetch::all(self.half(sender));
+        prefetch::start(&self.half(sender.other()).order);
+        prefetch::start(&self.first);
+        prefetch::start(&self.book);
+    }
+
     /// Prefetches what hangs on it, when it is there itself.
     #[inline]
-    pub fn prefetch(&self) {
+    pub fn prefetch_inside(&self) {
         self.dialog.prefetch();
         self.book.prefetch();
         self.docket.prefetch();
@@ -281,17 +322,15 @@ impl Connection {
     /// Counts a packet.
     #[inline]
     pub fn count(&mut self, sender: Side, headers: &Headers<'_>, wire_len: u32, at: Evidence, tap: TapId) -> Counted {
-        let paths = self.paths.get_mut(sender.index());
-        let new_path = paths.is_some_and(|paths| paths.count(headers.way, tap, at, PATHS));
-        let copy = self.is_copy(sender, headers, at.at);
-        if let Some(traffic) = self.traffic.get_mut(sender.index()) {
-            if copy {
-                traffic.copies += 1;
-                traffic.copied_bytes += u64::from(wire_len);
-            } else {
-                traffic.frames += 1;
-                traffic.bytes += u64::from(wire_len);
-            }
+        let (mine, _) = self.halves(sender);
+        let new_path = mine.paths.count(headers.way, tap, at, PATHS);
+        let copy = mine.is_copy(headers, at.at);
+        if copy {
+            mine.traffic.copies += 1;
+            mine.traffic.copied_bytes += u64::from(wire_len);
+        } else {
+            mine.traffic.frames += 1;
+            mine.traffic.bytes += u64::from(wire_len);
         }
         self.last = self.last.max(at);
         Counted { copy, new_path }
@@ -312,36 +351,50 @@ impl Connection {
         }
     }
 
-    /// The connection with its parts apart: the dialog speaks while the record is written.
-    pub fn split(&mut self) -> (&mut Dialog, &mut [Order; 2], Record<'_>) {
-        let Self { key, orientation, book, docket, paths, dialog, order, .. } = self;
-        (dialog, order, Record { key: *key, orientation, book, docket, paths })
+    /// The connection with its parts apart: the dialog speaks while the record is written. The orders are those of the
+    /// sender and of the other side.
+    #[inline]
+    pub fn split(&mut self, sender: Side) -> (&mut Dialog, [&mut Order; 2], Record<'_>) {
+        let Self { key, orientation, book, docket, sides: [a, b], dialog, .. } = self;
+        let paths = [&a.paths, &b.paths];
+        let orders = match sender {
+            Side::A => [&mut a.order, &mut b.order],
+            Side::B => [&mut b.order, &mut a.order],
+        };
+        (dialog, orders, Record { key, orientation, book, docket, paths })
+    }
+
+    /// What the docket needs to know of the two sides, and the docket.
+    pub(super) fn parties(&mut self) -> (Parties<'_>, &mut Docket) {
+        let Self { key, sides: [a, b], docket, .. } = self;
+        (Parties { key, paths: [&a.paths, &b.paths] }, docket)
     }
 
     /// Nothing came of it: no answer to a SYN, a reset before any payload, or an ICMP prohibition.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         let client = self.orientation.client;
-        let side = |side: Side| (self.flags[side.index()], self.has_spoken(side));
+        let side = |side: Side| (self.half(side).flags, self.has_spoken(side));
         is_blocked(side(client), side(client.other()), self.prohibited)
     }
 
     /// That side sent anything.
     #[must_use]
     pub fn has_sent(&self, side: Side) -> bool {
-        self.paths[side.index()].first().is_some()
+        self.half(side).paths.first().is_some()
     }
 
     /// That side sent payload.
     #[must_use]
     pub fn has_spoken(&self, side: Side) -> bool {
-        self.payload[side.index()] > 0 || self.spoke[side.index()]
+        let half = self.half(side);
+        half.payload > 0 || half.spoke
     }
 
     /// There is something new to drain, and who asks is known or will not be known any better.
     #[must_use]
     pub fn is_ripe(&self, now: Timestamp) -> bool {
-        let news = self.traffic.iter().any(|traffic| traffic.frames + traffic.copies > 0);
+        let news = self.sides.iter().any(|Half { traffic, .. }| traffic.frames + traffic.copies > 0);
         let decided = self.orientation.how == Initiator::Seen || now.since(self.first.at) >= PATIENCE;
         news && decided
     }
@@ -356,9 +409,9 @@ impl Connection {
     /// See [`super::Flow::is_glimpse`].
     #[must_use]
     pub fn is_glimpse(&self) -> bool {
-        let [a, b] = &self.traffic;
+        let [a, b] = &self.sides;
         !self.counted
-            && is_glimpse([a.frames, b.frames])
+            && is_glimpse([a.traffic.frames, b.traffic.frames])
             && !self.key.end(self.orientation.client.other()).address.is_group()
     }
 
@@ -373,13 +426,15 @@ impl Connection {
             port: self.key.end(client.other()).port,
         }
     }
+}
 
+impl Half {
     /// The same packet was seen a moment ago: a mirror gave it twice, before and after a router or from two VLANs.
     ///
     /// A copy has the same IP id, while a host counts its id up for a retransmission. Where the id is always 0 (IPv6,
     /// and IPv4 that never fragments), only TCP segments with payload and an equal timestamp option count as copies.
     #[inline]
-    fn is_copy(&mut self, sender: Side, headers: &Headers<'_>, at: Timestamp) -> bool {
+    fn is_copy(&mut self, headers: &Headers<'_>, at: Timestamp) -> bool {
         let Headers { seq, ack, flags, timestamp, id, .. } = *headers;
         let len = u64::from(headers.len());
         let signature = match headers.transport {
@@ -395,7 +450,7 @@ impl Connection {
             }
             _ => return false,
         };
-        self.recent.get_mut(sender.index()).is_some_and(|recent| recent.has(signature, at))
+        self.recent.has(signature, at)
     }
 }
 
@@ -420,14 +475,14 @@ fn mix(bytes: &[u8]) -> u64 {
 /// What is written down of a connection while its payload is read.
 pub struct Record<'a> {
     /// Its ends.
-    pub key: ConnectionKey,
+    pub key: &'a ConnectionKey,
     /// Who asks.
     pub orientation: &'a mut Orientation,
     /// What was asked and said.
     pub book: &'a mut Book,
     /// What the policy says of it.
     pub docket: &'a mut Docket,
-    paths: &'a [Paths; 2],
+    paths: [&'a Paths; 2],
 }
 
 impl<'a> Record<'a> {

@@ -156,14 +156,18 @@ pub struct Case<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Parties<'a> {
     /// The ends.
-    pub key: super::connection::ConnectionKey,
+    pub key: &'a super::connection::ConnectionKey,
     /// The ways of each side's frames.
-    pub paths: &'a [Paths; 2],
+    pub paths: [&'a Paths; 2],
 }
 
 impl Parties<'_> {
+    fn uses(&self, side: Side) -> impl Iterator<Item = PathUse> {
+        self.paths.get(side.index()).into_iter().flat_map(|paths| paths.iter())
+    }
+
     fn paths(&self, side: Side) -> impl Iterator<Item = Path> {
-        self.paths.get(side.index()).into_iter().flat_map(Paths::iter).map(|used| used.path)
+        self.uses(side).map(|used| used.path)
     }
 
     /// A way of frames on their sender's own segment.
@@ -184,14 +188,12 @@ impl Parties<'_> {
     /// The ways of the client's frames on the server's segment: they go to the address that the server sends from.
     fn arriving(&self, client: Side) -> impl Iterator<Item = PathUse> {
         let server = self.own_segment(client.other()).and_then(|path| path.src_mac);
-        let ways = self.paths.get(client.index()).into_iter().flat_map(Paths::iter);
-        ways.filter(move |used| server.is_some() && used.path.dst_mac == server)
+        self.uses(client).filter(move |used| server.is_some() && used.path.dst_mac == server)
     }
 
     /// The first frame of a side on a tap that does not see its zone.
     fn first_outside(&self, policy: &Policy, side: Side, zone: ZoneId) -> Option<Evidence> {
-        let ways = self.paths.get(side.index()).into_iter().flat_map(Paths::iter);
-        ways.filter(|used| policy.is_outside(tap(policy, &used.path), zone)).map(|used| used.first).min()
+        self.uses(side).filter(|used| policy.is_outside(tap(policy, &used.path), zone)).map(|used| used.first).min()
     }
 
     /// The TTL of the client's frames on two taps; of several the first and one that differs, if any does.
@@ -209,7 +211,7 @@ impl Parties<'_> {
 #[must_use]
 pub fn signs_of_bypass(policy: &Policy, flow: &super::Flow, device: &[Mac]) -> Vec<(Sign, Option<Evidence>)> {
     let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
-    let parties = Parties { key: key_of(flow), paths: &paths };
+    let parties = Parties { key: &key_of(flow), paths: paths.each_ref() };
     let frame = |used: PathUse| used.path.src_mac.zip(used.path.dst_mac);
     let leaving = paths[0].iter().filter(|used| used.path.is_own_segment());
     let leaving = leaving.map(|used| (Way { leaving: frame(used), ..Way::default() }, Some(used.first)));
@@ -510,16 +512,16 @@ pub fn conversation_of(policy: &Policy, flow: &super::Flow) -> Conversation {
     conversation(
         policy,
         Orientation { client: Side::A, how: flow.initiator },
-        &Parties { key: key_of(flow), paths: &paths },
+        &Parties { key: &key_of(flow), paths: paths.each_ref() },
     )
 }
 
 /// A flow as a connection, the client first.
 fn key_of(flow: &super::Flow) -> super::connection::ConnectionKey {
-    let end = |host: crate::address::Host, port| super::connection::Endpoint { address: host.address, port };
     super::connection::ConnectionKey {
-        a: end(flow.key.client, 0),
-        b: end(flow.key.server, flow.key.port),
+        a: flow.key.client.address,
+        b: flow.key.server.address,
+        ports: [0, flow.key.port],
         transport: flow.key.transport,
         realm: flow.key.client.realm,
     }
@@ -562,8 +564,7 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) ->
     {
         return false;
     }
-    let parties = Parties { key: connection.key, paths: &connection.paths };
-    let docket = &mut connection.docket;
+    let (parties, docket) = connection.parties();
     // Multicast is seen in more places while it goes on.
     let before = docket.sides.as_ref().map(|known| known.conversation.zones());
     if to_all {
@@ -615,7 +616,7 @@ pub fn frame(connection: &mut Connection, policy: &Policy, bytes: u32, payload: 
     let sides = [orientation.client, orientation.client.other()];
     let (ends, port) = (sides.map(|side| connection.key.host(side)), connection.key.end(sides[1]).port);
     let glance = Glance { orientation, protocol, ends, port, bytes, payload, at };
-    let (_, _, record) = connection.split();
+    let (_, _, record) = connection.split(Side::A);
     let mut attention = std::mem::take(&mut record.docket.attention);
     attention.frame(&glance, watch, |meters| {
         let parties = record.parties();
@@ -630,11 +631,12 @@ const ARP: u16 = 0x0806;
 
 /// Judges a connection as a whole.
 fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conversation>) {
-    let parties = Parties { key: connection.key, paths: &connection.paths };
     let Orientation { client, .. } = connection.orientation;
+    let (parties, _) = connection.parties();
     // Where one way is captured alone, that there is no answer says nothing.
-    let mut taps = [client, client.other()].into_iter().flat_map(|side| parties.paths(side));
-    let one_way = taps.any(|path| !policy.sees_both_ways(tap(policy, &path)));
+    let sees_one_way = |path: Path| !policy.sees_both_ways(tap(policy, &path));
+    let one_way = [client, client.other()].into_iter().any(|side| parties.paths(side).any(sees_one_way));
+    let way = parties.way(policy, client);
     let blocked = connection.is_blocked() && !one_way;
     let spent = connection.docket.attention.spent();
     let tables: Vec<Table> = spent.iter().map(|spent| spent.table).collect();
@@ -649,7 +651,7 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
         security: Seen { version: recognised.and_then(|it| it.version), ..Seen::default() },
         // Which operations they are nobody read.
         opaque: spoken.is_some_and(|name| policy.tells_operations(name)),
-        way: Some(parties.way(policy, client)),
+        way: Some(way),
         blocked,
         truncated: connection.docket.truncated,
         spent: &tables,
@@ -657,6 +659,7 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
     };
     let judgement = conversation.judge(policy, &request);
     let leak = judgement.reason == Some(Reason::MulticastLeak);
+    let (parties, _) = connection.parties();
     let elsewhere = || parties.first_outside(policy, client, conversation.zones().0);
     let first = leak.then(elsewhere).flatten().unwrap_or(evidence);
     let last = connection.last;

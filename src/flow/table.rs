@@ -6,21 +6,21 @@ use std::collections::{HashMap, VecDeque};
 use ahash::RandomState;
 
 use super::Flow;
-use super::connection::{Connection, ConnectionKey, Endpoint, Side};
+use super::connection::{Connection, ConnectionKey, Half, Side};
 use super::hash::Secret;
 use super::index::Index;
 use super::key::FlowKey;
-use crate::address::{Host, Realm};
+use super::slab::Slab;
+use crate::address::{Address, Host, Realm};
 use crate::decode::{Headers, Transport};
 use crate::ledger::Evidence;
-use crate::prefetch;
 
 /// Connections, by key, in a slab.
 #[derive(Debug)]
 pub struct Connections {
     index: Index,
     secret: Secret,
-    slab: Vec<Connection>,
+    slab: Slab<Connection>,
     limit: usize,
     hand: usize,
     /// The place of the one that was evicted.
@@ -43,7 +43,7 @@ impl Connections {
     #[must_use]
     pub fn new(limit: usize, hasher: &RandomState) -> Self {
         let secret = Secret::new(hasher);
-        Self { index: Index::default(), secret, slab: Vec::new(), limit: limit.max(16), hand: 0, free: None }
+        Self { index: Index::default(), secret, slab: Slab::default(), limit: limit.max(16), hand: 0, free: None }
     }
 
     /// Where a packet belongs.
@@ -51,17 +51,16 @@ impl Connections {
     #[inline]
     pub fn spot(&self, headers: &Headers<'_>) -> Spot {
         let [src_port, dst_port] = headers.ports;
-        let src = Endpoint { address: headers.src, port: src_port };
-        let dst = Endpoint { address: headers.dst, port: dst_port };
-        Spot { sender: Side::of(headers), hash: self.hash(&src, &dst, headers.transport) }
+        let hash = self.hash((headers.src, src_port), (headers.dst, dst_port), headers.transport);
+        Spot { sender: Side::of(headers), hash }
     }
 
     /// Of the two ends in any order. Who floods the table cannot choose it.
     #[inline]
-    fn hash(&self, one: &Endpoint, other: &Endpoint, transport: Transport) -> u64 {
-        let end = |end: &Endpoint| {
-            let [first, second] = end.address.words();
-            self.secret.mix(first, second.wrapping_add(u64::from(end.port) << 40))
+    fn hash(&self, one: (Address, u16), other: (Address, u16), transport: Transport) -> u64 {
+        let end = |(address, port): (Address, u16)| {
+            let [first, second] = address.words();
+            self.secret.mix(first, second.wrapping_add(u64::from(port) << 40))
         };
         let transport = match transport {
             Transport::Tcp => 0,
@@ -74,25 +73,20 @@ impl Connections {
         self.secret.mix(end(one).wrapping_add(end(other)), transport)
     }
 
-    /// The place of a connection.
-    #[must_use]
-    #[inline]
-    pub fn find(&self, headers: &Headers<'_>, spot: &Spot) -> Option<u32> {
-        self.index.find(spot.hash, |place| self.is_at(place, headers, spot))
+    fn hash_of(&self, key: &ConnectionKey) -> u64 {
+        let ConnectionKey { a, b, ports: [port_a, port_b], transport, .. } = *key;
+        self.hash((a, port_a), (b, port_b), transport)
     }
 
-    /// Whether the connection is at that place.
-    #[must_use]
-    #[inline]
-    pub fn is_at(&self, place: u32, headers: &Headers<'_>, spot: &Spot) -> bool {
+    fn is_at(&self, place: u32, headers: &Headers<'_>, spot: &Spot) -> bool {
         self.slab.get(place as usize).is_some_and(|known| known.key.is_of(headers, spot.sender, REALM))
     }
 
-    /// The connection at a place.
+    /// The connection of a packet, if it is at that place.
     #[must_use]
     #[inline]
-    pub fn get_mut(&mut self, place: u32) -> Option<&mut Connection> {
-        self.slab.get_mut(place as usize)
+    pub fn at(&mut self, place: u32, headers: &Headers<'_>, spot: &Spot) -> Option<&mut Connection> {
+        self.slab.get_mut(place as usize).filter(|known| known.key.is_of(headers, spot.sender, REALM))
     }
 
     /// Prefetches where the place of a connection stands.
@@ -101,18 +95,34 @@ impl Connections {
         self.index.prefetch(spot.hash);
     }
 
-    /// Prefetches the connection that most likely is meant. For one that is none yet, the one whose place it will take, of
-    /// which there were `news` before it; it is counted there.
+    /// Prefetches the connection that most likely is meant, and gives it with its place. For one that is none yet, the one
+    /// whose place it will take, of which there were `news` before it; it is counted there.
+    #[must_use]
     #[inline]
-    pub fn prefetch(&self, spot: &Spot, news: &mut usize) {
-        let place = self.index.guess(spot.hash).map(|place| place as usize);
-        let place = place.unwrap_or_else(|| {
+    pub fn guess(&self, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
+        let Some(place) = self.index.guess(spot.hash) else {
             *news += 1;
-            self.hand + *news - 1
-        });
-        if let Some(connection) = self.slab.get(place) {
-            prefetch::all(connection);
-        }
+            if let Some(victim) = self.slab.get(self.hand + *news - 1) {
+                victim.prefetch(spot.sender);
+            }
+            return None;
+        };
+        let connection = self.slab.get(place as usize)?;
+        connection.prefetch(spot.sender);
+        Some((place, connection))
+    }
+
+    /// The place of a packet's connection, when it is not the one that was guessed.
+    #[cold]
+    pub fn find(&self, headers: &Headers<'_>, spot: &Spot) -> Option<u32> {
+        self.index.find(spot.hash, |place| self.is_at(place, headers, spot))
+    }
+
+    /// Whether that is the connection of a packet.
+    #[must_use]
+    #[inline]
+    pub fn is(connection: &Connection, headers: &Headers<'_>, spot: &Spot) -> bool {
+        connection.key.is_of(headers, spot.sender, REALM)
     }
 
     /// The connection that will have to go for a new one, of which there were `news` before it, when the table is full;
@@ -120,16 +130,8 @@ impl Connections {
     #[must_use]
     pub fn next_victim(&self, news: usize) -> Option<&Connection> {
         let victim = self.slab.get(self.hand + news).filter(|_| self.slab.len() >= self.limit)?;
-        let ConnectionKey { a, b, transport, .. } = &victim.key;
-        self.index.prefetch(self.hash(a, b, *transport));
+        self.index.prefetch(self.hash_of(&victim.key));
         Some(victim)
-    }
-
-    /// The connection at a place.
-    #[must_use]
-    #[inline]
-    pub fn get(&self, place: u32) -> Option<&Connection> {
-        self.slab.get(place as usize)
     }
 
     /// When the table is full: the one that has to go, to be closed before another takes its place.
@@ -140,8 +142,7 @@ impl Connections {
         }
         let place = self.victim();
         let old = self.slab.get(place as usize)?;
-        let (a, b, transport) = (old.key.a, old.key.b, old.key.transport);
-        self.index.remove(self.hash(&a, &b, transport), place);
+        self.index.remove(self.hash_of(&old.key), place);
         self.free = Some(place);
         self.slab.get_mut(place as usize)
     }
@@ -178,7 +179,7 @@ impl Connections {
     /// None.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.slab.len() == 0
     }
 
     /// Who goes: of the neighbours that the hand passes, the first that is no more than a glimpse; else one that nobody
@@ -273,7 +274,7 @@ impl Flows {
         let forgets = !self.turn.is_multiple_of(TURNS);
         if forgets {
             self.forgotten.0 += 1;
-            for traffic in &connection.traffic {
+            for Half { traffic, .. } in &connection.sides {
                 self.forgotten.1 += traffic.frames;
                 self.forgotten.2 += traffic.bytes;
             }

@@ -92,7 +92,8 @@ impl Protocol for OpcUa {
 
     /// The four characters on the wire, the first one highest.
     fn message(&self, pdu: &[u8]) -> u32 {
-        pdu.iter().chain(&[0; 4]).take(4).fold(0, |code, byte| code << 8 | u32::from(*byte))
+        let whole = pdu.first_chunk().map(|code| u32::from_be_bytes(*code));
+        whole.unwrap_or_else(|| pdu.iter().chain(&[0; 4]).take(4).fold(0, |code, byte| code << 8 | u32::from(*byte)))
     }
 
     fn message_text(&self, message: u32) -> String {
