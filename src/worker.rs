@@ -389,6 +389,9 @@ impl Shard {
         notes.watch.frame(at.at);
         if let (Some(policy), true) = (&notes.policy, notes.watch.asks() && !counted.copy) {
             let payload = !headers.payload.is_empty();
+            if payload && headers.is_ip {
+                connection.docket.mark(sender, headers.dscp);
+            }
             docket::frame(connection, policy, *wire_len, payload, *at, &mut notes.watch);
         }
         if let Some(packet) = packet {

@@ -17,7 +17,7 @@ use crate::bounded;
 use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign, Stage,
+    Cast, Conversation, Ends, Judgement, Markings, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign, Stage,
     Statement, Table, TapId, Verdict, Way, ZoneId, bucket, spoken_name,
 };
 use crate::time::Timestamp;
@@ -32,6 +32,8 @@ pub struct Docket {
     attention: Attention,
     /// Frames were cut by the snap length.
     pub truncated: bool,
+    /// How the packets of each side were marked, where the policy asks.
+    marked: [Markings; 2],
     /// Entries were drained: there was a judgement before.
     drained: bool,
     /// The conversation was judged as a whole.
@@ -282,6 +284,19 @@ impl Docket {
         self.attention.close(watch);
     }
 
+    /// Takes note of how a packet with payload is marked. What was judged before it came still holds for what it was about.
+    pub fn mark(&mut self, sender: Side, dscp: u8) {
+        if self.marked.get_mut(sender.index()).is_some_and(|marked| marked.add(Markings::of(dscp))) {
+            self.unsettle();
+        }
+    }
+
+    /// How the packets of a side were marked.
+    #[must_use]
+    pub fn marked(&self, side: Side) -> Markings {
+        self.marked.get(side.index()).copied().unwrap_or_default()
+    }
+
     /// Judges an operation.
     #[cold]
     pub fn operation(
@@ -385,6 +400,7 @@ impl Docket {
                 token: protection.tokens.first().copied(),
                 version: None,
             },
+            marked: self.marked(case.orientation.client),
             way: Some(parties.way(case.policy, case.orientation.client)),
             truncated: self.truncated,
             ..Request::at(case.at.at)
@@ -640,6 +656,7 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
         security: Seen { version: recognised.and_then(|it| it.version), ..Seen::default() },
         // Which operations they are nobody read.
         opaque: spoken.is_some_and(|name| policy.tells_operations(name)),
+        marked: connection.docket.marked(client),
         way: Some(parties.way(policy, client)),
         blocked,
         truncated: connection.docket.truncated,

@@ -569,7 +569,7 @@ schema! {
         max_rate: Option<Rate>,
         /// Bytes in time, like "50MB/h".
         max_bytes: Option<Rate>,
-        /// Only with this DSCP. Not evaluated yet: an error.
+        /// Only where all packets with payload of the side that opens have this DSCP, 0 to 63.
         dscp: Option<At<u8>>,
         /// Only on this VLAN.
         vlan: Option<u16>,

@@ -9,6 +9,7 @@ use dissectors::{Class, Component, Mode, Object, Security, Token};
 use super::boundary::Way;
 use super::conversation::{Cast, Conversation, Without};
 use super::file::{Default as Fallback, Inside, MidStream, Multicast};
+use super::marking::Markings;
 use super::matching::ObjectPattern;
 use super::model::{Allow, Carried, Defaults, Minimum, Policy, Rule, ZoneId};
 use super::protocol::Protocol;
@@ -48,6 +49,8 @@ pub struct Request<'a> {
     pub byte_rate: Option<f64>,
     /// Tables whose rate the two sides have used up at that time.
     pub spent: &'a [Table],
+    /// How the packets of the side that asks were marked so far.
+    pub marked: Markings,
     /// By which way it went, for the check of the boundary. None: nobody asks.
     pub way: Option<Way>,
     /// No answer, a reset, or an ICMP prohibition.
@@ -74,6 +77,7 @@ impl Request<'_> {
             rate: None,
             byte_rate: None,
             spent: &[],
+            marked: Markings::default(),
             way: None,
             blocked: false,
             at,
@@ -388,7 +392,7 @@ impl Conversation {
         let Some((mut stage, (.., number), Aside(place))) = furthest else {
             return self.finding(asked, bad, Reason::UndeclaredConduit);
         };
-        if stage == Stage::Protocol && asked.request.protocol.is_some() && self.port_is_listed(policy) {
+        if stage == Stage::Protocol && asked.request.protocol.is_some() && self.port_is_listed(policy, asked) {
             stage = Stage::Mismatch;
         }
         let finding = self.finding(asked, bad, stage.reason()).by(Statement::Rule(number.0));
@@ -397,9 +401,15 @@ impl Conversation {
     }
 
     /// Some candidate lists this port, for another protocol.
-    fn port_is_listed(&self, policy: &Policy) -> bool {
+    fn port_is_listed(&self, policy: &Policy, asked: &Asked<'_>) -> bool {
         let tables = self.candidates.iter().filter_map(|(number, _)| policy.rule(*number)).flat_map(|rule| &rule.allow);
-        tables.into_iter().any(|allow| match (&allow.ports, allow.protocol) {
+        // What is the table's own fails by its VLAN or marking: that is no mismatch.
+        let own = |allow: &&Allow| match allow.protocol {
+            Carried::Protocol(number) => policy.may_be(asked.number, number),
+            Carried::Transport(transport) => transport == self.transport,
+        };
+        let mut others = tables.into_iter().filter(|allow| !own(allow));
+        others.any(|allow| match (&allow.ports, allow.protocol) {
             (Some(ports), _) => listed(ports, self.port),
             (None, Carried::Protocol(number)) => {
                 let protocol = policy.protocols.get(number as usize);
@@ -449,7 +459,9 @@ impl Conversation {
     pub(super) fn try_allow(&self, policy: &Policy, allow: &Allow, asked: &Asked<'_>) -> Result<Qualifiers, Stage> {
         let request = asked.request;
         let mut qualifiers = Qualifiers::default();
-        if allow.vlan.is_some_and(|wanted| self.vlan.is_some_and(|vlan| vlan != wanted)) {
+        let tagged = allow.vlan.is_none_or(|wanted| self.vlan.is_none_or(|vlan| vlan == wanted));
+        let marked = allow.dscp.is_none_or(|wanted| request.marked.are_only(wanted));
+        if !tagged || !marked {
             return Err(Stage::Protocol);
         }
         match allow.protocol {

@@ -383,6 +383,7 @@ pub(super) struct Allow {
     pub(super) max_rate: Option<Rate>,
     pub(super) max_bytes: Option<Rate>,
     pub(super) vlan: Option<u16>,
+    pub(super) dscp: Option<u8>,
 }
 
 impl Allow {
@@ -420,6 +421,11 @@ impl Allow {
         }
         if let Some(objects) = &self.objects {
             text = format!("{text}, {}", list(objects));
+        }
+        for (what, value) in [("VLAN", self.vlan), ("DSCP", self.dscp.map(u16::from))] {
+            if let Some(value) = value {
+                text = format!("{text}, {what} {value}");
+            }
         }
         text
     }

@@ -6,6 +6,7 @@ use crate::flow::key::Transport;
 use crate::policy::diagnostic::{Diagnostic, did_you_mean};
 use crate::policy::file::{self, InsideItem, ModeWord, TokenWord};
 use crate::policy::kind::Kind;
+use crate::policy::marking::Markings;
 use crate::policy::matching::{CodePattern, ObjectPattern, UnitPattern};
 use crate::policy::model::{Allow, Carried, InsideRules, Minimum};
 use crate::policy::protocol::{self, PRESETS};
@@ -44,6 +45,7 @@ impl Compiler<'_> {
             max_rate: None,
             max_bytes: None,
             vlan: None,
+            dscp: None,
         })
     }
 
@@ -120,9 +122,7 @@ impl Compiler<'_> {
             self.reader.found.push(error.help("write ports = [5140], or name a protocol"));
         }
         if let Some(dscp) = &entry.dscp {
-            let error = Diagnostic::error(dscp.at, "dscp is not evaluated: the marking of packets is not read")
-                .kind(Kind::NotEvaluated);
-            self.reader.found.push(error.help("leave it out: the table then allows every marking"));
+            self.marking(dscp, carried, name);
         }
         let decoded = match carried {
             Carried::Protocol(number) => {
@@ -159,7 +159,28 @@ impl Compiler<'_> {
             max_rate: entry.max_rate,
             max_bytes: entry.max_bytes,
             vlan: entry.vlan,
+            dscp: entry.dscp.as_ref().map(|dscp| dscp.value),
         })
+    }
+}
+
+impl Compiler<'_> {
+    /// A marking that packets of that protocol can have.
+    fn marking(&mut self, dscp: &At<u8>, carried: Carried, name: &str) {
+        if dscp.value > Markings::HIGHEST {
+            self.error(dscp.at, format!("a DSCP is a number from 0 to {}", Markings::HIGHEST));
+        }
+        let over_ip = |transport: &Transport| !matches!(transport, Transport::Ethertype(_) | Transport::Llc(_));
+        let marked = match carried {
+            Carried::Transport(transport) => over_ip(&transport),
+            Carried::Protocol(number) => self.protocols.get(number as usize).is_none_or(|protocol| {
+                protocol.carriers.is_empty() || protocol.carriers.iter().any(|(carrier, _)| over_ip(carrier))
+            }),
+        };
+        if !marked {
+            let error = Diagnostic::error(dscp.at, format!("{name} has no IP header, and so no DSCP"));
+            self.reader.found.push(error.kind(Kind::ConflictingKeys).help("leave it out, or write vlan instead"));
+        }
     }
 }
 
