@@ -12,7 +12,7 @@ use super::meter::Meters;
 use super::ops::{Objects, Tally};
 use super::path::{Path, PathUse, Paths};
 use super::watch::{Asks, Attention, Glance, Watch};
-use crate::address::Mac;
+use crate::address::{Host, Mac};
 use crate::bounded;
 use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
@@ -513,17 +513,35 @@ impl Docket {
 /// What the policy has to say about the two sides of a flow.
 #[must_use]
 pub fn conversation_of(policy: &Policy, flow: &super::Flow) -> Conversation {
+    conversation_among(policy, flow, &|host| Member::at(host.address))
+}
+
+/// The same, where more is known of who they are than their frames tell.
+#[must_use]
+pub fn conversation_among<'a>(
+    policy: &'a Policy,
+    flow: &super::Flow,
+    known: &dyn Fn(Host) -> Member<'a>,
+) -> Conversation {
     let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
     conversation(
         policy,
         Orientation { client: Side::A, how: flow.initiator },
         &Parties { key: key_of(flow), paths: &paths },
+        known,
     )
+}
+
+/// By which way the client's frames of a flow went.
+#[must_use]
+pub fn way_of(policy: &Policy, flow: &super::Flow) -> Way {
+    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
+    Parties { key: key_of(flow), paths: &paths }.way(policy, Side::A)
 }
 
 /// A flow as a connection, the client first.
 fn key_of(flow: &super::Flow) -> super::connection::ConnectionKey {
-    let end = |host: crate::address::Host, port| super::connection::Endpoint { address: host.address, port };
+    let end = |host: Host, port| super::connection::Endpoint { address: host.address, port };
     super::connection::ConnectionKey {
         a: end(flow.key.client, 0),
         b: end(flow.key.server, flow.key.port),
@@ -535,7 +553,7 @@ fn key_of(flow: &super::Flow) -> super::connection::ConnectionKey {
 impl Sides {
     #[cold]
     fn find(policy: &Policy, orientation: Orientation, parties: &Parties<'_>, meters: &mut Meters) -> Self {
-        let conversation = conversation(policy, orientation, parties);
+        let conversation = conversation(policy, orientation, parties, &|host| Member::at(host.address));
         let [client, server] = [orientation.client, orientation.client.other()].map(|side| parties.key.host(side));
         let limited = conversation.limited(policy).into_iter();
         let meters =
@@ -680,7 +698,12 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
     }
 }
 
-fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties<'_>) -> Conversation {
+fn conversation<'a>(
+    policy: &'a Policy,
+    orientation: Orientation,
+    parties: &Parties<'_>,
+    known: &dyn Fn(Host) -> Member<'a>,
+) -> Conversation {
     let Parties { key, .. } = parties;
     let client = orientation.client;
     let member = |side: Side| {
@@ -690,7 +713,7 @@ fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties<'_>
             mac: address.as_mac().or(path.and_then(|path| path.src_mac)),
             vlan: path.and_then(|path| path.vlans.first().copied()).filter(|id| *id != 0),
             tap: path.and_then(|path| policy.tap_name(tap(policy, &path))),
-            ..Member::at(address)
+            ..known(key.host(side))
         }
     };
     let server = key.end(client.other());

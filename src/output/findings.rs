@@ -436,7 +436,7 @@ impl Teller<'_> {
     }
 
     pub(super) fn policy_member(&self, host: Host) -> Member<'_> {
-        member(host, self.analysis.inventory.at(host))
+        self.analysis.member(host)
     }
 
     pub(super) fn zone_of_host(&self, host: Host) -> Option<String> {
@@ -444,8 +444,7 @@ impl Teller<'_> {
         if host.address.is_group() {
             return None;
         }
-        let asset = self.analysis.inventory.at(host);
-        Some(policy.zone(policy.zone_of(&member(host, asset)).zone).id.clone())
+        Some(policy.zone(policy.zone_of(&self.analysis.member(host)).zone).id.clone())
     }
 
     pub(super) fn zone_of_asset(&self, asset: &Asset) -> Option<String> {
@@ -566,14 +565,6 @@ impl Used {
             last: self.span.map(|(_, last)| last.to_string()),
             ..self.view
         }
-    }
-}
-
-fn member(host: Host, asset: Option<&Asset>) -> Member<'_> {
-    Member {
-        mac: host.address.as_mac().or(asset.and_then(|asset| asset.macs.first().copied())),
-        hostname: asset.and_then(|asset| asset.hostnames.first()).map(|name| &**name),
-        ..Member::at(host.address)
     }
 }
 

@@ -367,7 +367,7 @@ schema! {
         vendor: Option<At<String>>,
         /// A role, as observed.
         role: Option<At<String>>,
-        /// A link address.
+        /// The link address of a DNP3 station, 0 to 65519. Of several behind one address the lowest that a zone claims decides.
         dnp3_link: Option<At<u16>>,
         /// Free text.
         notes: Option<String>,

@@ -1,7 +1,7 @@
 //! Which zone an endpoint is in, and which line of the policy says so.
 //!
-//! The most specific selector wins: a pinned asset, a MAC address, a single IP address, a host name, a VLAN with a
-//! CIDR, the longest CIDR or smallest range, a VLAN alone, a query. Equal claims of two zones are a load error unless
+//! The most specific selector wins: a pinned asset, a MAC address, a single IP address, a host name, a DNP3 link
+//! address, a VLAN with a CIDR, the longest CIDR or smallest range, a VLAN alone, a query. Equal claims of two zones are a load error unless
 //! one zone lies in the other, where the deeper one wins.
 
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use super::diagnostic::{Diagnostic, Span};
 use super::kind::Kind;
-use super::model::{AssetId, Policy, ZoneId};
+use super::model::{AssetId, End, Policy, ZoneId};
 use super::read::Mistake;
 use crate::address::{Address, Mac};
 
@@ -36,6 +36,8 @@ pub struct Member<'a> {
     pub vendor: Option<&'a str>,
     /// Its role, as observed.
     pub role: Option<&'a str>,
+    /// Link addresses of the DNP3 stations behind its address, as observed, in order.
+    pub stations: &'a [u16],
 }
 
 impl Member<'_> {
@@ -43,7 +45,8 @@ impl Member<'_> {
     #[must_use]
     pub fn at(address: Address) -> Self {
         let mac = address.as_mac();
-        Self { address, mac, vlan: None, tap: None, hostname: None, serial: None, vendor: None, role: None }
+        let stations = &[];
+        Self { address, mac, vlan: None, tap: None, hostname: None, serial: None, vendor: None, role: None, stations }
     }
 }
 
@@ -58,6 +61,8 @@ pub enum Selector {
     Ip,
     /// A host name or a suffix of it.
     Hostname,
+    /// The link address of a DNP3 station.
+    Station,
     /// A VLAN and a CIDR together.
     VlanCidr,
     /// A CIDR or a range.
@@ -79,6 +84,7 @@ impl Selector {
             Self::Mac => "mac",
             Self::Ip => "ip",
             Self::Hostname => "hostname",
+            Self::Station => "dnp3_link",
             Self::VlanCidr => "vlan and cidr",
             Self::Cidr => "cidr or range",
             Self::Vlan => "vlan",
@@ -93,7 +99,7 @@ impl Selector {
         match self {
             Self::Pin | Self::Mac | Self::Ip | Self::None => 100,
             Self::VlanCidr | Self::Cidr => 90,
-            Self::Hostname => 80,
+            Self::Hostname | Self::Station => 80,
             Self::Vlan => 70,
             Self::Query => 50,
         }
@@ -230,6 +236,7 @@ pub(super) struct Directory {
     ips: AHashMap<Address, Claim>,
     hosts: AHashMap<String, Claim>,
     suffixes: AHashMap<String, Claim>,
+    stations: AHashMap<u16, Claim>,
     vlan_nets: AHashMap<u16, Segments>,
     nets: Segments,
     vlans: AHashMap<u16, Claim>,
@@ -265,6 +272,7 @@ pub(super) enum Wanted {
     Mac(Mac),
     Ip(Address),
     Host(String),
+    Station(u16),
     VlanNet(u16, Interval),
     Net(Interval),
     Vlan(u16),
@@ -298,6 +306,7 @@ impl Directory {
                     Some(suffix) => put(&mut directory.suffixes, suffix.to_owned(), claim, nesting, found),
                     None => put(&mut directory.hosts, name, claim, nesting, found),
                 },
+                Wanted::Station(link) => put(&mut directory.stations, link, claim, nesting, found),
                 Wanted::Vlan(vlan) => put(&mut directory.vlans, vlan, claim, nesting, found),
                 Wanted::Tap(tap) => put(&mut directory.taps, tap, claim, nesting, found),
                 Wanted::Net(net) => nets.push((net, claim)),
@@ -335,6 +344,18 @@ impl Directory {
         hosts.into_iter()
     }
 
+    /// Some zone is asked for by the address of a station.
+    pub(super) fn names_stations(&self) -> bool {
+        !self.stations.is_empty()
+    }
+
+    /// Something claims by what devices tell of themselves, or is recognised by it.
+    pub(super) fn asks_identity(&self) -> bool {
+        let asked = [&self.hosts, &self.suffixes].into_iter().any(|map| !map.is_empty());
+        let recognised = [&self.assets.hosts, &self.assets.serials].into_iter().any(|map| !map.is_empty());
+        asked || recognised || !self.stations.is_empty() || !self.queries.is_empty()
+    }
+
     /// Zones that claim something.
     pub(super) fn claimed(&self) -> &AHashSet<ZoneId> {
         &self.claimed
@@ -362,6 +383,7 @@ impl Directory {
         list.extend(self.macs.iter().map(|(mac, claim)| (format!("mac {mac}"), claim.zone)));
         list.extend(self.hosts.iter().map(|(name, claim)| (format!("hostname {name}"), claim.zone)));
         list.extend(self.suffixes.iter().map(|(name, claim)| (format!("hostname *.{name}"), claim.zone)));
+        list.extend(self.stations.iter().map(|(link, claim)| (format!("dnp3_link {link}"), claim.zone)));
         list.extend(self.vlans.iter().map(|(vlan, claim)| (format!("vlan {vlan}"), claim.zone)));
         list.extend(self.taps.iter().map(|(tap, claim)| (format!("subnet_of_tap {tap}"), claim.zone)));
         for (vlan, nets) in &self.vlan_nets {
@@ -403,6 +425,8 @@ impl Directory {
                 .find(|(vendor, wanted, _)| agrees(vendor, member.vendor) && agrees(wanted, role))
                 .map(|(_, _, claim)| claim)
         };
+        // Of several stations behind one address the lowest that a zone claims decides.
+        let station = || member.stations.iter().find_map(|link| self.stations.get(link));
         let vlan_net = || member.vlan.and_then(|vlan| self.vlan_nets.get(&vlan)?.find(member.address));
         let segment = || {
             member.vlan.and_then(|vlan| self.vlans.get(&vlan)).or_else(|| member.tap.and_then(|tap| self.taps.get(tap)))
@@ -413,6 +437,7 @@ impl Directory {
             .or_else(|| member.mac.and_then(|mac| self.macs.get(&mac)).map(found(Selector::Mac)))
             .or_else(|| self.ips.get(&member.address).map(found(Selector::Ip)))
             .or_else(|| host().map(found(Selector::Hostname)))
+            .or_else(|| station().map(found(Selector::Station)))
             .or_else(|| vlan_net().map(found(Selector::VlanCidr)))
             .or_else(|| self.nets.find(member.address).map(found(Selector::Cidr)))
             .or_else(|| segment().map(found(Selector::Vlan)))
@@ -549,6 +574,28 @@ impl Policy {
                 Membership { zone, asset, by: Selector::None, at: None }
             }
         }
+    }
+
+    /// Whether zones or rules ask for more of a member than its addresses and its segment: a name, a serial number, a
+    /// maker, a role, a station.
+    #[must_use]
+    pub fn asks_identity(&self) -> bool {
+        self.directory.asks_identity() || self.queries_ends()
+    }
+
+    /// Whether some zone is asked for by the address of a DNP3 station.
+    #[must_use]
+    pub fn names_stations(&self) -> bool {
+        self.directory.names_stations()
+    }
+
+    /// Whether an end of some statement is all of a maker or a role.
+    #[must_use]
+    pub fn queries_ends(&self) -> bool {
+        let query = |ends: &[End]| ends.iter().any(|end| matches!(end, End::Query { .. }));
+        self.rules.iter().any(|rule| query(&rule.from) || query(&rule.to))
+            || self.denies.iter().any(|deny| query(&deny.from) || query(&deny.to) || query(&deny.except_from))
+            || self.ignores.iter().any(|ignore| query(&ignore.from) || query(&ignore.to))
     }
 
     /// The zone of an endpoint of which only the address is known.

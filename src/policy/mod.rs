@@ -16,7 +16,7 @@
 //! id      = "cell-a"
 //! level   = 1                                  # Purdue: a label for severity and reports, not a rule
 //! sl_t    = { all = 2, RDF = 3 }               # target security levels
-//! members = [ { cidr = "10.20.1.0/24" } ]      # or ip, range, mac, hostname, vlan, vlan with cidr, asset, vendor, role
+//! members = [ { cidr = "10.20.1.0/24" } ]      # or ip, range, mac, hostname, vlan, vlan with cidr, asset, dnp3_link, vendor, role
 //! inside  = { default = "listed", allow = ["enip"] }
 //!
 //! [[zone]]

@@ -96,13 +96,13 @@ impl Policy {
 }
 
 impl Policy {
-    /// Whether some rule asks about the frames of its conversations: a limit of bytes, a marking, sessions of remote
-    /// access, or the expectation to be busy.
+    /// Whether some rule asks about the frames of its conversations: a limit of bytes, a marking, the stations behind an
+    /// address, sessions of remote access, or the expectation to be busy.
     #[must_use]
     pub fn watches_frames(&self) -> bool {
         let asks = |allow: &Allow| allow.max_bytes.is_some() || allow.dscp.is_some();
         let watched = |rule: &Rule| rule.remote_access || rule.max_silence.is_some() || rule.allow.iter().any(asks);
-        self.rules.iter().any(watched) || self.zones.iter().any(|zone| zone.inside.allow.iter().any(asks))
+        self.names_stations() || self.rules.iter().any(watched) || self.zones.iter().any(|zone| zone.inside.allow.iter().any(asks))
     }
 
     /// The shortest of the silences that rules may have at the longest.

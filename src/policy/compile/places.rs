@@ -173,8 +173,8 @@ impl Compiler<'_> {
         if !alone && !with_vlan {
             let error = Diagnostic::error(entry.at, "this is not one selector").kind(Kind::ConflictingKeys);
             self.reader.found.push(error.help(
-                "a member is one of asset, mac, ip, cidr, range, hostname, vlan, vlan with cidr, subnet_of_tap, \
-                 vendor and/or role; write the others as members of their own",
+                "a member is one of asset, mac, ip, cidr, range, hostname, dnp3_link, vlan, vlan with cidr, \
+                 subnet_of_tap, vendor and/or role; write the others as members of their own",
             ));
             return None;
         }
@@ -200,15 +200,11 @@ impl Compiler<'_> {
             return Some(Wanted::Host(word.value.to_ascii_lowercase()));
         }
         if let Some(link) = dnp3_link {
-            let error = Diagnostic::error(
-                link.at,
-                "membership by DNP3 link address is not evaluated: no message is read that far",
-            )
-            .kind(Kind::NotEvaluated);
-            self.reader
-                .found
-                .push(error.help("name the station by its ip; stations behind one address are one member"));
-            return None;
+            // IEEE 1815, 9.2.5.2: what is above is broadcast, or reserved.
+            if link.value >= 0xFFF0 {
+                self.error(link.at, "the link address of a station is a number from 0 to 65519");
+            }
+            return Some(Wanted::Station(link.value));
         }
         let text = |word: &Option<At<String>>| word.as_ref().map(|word| word.value.clone());
         let simple = mac.as_ref().map(|mac| Wanted::Mac(mac.value));
