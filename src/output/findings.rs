@@ -7,7 +7,7 @@ use std::time::Duration;
 use dissectors::{Protocol, REGISTRY};
 
 use super::convert::{Teller, VERSION, objects, share, tenths};
-use super::rollup::broken;
+use super::rollup::{Hints, hint};
 use super::view::{
     AttackView, CodeView, ConduitView, FindingConduitView, FindingEndView, FindingOperationView, FindingView,
     OutcomeView, ReasonView, RequirementView, SCHEMA, SampleView, SeverityView, SpanView, TermView, UseView, ZoneView,
@@ -71,13 +71,11 @@ impl Teller<'_> {
             }
             let hints = self.hints(policy, &folds);
             for campaign in campaigns(&folds) {
-                self.campaign(policy, &campaign, &mut folds, &mut findings);
+                self.campaign(policy, &campaign, &hints, &mut folds, &mut findings);
             }
             for (id, fold) in &folds {
                 let mut finding = self.finding(policy, id, fold);
-                finding
-                    .details
-                    .extend(broken(fold).and_then(|broken| hints.get(&broken)).into_iter().flatten().cloned());
+                finding.details.extend(hint(fold, &hints).cloned());
                 findings.add(finding, &fold.flows);
             }
         }
@@ -240,7 +238,14 @@ impl Teller<'_> {
     }
 
     /// Many equal findings of one source as one, with its destinations.
-    fn campaign(&self, policy: &Policy, ids: &[String], folds: &mut BTreeMap<String, Fold<'_>>, out: &mut Findings) {
+    fn campaign(
+        &self,
+        policy: &Policy,
+        ids: &[String],
+        hints: &Hints,
+        folds: &mut BTreeMap<String, Fold<'_>>,
+        out: &mut Findings,
+    ) {
         let children: Vec<(String, Fold<'_>)> = ids.iter().filter_map(|id| folds.remove_entry(id)).collect();
         let views: Vec<FindingView> = children.iter().map(|(id, fold)| self.finding(policy, id, fold)).collect();
         // The worst child speaks for all.
@@ -284,6 +289,8 @@ impl Teller<'_> {
         let mut destinations: Vec<(Host, &FindingView)> =
             children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
         destinations.sort_by_key(|(host, _)| *host);
+        // Where others break the same conduit too, it is more likely wrong than they are.
+        let told: BTreeSet<&String> = children.iter().flat_map(|(_, fold)| hint(fold, hints)).collect();
         // What would allow one destination allows no campaign.
         let do_next = first_steps(&worst);
         let view = FindingView {
@@ -305,6 +312,7 @@ impl Teller<'_> {
             details: destinations
                 .iter()
                 .map(|(host, view)| format!("{} {} {}", host.address, view.verdict, view.id))
+                .chain(told.into_iter().cloned())
                 .collect(),
             samples: self.samples(&samples),
             ..worst

@@ -27,6 +27,11 @@ impl Compiler<'_> {
                 .collect()
         };
         let (allow, deny) = (list(&table.allow), list(&table.deny));
+        for item in &table.deny {
+            if let InsideItem::Table(entry) = item {
+                self.unconditional(entry);
+            }
+        }
         InsideRules { default: table.default, allow, deny }
     }
 
@@ -165,6 +170,21 @@ impl Compiler<'_> {
 }
 
 impl Compiler<'_> {
+    /// What forbids has no conditions that whoever is forbidden could choose not to meet.
+    fn unconditional(&mut self, entry: &file::Allow) {
+        let conditions = [
+            ("dscp", entry.dscp.is_some()),
+            ("security", entry.security.is_some()),
+            ("max_rate", entry.max_rate.is_some()),
+            ("max_bytes", entry.max_bytes.is_some()),
+        ];
+        for (key, _) in conditions.into_iter().filter(|(_, given)| *given) {
+            let text = format!("{key} limits what is allowed, and this list forbids");
+            let error = Diagnostic::error(entry.at, text).kind(Kind::ConflictingKeys);
+            self.reader.found.push(error.help(format!("leave {key} out here, and write it in the allow list")));
+        }
+    }
+
     /// A marking that packets of that protocol can have.
     fn marking(&mut self, dscp: &At<u8>, carried: Carried, name: &str) {
         if dscp.value > Markings::HIGHEST {
