@@ -563,9 +563,7 @@ fn told_stations_of(
     ledger: &mut Ledger,
 ) {
     let Some([to, from]) = told_stations(recognised, message) else { return };
-    for (station, side, method) in
-        [(from, sender, Method::Announcement), (to, sender.other(), Method::ThirdParty)]
-    {
+    for (station, side, method) in [(from, sender, Method::Announcement), (to, sender.other(), Method::ThirdParty)] {
         let host = connection.key.host(side);
         // Of whom nothing was heard it is not known that they are there.
         if let (Some(station), true, false) = (station, connection.has_sent(side), host.address.is_group()) {

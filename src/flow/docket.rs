@@ -17,8 +17,8 @@ use crate::bounded;
 use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Markings, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign, Stage,
-    Statement, Table, TapId, Verdict, Way, ZoneId, bucket, spoken_name,
+    Cast, Conversation, Ends, Judgement, Markings, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign,
+    Stage, Statement, Table, TapId, Verdict, Way, ZoneId, bucket, spoken_name,
 };
 use crate::time::Timestamp;
 

@@ -124,6 +124,7 @@ pub use file::{Consequence, Criticality, ZoneKind};
 pub use finding::{Identity, bucket};
 pub use judge::{Judgement, Protection, Request, Statement};
 pub use kind::Kind;
+pub use lint::level_of;
 pub use marking::Markings;
 pub use matching::code_matches;
 pub use membership::{Member, Membership, Selector};

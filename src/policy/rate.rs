@@ -115,7 +115,9 @@ impl Policy {
     pub fn watches_frames(&self) -> bool {
         let asks = |allow: &Allow| allow.max_bytes.is_some() || allow.dscp.is_some();
         let watched = |rule: &Rule| rule.remote_access || rule.max_silence.is_some() || rule.allow.iter().any(asks);
-        self.names_stations() || self.rules.iter().any(watched) || self.zones.iter().any(|zone| zone.inside.allow.iter().any(asks))
+        self.names_stations()
+            || self.rules.iter().any(watched)
+            || self.zones.iter().any(|zone| zone.inside.allow.iter().any(asks))
     }
 
     /// The shortest of the silences that rules may have at the longest.

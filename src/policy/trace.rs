@@ -124,7 +124,9 @@ impl Policy {
             return;
         }
         let mut says = Vec::new();
-        for (number, rule) in conversation.candidates.iter().filter_map(|(number, _)| Some((*number, self.rule(*number)?))) {
+        for (number, rule) in
+            conversation.candidates.iter().filter_map(|(number, _)| Some((*number, self.rule(*number)?)))
+        {
             says.push(format!("{} covers both ends: {}", self.rule_text(rule), ends_text(rule)));
             for allow in &rule.allow {
                 let result = conversation.try_table(self, Statement::Rule(number), allow, asked);

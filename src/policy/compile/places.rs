@@ -128,6 +128,7 @@ impl Compiler<'_> {
                 multi_homed: entry.multi_homed,
                 boundary_of,
                 engineering: entry.engineering,
+                time_source: entry.time_source,
                 expected_firmware: entry.expected_firmware.clone(),
                 at: id.at,
                 tags: entry.tags.clone(),
