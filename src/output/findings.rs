@@ -23,8 +23,8 @@ use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::life::{Pace, State};
 use crate::policy::{
-    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict,
-    Who, class_attack, evidence_class, mapping_version, technique_name,
+    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Qualifier, Reason, Statement, Touched,
+    Verdict, Who, class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -32,6 +32,7 @@ use crate::time::Timestamp;
 pub(super) struct JudgedFlow {
     pub(super) verdict: &'static str,
     pub(super) rule: Option<String>,
+    pub(super) qualifiers: Vec<&'static str>,
     pub(super) findings: Vec<String>,
 }
 
@@ -463,9 +464,12 @@ impl Teller<'_> {
     pub(super) fn judged(&self, flow: &Flow, findings: &Findings) -> Option<JudgedFlow> {
         let policy = self.analysis.policy.as_deref()?;
         let worst = self.worst(flow)?;
+        let qualifiers: BTreeSet<Qualifier> =
+            flow.docket.entries.iter().flat_map(|entry| entry.judgement.qualifiers.iter()).collect();
         Some(JudgedFlow {
             verdict: worst.verdict.text(),
             rule: worst.statement.map(|statement| policy.reference(statement)),
+            qualifiers: qualifiers.into_iter().map(Qualifier::text).collect(),
             findings: findings.by_flow.get(&flow.key).into_iter().flatten().cloned().collect(),
         })
     }
