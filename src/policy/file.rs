@@ -572,7 +572,7 @@ schema! {
         /// Only where all packets with payload of the side that opens have this DSCP, 0 to 63.
         dscp: Option<At<u8>>,
         /// Only on this VLAN.
-        vlan: Option<u16>,
+        vlan: Option<At<u16>>,
         /// Free text. Documentation.
         notes: Option<String>,
     }

@@ -15,6 +15,7 @@ use super::diagnostic::{Diagnostic, Span};
 use super::kind::Kind;
 use super::model::{AssetId, End, Policy, ZoneId};
 use super::read::Mistake;
+use super::word::NO_ZONE_INDEX;
 use crate::address::{Address, Mac};
 
 /// An endpoint as traffic and inventory show it.
@@ -183,8 +184,10 @@ impl Interval {
                 Err(Mistake::new(format!("the range {text} is empty")).help("write the lower address first"))
             };
         }
-        Err(Mistake::new(format!("\"{text}\" is not an address, a CIDR or a range"))
-            .help("write 10.20.2.10, 10.20.0.0/16 or 10.20.2.10-10.20.2.19"))
+        Err(Mistake::new(format!("\"{text}\" is not an address, a CIDR or a range")).help(match text.contains('%') {
+            true => NO_ZONE_INDEX,
+            false => "write 10.20.2.10, 10.20.0.0/16 or 10.20.2.10-10.20.2.19",
+        }))
     }
 
     fn net(net: IpNet) -> Result<Self, Mistake> {

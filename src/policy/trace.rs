@@ -144,6 +144,10 @@ impl Policy {
         let zone = self.zone(side.zone);
         let _ = write!(text, "{} is in zone \"{}\"", side.address, zone.id);
         let _ = match (side.by, side.at) {
+            (Selector::None, _) if self.asks_identity() => {
+                let what = "a name, a serial number, a station, a maker or a role";
+                write!(text, ": no zone claims its address; whether one claims {what} of it, only traffic tells")
+            }
             (Selector::None, _) => write!(text, ": no zone claims it, and the address decides"),
             (by, at) => write!(text, ", by {}{}", by.text(), self.place_text(at)),
         };

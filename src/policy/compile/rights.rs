@@ -11,7 +11,7 @@ use crate::policy::matching::{CodePattern, ObjectPattern, UnitPattern};
 use crate::policy::model::{Allow, Carried, InsideRules, Minimum};
 use crate::policy::protocol::{self, PRESETS};
 use crate::policy::read::At;
-use crate::policy::word::Classes;
+use crate::policy::word::{Classes, MAX_VLAN};
 
 use super::Compiler;
 
@@ -126,6 +126,9 @@ impl Compiler<'_> {
                 .kind(Kind::PortsMissing);
             self.reader.found.push(error.help("write ports = [5140], or name a protocol"));
         }
+        if let Some(vlan) = entry.vlan.as_ref().filter(|vlan| vlan.value > MAX_VLAN) {
+            self.error(vlan.at, "a VLAN is a number from 0 to 4094");
+        }
         if let Some(dscp) = &entry.dscp {
             self.marking(dscp, carried, name);
         }
@@ -163,7 +166,7 @@ impl Compiler<'_> {
             security: entry.security.as_ref().map(minimum),
             max_rate: entry.max_rate,
             max_bytes: entry.max_bytes,
-            vlan: entry.vlan,
+            vlan: entry.vlan.as_ref().map(|vlan| vlan.value),
             dscp: entry.dscp.as_ref().map(|dscp| dscp.value),
         })
     }
