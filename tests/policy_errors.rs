@@ -156,6 +156,11 @@ fn mistakes() {
             "[[zone]]\nid = \"x\"\nmembers = [ { dnp3_link = 65535 } ]",
             "the link address of a station is a number from 0 to 65519",
         ),
+        (
+            "one query of two zones",
+            "[[zone]]\nid = \"x\"\nmembers = [ { role = \"plc\" } ]\n[[zone]]\nid = \"y\"\nmembers = [ { role = \"PLC\" } ]",
+            "two zones claim the same members",
+        ),
         ("zone in itself", "[[zone]]\nid = \"x\"\nparent = \"x\"", "zone \"x\" lies in itself"),
         ("level", "[[zone]]\nid = \"x\"\nlevel = 2.5", "a level is 0, 1, 2, 3, 3.5, 4 or 5"),
         ("security level", "[[zone]]\nid = \"x\"\nsl_t = { all = 5 }", "a security level is 0, 1, 2, 3 or 4"),

@@ -299,6 +299,7 @@ impl Directory {
     ) -> Self {
         let mut directory = Self { assets, ..Self::default() };
         let (mut nets, mut vlan_nets) = (Vec::new(), BTreeMap::<u16, Vec<_>>::new());
+        let mut queries = AHashMap::new();
         for (wanted, claim) in claims {
             directory.claimed.insert(claim.zone);
             match wanted {
@@ -314,7 +315,11 @@ impl Directory {
                 Wanted::Tap(tap) => put(&mut directory.taps, tap, claim, nesting, found),
                 Wanted::Net(net) => nets.push((net, claim)),
                 Wanted::VlanNet(vlan, net) => vlan_nets.entry(vlan).or_default().push((net, claim)),
-                Wanted::Query { vendor, role } => directory.queries.push((vendor, role, claim)),
+                Wanted::Query { vendor, role } => {
+                    let plain = [&vendor, &role].map(|word| word.as_ref().map(|word| word.to_ascii_lowercase()));
+                    put(&mut queries, plain, claim, nesting, found);
+                    directory.queries.push((vendor, role, claim));
+                }
             }
         }
         // The order of the file is invisible: more words first, then the deeper zone, then the zone's number.
