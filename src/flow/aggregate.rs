@@ -6,6 +6,7 @@ use super::docket::{self, Docket};
 use super::key::{FlowKey, Initiator};
 use super::path::Paths;
 use crate::ledger::Evidence;
+use crate::policy::Markings;
 
 /// What people mean by "A talks to B": all connections of one client to one service.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct SideView {
     pub flags: u8,
     /// By which ways its frames came.
     pub paths: Paths,
+    /// How its packets with payload were marked, where the policy asks.
+    pub marked: Markings,
 }
 
 /// Different paths kept for one side of a flow.
@@ -59,12 +62,20 @@ const PATHS: usize = 16;
 impl SideView {
     /// What a connection knows of one side, taken from it.
     fn take(connection: &mut Connection, side: Side) -> Self {
+        let marked = connection.docket.marked(side);
         let (mine, _) = connection.halves(side);
-        Self { traffic: mine.traffic, payload: mine.payload, flags: mine.flags, paths: std::mem::take(&mut mine.paths) }
+        Self {
+            traffic: mine.traffic,
+            payload: mine.payload,
+            flags: mine.flags,
+            paths: std::mem::take(&mut mine.paths),
+            marked,
+        }
     }
 
     /// What came from one side since the last time.
     fn drain(connection: &mut Connection, side: Side) -> Self {
+        let marked = connection.docket.marked(side);
         let (mine, _) = connection.halves(side);
         mine.spoke |= mine.payload > 0;
         Self {
@@ -72,6 +83,7 @@ impl SideView {
             payload: std::mem::take(&mut mine.payload),
             flags: mine.flags,
             paths: mine.paths.drain(),
+            marked,
         }
     }
 
@@ -80,6 +92,7 @@ impl SideView {
         self.payload += other.payload;
         self.flags |= other.flags;
         self.paths.merge(&other.paths, PATHS);
+        self.marked.add(other.marked);
     }
 }
 
@@ -89,8 +102,8 @@ impl Flow {
     pub fn take(connection: &mut Connection) -> Self {
         let client = connection.orientation.client;
         docket::follow(connection);
-        let (book, docket) = (std::mem::take(&mut connection.book), std::mem::take(&mut connection.docket));
         let sides = (SideView::take(connection, client), SideView::take(connection, client.other()));
+        let (book, docket) = (std::mem::take(&mut connection.book), std::mem::take(&mut connection.docket));
         Self::new(connection, sides, book.closed(), docket.closed())
     }
 
