@@ -96,6 +96,7 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
                 ahead.arrival.set_frame(&frame);
                 ahead.shard = which;
                 ahead.spot = shard.spot(&ahead.arrival.headers);
+                shard.prefetch_index(&ahead.spot);
                 count += 1;
             }
         }
@@ -115,11 +116,6 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
 ///
 /// One step for all of them, then the next: each step needs what the one before brought.
 fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
-    for ahead in frames.iter() {
-        if let Some(shard) = shards.get(ahead.shard as usize) {
-            shard.prefetch_index(&ahead.spot);
-        }
-    }
     let mut found: [Option<&Connection>; AHEAD] = [None; AHEAD];
     let mut news = [0; SHARDS];
     for (ahead, found) in frames.iter_mut().zip(&mut found) {

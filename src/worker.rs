@@ -177,6 +177,8 @@ struct Notes {
     /// Conversations that another one opened: who opened them.
     links: HashMap<(Host, Host, &'static str, u64), Host, RandomState>,
     coverage: Coverage,
+    /// Connections that had to go for others.
+    evicted: u64,
     secret: Secret,
     limits: Limits,
     policy: Option<Arc<Policy>>,
@@ -223,6 +225,7 @@ impl Shard {
                 tail: Tail::default(),
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
+                evicted: 0,
                 secret: Secret::new(&hasher),
                 watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
@@ -306,8 +309,9 @@ impl Shard {
                 self.flows.add(Flow::take(connection));
             }
         }
-        let Notes { mut ledger, tail, mut coverage, watch, .. } = self.notes;
+        let Notes { mut ledger, tail, mut coverage, watch, evicted, .. } = self.notes;
         tail.finish(&mut ledger);
+        coverage.limit("connections", evicted);
         coverage.limit("facts", ledger.refused());
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
@@ -328,7 +332,7 @@ impl Shard {
                 self.flows.add(Flow::drain(connection));
             }
         }
-        let Notes { ledger, tail, coverage, limits, watch, .. } = &mut self.notes;
+        let Notes { ledger, tail, coverage, limits, watch, evicted, .. } = &mut self.notes;
         let watch = watch.drain();
         let mut learned = std::mem::replace(ledger, Ledger::bounded(limits.ledger));
         std::mem::take(tail).finish(&mut learned);
@@ -336,6 +340,7 @@ impl Shard {
         fresh.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
         let mut coverage = std::mem::replace(coverage, fresh);
         coverage.limit("facts", learned.refused());
+        coverage.limit("connections", std::mem::take(evicted));
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
         ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch }
@@ -406,7 +411,7 @@ impl Shard {
     fn make_room(&mut self) {
         let Self { connections, flows, notes, .. } = self;
         if let Some(old) = connections.evict() {
-            notes.coverage.limit("connections", 1);
+            notes.evicted += 1;
             if !flows.forgets(old) {
                 close(old, notes);
                 flows.add(Flow::take(old));

@@ -3,6 +3,7 @@
 use dissectors::{Anomaly, Mode, Operation as Asked, Security, Token};
 
 use super::ops::{Operation, OperationKey, component_text, is_component};
+use super::places::Places;
 use crate::bounded;
 use crate::ledger::Evidence;
 use crate::prefetch;
@@ -14,7 +15,8 @@ pub struct Book {
     pub operations: Vec<Operation>,
     /// What most conversations have nothing of.
     rest: Option<Box<Rest>>,
-    cache: Cache,
+    /// Where operations on certain objects stand.
+    cache: Places,
 }
 
 /// What most conversations have nothing of.
@@ -32,70 +34,6 @@ pub struct Rest {
 
 /// Nothing is known of how a conversation is protected.
 static UNPROTECTED: Protection = Protection { mode: None, policies: Vec::new(), tokens: Vec::new() };
-
-/// A place in the cache: an operation on certain objects, and where it stands in the book.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    fingerprint: u64,
-    operation: u32,
-}
-
-/// Where operations on certain objects stand in the book, by their fingerprints. It grows until all that repeats has a
-/// place: a poller's round of requests would take turns in a fixed one.
-#[derive(Clone, Debug, Default)]
-struct Cache {
-    /// A power of two.
-    places: Box<[Known]>,
-}
-
-/// Places at first, and at most.
-const FEW: usize = 4;
-const MANY: usize = 256;
-/// Neighbours in which one is looked for.
-const NEAR: usize = 4;
-
-impl Cache {
-    #[inline]
-    fn find(&self, fingerprint: u64) -> Option<usize> {
-        let mask = self.places.len().wrapping_sub(1);
-        let home = (fingerprint >> 32) as usize;
-        for near in 0..NEAR {
-            let known = self.places.get((home + near) & mask)?;
-            if known.fingerprint == fingerprint {
-                return Some(known.operation as usize);
-            }
-        }
-        None
-    }
-
-    fn insert(&mut self, fingerprint: u64, operation: usize) {
-        let Ok(operation) = u32::try_from(operation) else { return };
-        let known = Known { fingerprint, operation };
-        if !self.put(known, self.places.len() >= MANY) {
-            let doubled = vec![Known::default(); (2 * self.places.len()).max(FEW)];
-            for old in std::mem::replace(&mut self.places, doubled.into()) {
-                // One that finds no place is found anew when it is asked again.
-                let _ = old.fingerprint == 0 || self.put(old, false);
-            }
-            self.put(known, true);
-        }
-    }
-
-    /// Puts one in a free place near its own, or in place of another.
-    fn put(&mut self, known: Known, force: bool) -> bool {
-        let mask = self.places.len().wrapping_sub(1);
-        let home = (known.fingerprint >> 32) as usize;
-        let is_free = |near: &usize| self.places.get((home + near) & mask).is_some_and(|place| place.fingerprint == 0);
-        let near = (0..NEAR).find(is_free).or(force.then_some(0));
-        match near.and_then(|near| self.places.get_mut((home + near) & mask)) {
-            Some(place) => {
-                *place = known;
-                true
-            }
-            None => false,
-        }
-    }
-}
 
 /// How a conversation is protected, over all its messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,7 +102,7 @@ impl Book {
     #[must_use]
     pub fn of(operations: Vec<Operation>, rest: Rest) -> Self {
         let rest = (rest != Rest::default()).then(|| Box::new(rest));
-        Self { operations, rest, cache: Cache::default() }
+        Self { operations, rest, cache: Places::default() }
     }
 
     /// Counts an operation, by its [`super::ops::fingerprint`]. Returns its place in `operations`; `None` when the book is full.
@@ -191,7 +129,7 @@ impl Book {
         if let Some(operation) = self.operations.first() {
             prefetch::all(operation);
         }
-        if let Some(places) = self.cache.places.first_chunk::<FEW>() {
+        if let Some(places) = self.cache.start() {
             prefetch::start(places);
         }
     }
@@ -234,7 +172,7 @@ impl Book {
     /// The book of a connection that has ended, without what only its next packets would need.
     #[must_use]
     pub fn closed(self) -> Self {
-        Self { cache: Cache::default(), ..self }
+        Self { cache: Places::default(), ..self }
     }
 
     /// What was noted since the last time, as a closed book; what is known of the protection stays as well.

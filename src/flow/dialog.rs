@@ -167,7 +167,7 @@ impl Dialog {
     #[inline]
     pub(super) fn prefetch_session(&self) {
         if let Stage::Speaking(speaking) = &self.stage {
-            prefetch::all(&*speaking.session);
+            prefetch::start(&*speaking.session);
         }
     }
 
@@ -327,13 +327,25 @@ impl Dialog {
 
 /// Protocols of this carrier, those whose port it is first; or those alone.
 fn candidates(terms: Terms, hinted_only: bool) -> impl Iterator<Item = usize> {
-    let is_hinted = move |protocol: &dyn Protocol| {
-        carries(protocol, terms.carrier).map(|ports| ports.iter().any(|port| terms.ports.contains(port)))
-    };
-    let carried = move |want: bool| REGISTRY.iter().enumerate().filter(move |(_, p)| is_hinted(**p) == Some(want));
-    let others = (!hinted_only).then(|| carried(false)).into_iter().flatten();
-    carried(true).chain(others).map(|(index, _)| index)
+    // As bits: they are gone through for each of the first segments of what is none of these protocols.
+    let (mut hinted, mut others) = (0_u32, 0_u32);
+    for (index, protocol) in REGISTRY.iter().enumerate() {
+        match carries(*protocol, terms.carrier) {
+            Some(ports) if ports.iter().any(|port| terms.ports.contains(port)) => hinted |= 1 << index,
+            Some(_) if !hinted_only => others |= 1 << index,
+            _ => {}
+        }
+    }
+    std::iter::from_fn(move || {
+        let left = if hinted != 0 { &mut hinted } else { &mut others };
+        let index = left.trailing_zeros();
+        *left &= left.wrapping_sub(1);
+        (index < u32::BITS).then_some(index as usize)
+    })
 }
+
+/// More would need more bits there.
+const _: () = assert!(REGISTRY.len() <= 32);
 
 enum Verdict {
     Is(usize),

@@ -11,6 +11,7 @@ use super::key::Transport;
 use super::meter::Meters;
 use super::ops::{Objects, Tally};
 use super::path::{Path, PathUse, Paths};
+use super::places::Places;
 use super::watch::{Asks, Attention, Glance, Watch};
 use crate::address::{Host, Mac};
 use crate::bounded;
@@ -41,7 +42,8 @@ pub struct Docket {
     is_whole: bool,
     /// That judgement with what was told of it, once it was drained.
     whole: Option<Box<Entry>>,
-    cache: Option<Box<[Known; 16]>>,
+    /// What was judged and still holds.
+    cache: Option<Box<Cache>>,
     /// Tunnels that its frames came in, with the first frame of each; judged when it ends.
     tunnels: Option<Box<Tunnelled>>,
 }
@@ -60,7 +62,18 @@ struct Sides {
     spent: Vec<Table>,
 }
 
-/// A place in the cache.
+/// Operations on certain objects whose judgement holds until some time.
+#[derive(Clone, Debug, Default)]
+struct Cache {
+    places: Places,
+    /// At most [`JUDGED`].
+    known: Vec<Known>,
+}
+
+/// Judgements of operations on certain objects that are kept for one connection.
+const JUDGED: usize = 256;
+
+/// One of them.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     fingerprint: u64,
@@ -69,12 +82,6 @@ struct Known {
     until: Timestamp,
     /// The table whose rate it counts against, its meter, and whether the rate was used up when it was judged.
     meter: Option<(Table, u32, bool)>,
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self { fingerprint: 0, entry: 0, code: 0, until: Timestamp::MIN, meter: None }
-    }
 }
 
 /// A judgement with what it was about.
@@ -240,8 +247,8 @@ impl Docket {
     /// Counts an operation that was judged before and whose judgement still holds. `false`: it has to be judged.
     #[inline]
     pub fn known(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence, meters: &mut Meters) -> bool {
-        let slot = (fingerprint >> 60) as usize & 15;
-        let Some(known) = self.cache.as_ref().and_then(|cache| cache.get(slot)) else { return false };
+        let Some(cache) = &self.cache else { return false };
+        let Some(known) = cache.places.find(fingerprint).and_then(|place| cache.known.get(place)) else { return false };
         if known.fingerprint != fingerprint || at.at >= known.until {
             return false;
         }
@@ -271,6 +278,9 @@ impl Docket {
     /// See [`super::connection::Connection::prefetch`].
     #[inline]
     pub(super) fn prefetch(&self) {
+        if let Some(cache) = &self.cache {
+            prefetch::start(&**cache);
+        }
         if let Some(entry) = self.entries.first() {
             prefetch::all(entry);
         }
@@ -334,9 +344,17 @@ impl Docket {
     }
 
     fn remember(&mut self, fingerprint: u64, known: Option<Known>) {
+        let Some(known) = known.map(|known| Known { fingerprint, ..known }) else { return };
         let cache = self.cache.get_or_insert_with(Box::default);
-        if let (Some(slot), Some(known)) = (cache.get_mut((fingerprint >> 60) as usize & 15), known) {
-            *slot = Known { fingerprint, ..known };
+        if cache.known.len() >= JUDGED {
+            **cache = Cache::default();
+        }
+        match cache.places.find(fingerprint).and_then(|place| cache.known.get_mut(place)) {
+            Some(old) => *old = known,
+            None => {
+                cache.places.insert(fingerprint, cache.known.len());
+                cache.known.push(known);
+            }
         }
     }
 

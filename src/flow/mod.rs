@@ -13,6 +13,7 @@ pub mod meter;
 pub mod ops;
 mod orient;
 pub mod path;
+mod places;
 mod slab;
 pub mod table;
 pub mod watch;

@@ -1,7 +1,8 @@
 //! Things in places that stay the same: a vector that grows without moving what it holds.
 
-/// Things in one block. Small, so that a shard with few connections takes little memory.
-const BLOCK: usize = 64;
+/// Things in one block: so many that the system gives the memory of a block of connections alone, and takes it back when
+/// the shard is done. What is not used yet of a block takes none.
+const BLOCK: usize = 1024;
 
 /// A vector in blocks: a large one would be copied whole, and be in memory twice, each time that it grows.
 #[derive(Debug)]

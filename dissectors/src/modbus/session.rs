@@ -67,16 +67,11 @@ impl<F: Framed> Session for ModbusSession<F> {
         }
     }
 
-    #[inline]
-    fn touch(&self) -> u64 {
-        self.outstanding.queue.front().map_or(0, |(Key(key), _)| u64::from(*key))
-    }
-
     fn gap(&mut self, direction: Direction) {
         // Requests that lost their replies would take the replies of later ones with the same key. Lost requests leave
         // nothing behind.
         if self.lean.apply(direction) == Direction::ToClient {
-            self.outstanding.queue.clear();
+            self.outstanding.clear();
         }
     }
 }
@@ -182,33 +177,52 @@ impl Key {
 
 /// Requests waiting for a reply, oldest first. At the limit the oldest is forgotten; its reply becomes an orphan.
 struct Outstanding {
-    queue: VecDeque<(Key, Request)>,
+    /// The oldest: nearly always the only one.
+    first: Option<(Key, Request)>,
+    /// None without a first.
+    others: VecDeque<(Key, Request)>,
     limit: usize,
 }
 
 impl Outstanding {
     fn new(limit: usize) -> Self {
-        Self { queue: VecDeque::new(), limit }
+        Self { first: None, others: VecDeque::new(), limit }
     }
 
     #[inline]
     fn push(&mut self, key: Key, request: Request) {
-        if self.queue.len() >= self.limit {
-            self.queue.pop_front();
+        if self.first.is_none() && self.limit > 0 {
+            self.first = Some((key, request));
+        } else {
+            self.queue(key, request);
         }
-        if self.limit > 0 {
-            self.queue.push_back((key, request));
+    }
+
+    #[cold]
+    fn queue(&mut self, key: Key, request: Request) {
+        if self.others.len() + 1 >= self.limit {
+            self.first = self.others.pop_front();
         }
+        match &mut self.first {
+            Some(_) => self.others.push_back((key, request)),
+            first => *first = (self.limit > 0).then_some((key, request)),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.first = None;
+        self.others.clear();
     }
 
     /// The request that a reply answers, and whether it fits: the oldest of its key that it fits, else the oldest of its
     /// key. Older ones that it does not fit were never answered and are forgotten, since a server answers in order.
     #[inline]
     fn take(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
-        match self.queue.front() {
+        match &self.first {
             // Nearly always: a master that waits for each reply.
             Some((k, request)) if *k == key && fits(request) => {
-                self.queue.pop_front().map(|(_, request)| (request, true))
+                let next = if self.others.is_empty() { None } else { self.others.pop_front() };
+                std::mem::replace(&mut self.first, next).map(|(_, request)| (request, true))
             }
             _ => self.search(key, fits),
         }
@@ -216,14 +230,22 @@ impl Outstanding {
 
     #[cold]
     fn search(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
-        let mut at = self.queue.iter().position(|(k, _)| *k == key)?;
-        let fitting = self.queue.iter().skip(at).position(|(k, request)| *k == key && fits(request));
-        for _ in 0..fitting.unwrap_or(0) {
-            match self.queue.get(at) {
-                Some((k, _)) if *k == key => drop(self.queue.remove(at)),
-                _ => at += 1,
+        let waiting = || self.first.iter().chain(&self.others).enumerate().filter(|(_, (k, _))| *k == key);
+        let oldest = waiting().next()?.0;
+        let fitting = waiting().find(|(_, (_, request))| fits(request)).map(|(at, _)| at);
+        let (mut queue, mut at) = (std::mem::take(&mut self.others), fitting.unwrap_or(oldest));
+        queue.extend(self.first.take());
+        queue.rotate_right(1);
+        let answered = queue.remove(at);
+        // Those of its key before it.
+        while let Some(before) = at.checked_sub(1) {
+            if queue.get(before).is_some_and(|(k, _)| *k == key) {
+                queue.remove(before);
             }
+            at = before;
         }
-        self.queue.remove(at).map(|(_, request)| (request, fitting.is_some()))
+        self.first = queue.pop_front();
+        self.others = queue;
+        answered.map(|(_, request)| (request, fitting.is_some()))
     }
 }
