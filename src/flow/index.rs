@@ -7,7 +7,7 @@ use crate::prefetch;
 /// place has the key that is meant.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// A power of two of slots, at most three quarters of them taken: `hash << 32 | place + 1`, 0 when free.
+    /// A power of two of slots, at most half of them taken: `hash << 32 | place + 1`, 0 when free.
     slots: Vec<u64>,
     len: usize,
 }
@@ -16,6 +16,9 @@ pub(super) struct Index {
 fn tag(hash: u64) -> u64 {
     hash & 0xFFFF_FFFF_0000_0000
 }
+
+/// Slots in which a guess looks: a line of the cache.
+const NEAR: usize = 8;
 
 impl Index {
     /// The place of this hash that `is` says yes to.
@@ -46,16 +49,23 @@ impl Index {
         }
     }
 
-    /// The place of this hash, nearly always, when there is one: nobody is asked whether it is.
+    /// The place of this hash, nearly always, when there is one: nobody is asked whether it is, and nobody looks far.
     #[inline]
     pub(super) fn guess(&self, hash: u64) -> Option<u32> {
-        let slot = *self.slots.get(self.home(hash))?;
-        (slot != 0 && tag(slot) == tag(hash)).then(|| place(slot))
+        let mut at = self.home(hash);
+        for _ in 0..NEAR {
+            match *self.slots.get(at)? {
+                0 => return None,
+                slot if tag(slot) == tag(hash) => return Some(place(slot)),
+                _ => at = self.after(at),
+            }
+        }
+        None
     }
 
     /// Adds a place that is not in it. `u32::MAX` is no place.
     pub(super) fn insert(&mut self, hash: u64, place: u32) {
-        if 4 * (self.len + 1) > 3 * self.slots.len() {
+        if 2 * (self.len + 1) > self.slots.len() {
             let doubled = vec![0; (2 * self.slots.len()).max(16)];
             for slot in std::mem::replace(&mut self.slots, doubled) {
                 if slot != 0 {

@@ -233,19 +233,25 @@ impl Outstanding {
         let waiting = || self.first.iter().chain(&self.others).enumerate().filter(|(_, (k, _))| *k == key);
         let oldest = waiting().next()?.0;
         let fitting = waiting().find(|(_, (_, request))| fits(request)).map(|(at, _)| at);
-        let (mut queue, mut at) = (std::mem::take(&mut self.others), fitting.unwrap_or(oldest));
-        queue.extend(self.first.take());
-        queue.rotate_right(1);
-        let answered = queue.remove(at);
-        // Those of its key before it.
-        while let Some(before) = at.checked_sub(1) {
-            if queue.get(before).is_some_and(|(k, _)| *k == key) {
-                queue.remove(before);
+        let at = fitting.unwrap_or(oldest);
+        let answered = self.remove(at);
+        for before in (oldest..at).rev() {
+            if self.get(before).is_some_and(|(k, _)| *k == key) {
+                self.remove(before);
             }
-            at = before;
         }
-        self.first = queue.pop_front();
-        self.others = queue;
         answered.map(|(_, request)| (request, fitting.is_some()))
+    }
+
+    /// The one at a place in the order of age.
+    fn get(&self, at: usize) -> Option<&(Key, Request)> {
+        at.checked_sub(1).map_or(self.first.as_ref(), |at| self.others.get(at))
+    }
+
+    fn remove(&mut self, at: usize) -> Option<(Key, Request)> {
+        match at.checked_sub(1) {
+            Some(at) => self.others.remove(at),
+            None => std::mem::replace(&mut self.first, self.others.pop_front()),
+        }
     }
 }
