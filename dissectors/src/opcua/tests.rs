@@ -345,6 +345,34 @@ fn an_encrypted_channel_yields_no_services() {
 }
 
 #[test]
+fn credentials_are_found_wherever_the_bytes_begin() {
+    let token = |kind: u16, body: &str| {
+        let id = id(kind);
+        ask(2, 467, &format!("ffffffff ffffffff 00000000 00000000 {id} 01 {} {body} ffffffff", le(hex(body).len())))
+    };
+    let (policy, name, password) = (s("policy"), s("joe"), s("open"));
+    for (case, bytes, skip, want) in [
+        ("name and password", token(324, &format!("{policy} {name} {password}")), 0, Some(15)),
+        ("the same from the middle of the message", token(324, &format!("{policy} {name} {password}")), 40, Some(15)),
+        ("issued by somebody else", token(940, &format!("{policy} {password}")), 0, Some(8)),
+        ("lengths that lie", token(324, "ffffff7f 01 02"), 0, Some(6)),
+        ("anonymous", token(321, &policy), 0, None),
+        ("a certificate is no secret", token(327, &format!("{policy} {password}")), 0, None),
+    ] {
+        let bytes = &bytes[skip..];
+        let found = crate::secrets(Carrier::Tcp, 4840, bytes);
+        assert_eq!(found.iter().map(|range| range.len()).next(), want, "{case}");
+        if let Some(range) = found.first() {
+            assert_eq!(range.end, bytes.len() - 4, "{case}: to the end of the token");
+        }
+        // A message whose end was not kept: what is there of it.
+        let cut = &bytes[..bytes.len() - 6];
+        let shorter = crate::secrets(Carrier::Tcp, 4840, cut).iter().map(|range| range.len()).next();
+        assert_eq!(shorter, want.map(|len| len - 2), "{case}, cut");
+    }
+}
+
+#[test]
 fn signed_bodies_are_read() {
     let opening = open("Basic256Sha256", DER, &"a5".repeat(64));
     let signature = "5a".repeat(32);
