@@ -136,7 +136,7 @@ fn community(bytes: &[u8], find: Find<'_>) {
 /// A length of BER (X.690, 8.1.3) and what stands behind it.
 fn behind_length(bytes: &[u8]) -> Option<(&[u8], usize)> {
     match *bytes {
-        [len @ 0..0x80, ref rest @ ..] => Some((rest, len.into())),
+        [len @ 0..=0x7F, ref rest @ ..] => Some((rest, len.into())),
         [0x81, len, ref rest @ ..] => Some((rest, len.into())),
         [0x82, high, low, ref rest @ ..] => Some((rest, u16::from_be_bytes([high, low]).into())),
         _ => None,
