@@ -24,6 +24,7 @@ use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::hash::Secret;
 use crate::flow::key::Initiator;
+use crate::flow::mark::{Mark, Marked, Marks};
 use crate::flow::path::Paths;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::watch::Watch;
@@ -165,6 +166,7 @@ struct Notes {
     /// By capture.
     taps: Arc<[TapId]>,
     watch: Watch,
+    marks: Marks,
 }
 
 /// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
@@ -186,6 +188,8 @@ pub struct ShardResult {
     pub coverage: Coverage,
     /// What the policy asked to be watched.
     pub watch: Watch,
+    /// Frames worth keeping, if they were asked for.
+    pub marks: Vec<Mark>,
 }
 
 impl Shard {
@@ -210,6 +214,7 @@ impl Shard {
                 limits,
                 policy,
                 taps: Arc::default(),
+                marks: Marks::default(),
             },
         }
     }
@@ -219,6 +224,19 @@ impl Shard {
     pub fn listening(mut self, taps: Arc<[TapId]>) -> Self {
         self.notes.taps = taps;
         self
+    }
+
+    /// Points out frames worth keeping from now on.
+    #[must_use]
+    pub fn marking(mut self) -> Self {
+        self.notes.marks = Marks::wanted();
+        self
+    }
+
+    /// Frames worth keeping since the last time.
+    #[must_use]
+    pub fn marks(&mut self) -> Vec<Mark> {
+        self.notes.take_marks()
     }
 
     /// Takes a frame that was decoded and belongs to this shard. `packet`: the whole of what was decoded, for a frame that
@@ -295,12 +313,13 @@ impl Shard {
                 self.flows.add(Flow::take(connection));
             }
         }
+        let marks = self.notes.take_marks();
         let Notes { mut ledger, tail, mut coverage, watch, .. } = self.notes;
         tail.finish(&mut ledger);
         coverage.limit("facts", ledger.refused());
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch }
+        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch, marks }
     }
 
     /// What was learned since the last time; everything goes on. `now` is the time of the capture's clock, by which
@@ -310,13 +329,17 @@ impl Shard {
     #[must_use]
     pub fn drain(&mut self, now: Timestamp) -> ShardResult {
         for connection in self.connections.iter_mut() {
-            let Notes { policy, watch, .. } = &mut self.notes;
+            let Notes { policy, watch, marks, .. } = &mut self.notes;
             let policy = policy.as_deref().filter(|_| connection.is_told(now));
             let judged = policy.is_some_and(|policy| docket::close(connection, policy, watch));
+            if judged {
+                mark_whole(connection, marks);
+            }
             if judged || connection.is_ripe(now) {
                 self.flows.add(Flow::drain(connection));
             }
         }
+        let marks = self.notes.take_marks();
         let Notes { ledger, tail, coverage, limits, watch, .. } = &mut self.notes;
         let watch = watch.drain();
         let mut learned = std::mem::replace(ledger, Ledger::bounded(limits.ledger));
@@ -327,7 +350,7 @@ impl Shard {
         coverage.limit("facts", learned.refused());
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch }
+        ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch, marks }
     }
 
     /// Judges by another policy from now on. What was watched counts by the rules of the old one: it is drained before.
@@ -552,7 +575,18 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     dialog.finish(terms, &mut ear);
     if let Some(policy) = &notes.policy {
         connection.docket.end(&mut notes.watch);
-        _ = docket::close(connection, policy, &mut notes.watch);
+        if docket::close(connection, policy, &mut notes.watch) {
+            mark_whole(connection, &mut notes.marks);
+        }
+    }
+}
+
+/// The conversation was judged as a whole: the frames that show what was found.
+fn mark_whole(connection: &Connection, marks: &mut Marks) {
+    for entry in connection.docket.entries.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
+        if let [only] = *entry.samples {
+            marks.note(connection.key, only, Marked::Finding);
+        }
     }
 }
 
@@ -666,7 +700,9 @@ impl Ear<'_> {
         {
             let parties = self.record.parties();
             let meters = &mut self.notes.watch.meters;
-            self.record.docket.operation(fingerprint, operation, &case, &parties, meters);
+            if self.record.docket.operation(fingerprint, operation, &case, &parties, meters) {
+                self.notes.marks.note(self.record.key, self.at, Marked::Finding);
+            }
         }
     }
 
@@ -676,7 +712,9 @@ impl Ear<'_> {
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
-            self.record.docket.hidden(&case, &parties, &mut self.notes.watch.meters);
+            if self.record.docket.hidden(&case, &parties, &mut self.notes.watch.meters) {
+                self.notes.marks.note(self.record.key, self.at, Marked::Finding);
+            }
         }
     }
 
@@ -723,6 +761,7 @@ impl Ear<'_> {
         match link.side {
             LinkSide::Opens(party) => {
                 let opener = self.record.key.host(self.party(party));
+                self.notes.marks.note(self.record.key, self.at, Marked::SetUp);
                 if self.notes.links.len() < self.notes.limits.links || self.notes.links.contains_key(&pair) {
                     self.notes.links.insert(pair, opener);
                 } else {
@@ -769,6 +808,12 @@ fn bridge_root(bpdu: &[u8]) -> Option<String> {
 }
 
 impl Notes {
+    fn take_marks(&mut self) -> Vec<Mark> {
+        let (marks, dropped) = self.marks.take();
+        self.coverage.limit("evidence-marks", dropped);
+        marks
+    }
+
     /// What only some packets have: tunnels around them, ARP in them, or no IP.
     #[cold]
     fn odd(&mut self, connection: &mut Connection, sender: Side, packet: &Packet<'_>, counted: &Counted, at: Evidence) {

@@ -23,7 +23,7 @@ pub struct Endpoint {
 }
 
 /// The two ends in the order of their addresses, so that both directions have one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionKey {
     /// The end with the lower address and port.
     pub a: Endpoint,

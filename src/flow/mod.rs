@@ -9,6 +9,7 @@ pub mod facts;
 pub mod hash;
 mod index;
 pub mod key;
+pub mod mark;
 pub mod meter;
 pub mod ops;
 mod orient;

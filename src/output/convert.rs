@@ -107,6 +107,11 @@ impl Told {
         &self.findings.list
     }
 
+    /// Names the file of each finding whose frames were kept.
+    pub fn cite(&mut self, file: impl Fn(&str) -> Option<String>) {
+        self.findings.list.iter_mut().for_each(|finding| finding.evidence = file(&finding.id));
+    }
+
     /// Devices, ordered by id.
     pub fn assets<'a>(&'a self, analysis: &'a Analysis) -> impl Iterator<Item = AssetView> + 'a {
         self.assets_from(analysis, "")

@@ -346,6 +346,8 @@ pub struct FindingView {
     /// Destinations of a campaign, or contradicting values of a conflict.
     pub details: Vec<String>,
     pub samples: Vec<SampleView>,
+    /// The file of its frames, in the folder of evidence; none when no frames were kept.
+    pub evidence: Option<String>,
     pub policy_hash: Option<String>,
     /// Of the tables behind `attack` and `requirements`.
     pub mapping_version: &'static str,
@@ -359,6 +361,9 @@ pub struct SampleView {
     #[serde(flatten)]
     pub evidence: EvidenceView,
     pub tap: Option<String>,
+    /// The same frame, for those who look for it.
+    #[serde(skip)]
+    pub at: crate::ledger::Evidence,
 }
 
 /// Why.

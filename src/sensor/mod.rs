@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  interface ─▶ capture thread ─batches─▶ workers (shards) ─drained every flush─▶ keeper ─▶ World
-//!                                                                                   │
+//!                                   └────▶ recorder (frames of findings) ◀─claims───┤
 //!                                             HTTP · metrics ◀── Shared ◀───────────┤
 //!                                             store · events · evidence ◀───────────┘
 //! ```
@@ -16,6 +16,7 @@ pub mod clock;
 pub mod engine;
 pub mod keeper;
 pub mod notify;
+pub mod recorder;
 pub mod shared;
 pub mod telling;
 pub mod world;
@@ -31,6 +32,7 @@ use crate::store::{Store, StoreError};
 use capture::Watched;
 use engine::Engine;
 use keeper::{Keeper, Order};
+use recorder::{Filing, Recording};
 use shared::Shared;
 use world::World;
 
@@ -46,6 +48,8 @@ pub struct Settings {
     pub flush: std::time::Duration,
     /// What outlives the process, if anything does.
     pub store: Option<Keeping>,
+    /// Where frames of findings are kept, if any are.
+    pub evidence: Option<Filing>,
 }
 
 /// A store, and how long what is in it is kept.
@@ -91,7 +95,7 @@ impl Sensor {
         settings: Settings,
         listener: impl FnMut(&Shared, &[Event]) + Send + 'static,
     ) -> Result<Self, StartError> {
-        let Settings { name, interfaces, analysis, flush, store } = settings;
+        let Settings { name, interfaces, analysis, flush, store, evidence } = settings;
         let interfaces: Vec<Watched> = interfaces.into_iter().map(Watched::new).collect();
         let open = interfaces.iter().map(Watched::open).collect::<Result<Vec<_>, _>>()?;
         let (workers, limits, policy) = (analysis.workers, analysis.limits, analysis.policy.clone());
@@ -103,7 +107,10 @@ impl Sensor {
         let earlier = u16::try_from(world.captures.len()).unwrap_or(u16::MAX).min(u16::MAX - 256);
         world.captures.truncate(earlier.into());
         world.captures.extend(interfaces.iter().map(|watched| watched.state().summary()));
-        let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps()));
+        let names = || world.captures.iter().map(|capture| capture.name.clone()).collect();
+        let recording = evidence.map(|filing| Recording::start(&filing, names()));
+        let line = recording.iter().flatten().next().map(Recording::line);
+        let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps(), line));
         let shared = Arc::new(Shared::new(world, interfaces.clone()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut captures = Vec::new();
@@ -112,8 +119,8 @@ impl Sensor {
             captures.push(thread::spawn(move || watched.run(live, place, &engine, &stop)));
         }
         let (orders, inbox) = crossbeam_channel::bounded(16);
-        let keeper =
-            Keeper::new(Arc::clone(&shared), flush, inbox, (store, earlier.into()), (name, Box::new(listener)));
+        let keeping = (store, earlier.into());
+        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, keeping, recording, (name, Box::new(listener)));
         let keeper = thread::spawn(move || keeper.run(engine));
         Ok(Self { shared, orders, stop, captures, keeper })
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::capture::{InterfaceState, Watched};
+use super::recorder::EvidenceState;
 use super::world::World;
 use crate::output::Told;
 use crate::time::Timestamp;
@@ -45,6 +46,8 @@ pub struct Health {
     pub store_error: Option<String>,
     /// Why the policy or the configuration on disk is not in force.
     pub reload_error: Option<String>,
+    /// How the keeping of evidence is doing; none when none is kept.
+    pub evidence: Option<EvidenceState>,
     /// When the policy in force was loaded.
     pub policy_loaded: Option<Timestamp>,
 }
@@ -76,6 +79,8 @@ impl Health {
             troubles.push("a worker has failed; its share of the traffic is not seen any more".to_owned());
         }
         troubles.extend(self.store_error.iter().map(|error| format!("not written, and tried again: {error}")));
+        let evidence = self.evidence.iter().filter_map(|evidence| evidence.error.as_ref());
+        troubles.extend(evidence.map(|error| format!("no frames of findings can be kept: {error}")));
         troubles.extend(self.reload_error.iter().map(|error| format!("the last reload failed: {error}")));
         troubles
     }

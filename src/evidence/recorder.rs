@@ -1,0 +1,306 @@
+//! Sees every frame, and takes out those around the ones that show something.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use ahash::RandomState;
+
+use super::blank::blank;
+use super::case::{AFTER, BEFORE, Case, Claim, PATIENCE, Why};
+use super::heads::Heads;
+use super::pcapng::{self, Remarked, plain};
+use super::ring::Ring;
+use super::{Kept, Room, place};
+use crate::address::Address;
+use crate::decode::{Headers, Transport, decode};
+use crate::flow::connection::{ConnectionKey, Endpoint, Side};
+use crate::flow::mark::{Mark, Marked};
+use crate::flow::table::REALM;
+use crate::ledger::Evidence;
+use crate::source::{Batch, Frame};
+use crate::time::Timestamp;
+
+/// The recorder. It does nothing with files and knows no findings but those that claim a case.
+#[derive(Debug)]
+pub struct Recorder {
+    room: Room,
+    /// Names of captures, by place.
+    captures: Vec<String>,
+    ring: Ring,
+    heads: Heads,
+    /// Of two hosts, the conversation that opened another one lately.
+    openers: HashMap<(Address, Address), ConnectionKey, RandomState>,
+    /// By the frame that shows something.
+    cases: BTreeMap<Evidence, Case>,
+    /// Their bytes.
+    held: usize,
+    /// Frames that are cited and yet to come.
+    expected: BTreeMap<Evidence, Vec<Claim>>,
+    now: Timestamp,
+    /// Marks that came to nothing: their frame was gone already, or there was no room for another case.
+    pub missed: u64,
+}
+
+/// Which cases are to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Those that wait for no more frames.
+    Closed,
+    /// All, also as far as they are by now; those will be written again.
+    All,
+    /// All, and none waits any more.
+    Last,
+}
+
+/// Cases open at once.
+const CASES: usize = 1024;
+/// Pairs of hosts of which one conversation opens another.
+const OPENERS: usize = 1 << 14;
+/// Frames that are looked at to find those that opened a conversation: request and answer, with acknowledgements between.
+const OPENING: usize = 4;
+
+impl Recorder {
+    /// Nothing seen yet. `captures` are the names of the captures, by their place in the list.
+    #[must_use]
+    pub fn new(room: Room, captures: Vec<String>) -> Self {
+        Self {
+            ring: Ring::new(room.context),
+            heads: Heads::new(room.context / 2),
+            room,
+            captures,
+            openers: HashMap::default(),
+            cases: BTreeMap::new(),
+            held: 0,
+            expected: BTreeMap::new(),
+            now: Timestamp::MIN,
+            missed: 0,
+        }
+    }
+
+    /// Sees the frames of a batch.
+    pub fn batch(&mut self, batch: &Batch) {
+        for frame in batch.frames() {
+            self.frame(&frame);
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let Some(headers) = headers_of(frame) else { return };
+        let (key, at) = (key_of(&headers), place(frame));
+        self.now = self.now.max(frame.at);
+        let Self { ring, heads, cases, held, room, .. } = self;
+        let head = heads.touch(&key, Side::of(&headers));
+        head.last = ring.push(frame, head.last).unwrap_or(head.last);
+        head.cases.retain(|which| {
+            let Some(case) = cases.get_mut(which) else { return false };
+            let before = case.bytes;
+            let waits = case.follow(|| Kept::of(frame), frame.at, room.file);
+            *held += case.bytes - before;
+            waits
+        });
+        heads.keep(&key, &headers, frame);
+        if !self.expected.is_empty()
+            && let Some(claims) = self.expected.remove(&at)
+        {
+            self.open(key, at);
+            claims.into_iter().for_each(|claim| _ = self.claim(at, claim));
+        }
+    }
+
+    /// Takes out what a shard pointed at.
+    pub fn mark(&mut self, mark: &Mark) {
+        match mark.what {
+            Marked::Finding => self.open(mark.key, mark.at),
+            Marked::SetUp => self.set_up(&mark.key, mark.at),
+        }
+    }
+
+    /// A finding will cite a frame that is yet to come.
+    pub fn expect(&mut self, at: Evidence, claim: Claim) {
+        self.expected.entry(at).or_default().push(claim);
+    }
+
+    /// A finding cites a frame. `false`: there is no case of it.
+    pub fn claim(&mut self, at: Evidence, claim: Claim) -> bool {
+        self.cases.get_mut(&at).map(|case| case.claim(claim)).is_some()
+    }
+
+    /// Frames of which there are cases.
+    pub fn cases(&self) -> impl Iterator<Item = Evidence> {
+        self.cases.keys().copied()
+    }
+
+    /// There is little room left for further cases.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.cases.len() >= CASES / 2 || self.held >= self.room.context / 4
+    }
+
+    /// The files that are to be written: ids of findings with their bytes. Cases that are done with are forgotten.
+    pub fn due(&mut self, which: Due) -> Vec<(String, Vec<u8>)> {
+        let now = self.now;
+        let mut files = Vec::new();
+        for case in self.cases.values_mut() {
+            if which == Due::Last {
+                case.close();
+            }
+            if case.news && !case.claims.is_empty() && (which != Due::Closed || case.is_over(now)) {
+                case.news = false;
+                files.extend(case.claims.iter().map(|claim| (claim.id.clone(), file(claim, case, &self.captures))));
+            }
+        }
+        self.forget(|_, case| case.is_over(now) && !case.claims.is_empty());
+        files
+    }
+
+    /// Somebody has looked which cases there are: those that nobody claims are given up when they get old, or sooner when
+    /// others need the room.
+    pub fn looked(&mut self) {
+        self.cases.values_mut().for_each(|case| case.looked = true);
+        let old = self.now.before(PATIENCE);
+        self.forget(|at, case| case.claims.is_empty() && at.at < old);
+    }
+
+    fn forget(&mut self, is_done: impl Fn(&Evidence, &Case) -> bool) {
+        let held = &mut self.held;
+        self.cases.retain(|at, case| {
+            let goes = is_done(at, case);
+            *held -= if goes { case.bytes } else { 0 };
+            !goes
+        });
+    }
+
+    /// Keeps the frames that opened another conversation of the same hosts.
+    fn set_up(&mut self, key: &ConnectionKey, at: Evidence) {
+        let Some(head) = self.heads.get_mut(key) else { return };
+        let opening = self.ring.back(head.last).skip_while(|slot| slot.at > at).take(OPENING);
+        let mut frames: Vec<Kept> = opening.map(|slot| self.ring.copy(&slot)).collect();
+        frames.reverse();
+        frames.into_iter().for_each(|kept| self.heads.opens(key, kept));
+        let hosts = (key.a.address, key.b.address);
+        if self.openers.len() < OPENERS || self.openers.contains_key(&hosts) {
+            self.openers.insert(hosts, *key);
+        }
+    }
+
+    /// Opens a case of a frame.
+    fn open(&mut self, key: ConnectionKey, at: Evidence) {
+        if self.cases.contains_key(&at) {
+            return;
+        }
+        if self.cases.len() >= CASES || self.held >= self.room.context / 2 {
+            let idle = self.cases.iter().find(|(_, case)| case.looked && case.claims.is_empty()).map(|(at, _)| *at);
+            let Some(idle) = idle else {
+                self.missed += 1;
+                return;
+            };
+            self.forget(|at, _| *at == idle);
+        }
+        let mut case = Case::new(at);
+        let file = self.room.file;
+        // The frame itself first: whatever else has no room, it does.
+        self.gather(&mut case, key, at, file);
+        if key.transport != Transport::Tcp {
+            self.gather(&mut case, fragments_of(key), at, file);
+            let opener = self.openers.get(&(key.a.address, key.b.address)).copied();
+            if let Some(opener) = opener {
+                self.set_up_of(&mut case, &opener, at, file);
+            }
+        }
+        self.set_up_of(&mut case, &key, at, file);
+        match case.frames.get_mut(&at) {
+            Some((why, _)) => *why = Why::Shown,
+            None => {
+                self.missed += 1;
+                return;
+            }
+        }
+        self.held += case.bytes;
+        if let (Some(head), false) = (self.heads.get_mut(&key), case.is_over(self.now)) {
+            head.cases.push(at);
+        }
+        self.cases.insert(at, case);
+    }
+
+    /// Adds the frames of a conversation around one that are still in the ring, the nearest first.
+    fn gather(&mut self, case: &mut Case, key: ConnectionKey, at: Evidence, room: usize) {
+        let Some(head) = self.heads.get_mut(&key) else { return };
+        let mut after: VecDeque<super::ring::Slot> = VecDeque::new();
+        let mut before = Vec::new();
+        for slot in self.ring.back(head.last) {
+            if slot.at > at {
+                after.push_front(slot);
+                after.truncate(AFTER);
+            } else if before.len() < BEFORE {
+                before.push(slot);
+            } else {
+                break;
+            }
+        }
+        // What came before may take half of a file, and what came after three quarters of it with that.
+        before.iter().for_each(|slot| case.add(Why::Context, self.ring.copy(slot), room / 2));
+        for slot in &after {
+            case.add(Why::Context, self.ring.copy(slot), room - room / 4);
+            case.followed();
+        }
+    }
+
+    fn set_up_of(&mut self, case: &mut Case, key: &ConnectionKey, at: Evidence, room: usize) {
+        let Some(head) = self.heads.get_mut(key) else { return };
+        for kept in head.first.iter().chain(&head.opened).filter(|kept| kept.at <= at) {
+            match case.frames.get_mut(&kept.at) {
+                Some((why, _)) => *why = Why::SetUp,
+                None => case.add(Why::SetUp, kept.clone(), room),
+            }
+        }
+    }
+}
+
+/// The file of a finding.
+fn file(claim: &Claim, case: &Case, captures: &[String]) -> Vec<u8> {
+    let (whys, mut frames): (Vec<Why>, Vec<Kept>) = case.frames.values().cloned().unzip();
+    let blanked = blank(&mut frames);
+    let remarked = whys.into_iter().zip(frames).zip(blanked).map(|((why, kept), blanked)| {
+        let id = &claim.id;
+        let mut comment = match why {
+            Why::SetUp => format!("{id}: set-up of the conversation"),
+            Why::Context => format!("{id}: context"),
+            Why::Shown => format!("{id}: this frame shows it"),
+        };
+        comment += &format!("; frame {}", kept.at.frame());
+        if let Some(name) = captures.get(usize::from(kept.at.capture())) {
+            comment += &format!(" of {}", plain(name));
+        }
+        if blanked > 0 {
+            comment += &format!("; {blanked} bytes of credentials zeroed, checksums left as they were");
+        }
+        Remarked { kept, comment }
+    });
+    let about = format!("Finding {}: {}", claim.id, plain(&claim.what));
+    let mut bytes = Vec::new();
+    // A vector takes everything; what is larger than a block may be was not kept.
+    let _ = pcapng::write(&mut bytes, &about, captures, &remarked.collect::<Vec<_>>());
+    bytes
+}
+
+/// The headers of a frame, if it is of any conversation.
+pub(super) fn headers_of<'a>(frame: &Frame<'a>) -> Option<Headers<'a>> {
+    let mut headers = Headers::default();
+    if headers.read(frame) {
+        return Some(headers);
+    }
+    decode(frame).ok().map(|packet| Headers::of(&packet))
+}
+
+/// The conversation of a frame. Fragments do not say which it is: those of two hosts count as one.
+pub(super) fn key_of(headers: &Headers<'_>) -> ConnectionKey {
+    let key = ConnectionKey::of(headers, Side::of(headers), REALM);
+    if headers.is_fragment { fragments_of(key) } else { key }
+}
+
+fn fragments_of(key: ConnectionKey) -> ConnectionKey {
+    let portless = |end: Endpoint| Endpoint { port: 0, ..end };
+    ConnectionKey { a: portless(key.a), b: portless(key.b), transport: Transport::Ip(FRAGMENT), realm: key.realm }
+}
+
+/// The number of the fragment header (RFC 8200, 4.5), which stands for fragments of any kind here.
+const FRAGMENT: u8 = 44;
