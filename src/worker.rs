@@ -27,6 +27,7 @@ use crate::flow::key::Initiator;
 use crate::flow::mark::{Mark, Marked, Marks};
 use crate::flow::path::Paths;
 use crate::flow::table::{Connections, Flows, Spot};
+use crate::flow::timing::{Measured, Question, Timings};
 use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
@@ -89,6 +90,39 @@ pub struct ProtocolCoverage {
     /// PDUs by message code.
     pub messages: Vec<(u32, u64)>,
 }
+
+/// TCP conversations that carried payload, by what was seen of them. Where only one way of many is seen, so is only one
+/// direction of the port that is mirrored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// Both ways.
+    pub both: u64,
+    /// One way alone.
+    pub one: u64,
+}
+
+impl Ways {
+    /// Adds others.
+    pub fn merge(&mut self, other: Self) {
+        self.both += other.both;
+        self.one += other.one;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(self) -> u64 {
+        self.both + self.one
+    }
+
+    /// Most were seen one way alone, which is no matter of a lost answer.
+    #[must_use]
+    pub fn is_one_way(self) -> bool {
+        self.one >= FEW && self.one > self.both
+    }
+}
+
+/// Fewer conversations than this say nothing of the mirror.
+pub const FEW: u64 = 3;
 
 /// Message codes counted for one protocol; Modbus, the widest, has 256.
 const MESSAGES: usize = 512;
@@ -167,6 +201,9 @@ struct Notes {
     taps: Arc<[TapId]>,
     watch: Watch,
     marks: Marks,
+    /// If times are measured.
+    timings: Option<Box<Timings>>,
+    ways: BTreeMap<u16, Ways>,
 }
 
 /// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
@@ -190,6 +227,10 @@ pub struct ShardResult {
     pub watch: Watch,
     /// Frames worth keeping, if they were asked for.
     pub marks: Vec<Mark>,
+    /// Poll intervals and response times, if they are measured.
+    pub timings: Measured,
+    /// TCP conversations by the ways that were seen of them, by capture.
+    pub ways: BTreeMap<u16, Ways>,
 }
 
 impl Shard {
@@ -198,6 +239,7 @@ impl Shard {
     pub fn new(limits: &Limits, policy: Option<Arc<Policy>>) -> Self {
         let limits = limits.share(SHARDS);
         let hasher = RandomState::new();
+        let secret = Secret::new(&hasher);
         let mut coverage = Coverage::default();
         coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
         Self {
@@ -209,12 +251,14 @@ impl Shard {
                 tail: Tail::default(),
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
-                secret: Secret::new(&hasher),
+                secret,
                 watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
                 policy,
                 taps: Arc::default(),
                 marks: Marks::default(),
+                timings: (limits.timings > 0).then(|| Box::new(Timings::new(limits.timings, secret))),
+                ways: BTreeMap::new(),
             },
         }
     }
@@ -308,18 +352,20 @@ impl Shard {
     #[must_use]
     pub fn finish(mut self) -> ShardResult {
         for connection in self.connections.iter_mut() {
+            self.notes.count_ways(connection);
             if !self.flows.forgets(connection) {
                 close(connection, &mut self.notes);
                 self.flows.add(Flow::take(connection));
             }
         }
         let marks = self.notes.take_marks();
-        let Notes { mut ledger, tail, mut coverage, watch, .. } = self.notes;
+        let Notes { mut ledger, tail, mut coverage, watch, timings, ways, .. } = self.notes;
+        let timings = timings.map(|mut timings| timings.drain()).unwrap_or_default();
         tail.finish(&mut ledger);
         coverage.limit("facts", ledger.refused());
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch, marks }
+        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch, marks, timings, ways }
     }
 
     /// What was learned since the last time; everything goes on. `now` is the time of the capture's clock, by which
@@ -329,6 +375,7 @@ impl Shard {
     #[must_use]
     pub fn drain(&mut self, now: Timestamp) -> ShardResult {
         for connection in self.connections.iter_mut() {
+            self.notes.count_ways(connection);
             let Notes { policy, watch, marks, .. } = &mut self.notes;
             let policy = policy.as_deref().filter(|_| connection.is_told(now));
             let judged = policy.is_some_and(|policy| docket::close(connection, policy, watch));
@@ -340,7 +387,9 @@ impl Shard {
             }
         }
         let marks = self.notes.take_marks();
-        let Notes { ledger, tail, coverage, limits, watch, .. } = &mut self.notes;
+        let Notes { ledger, tail, coverage, limits, watch, timings, ways, .. } = &mut self.notes;
+        let timings = timings.as_mut().map(|timings| timings.drain()).unwrap_or_default();
+        let ways = std::mem::take(ways);
         let watch = watch.drain();
         let mut learned = std::mem::replace(ledger, Ledger::bounded(limits.ledger));
         std::mem::take(tail).finish(&mut learned);
@@ -350,7 +399,7 @@ impl Shard {
         coverage.limit("facts", learned.refused());
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch, marks }
+        ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch, marks, timings, ways }
     }
 
     /// Judges by another policy from now on. What was watched counts by the rules of the old one: it is drained before.
@@ -433,6 +482,7 @@ impl Shard {
         let Self { connections, flows, notes, .. } = self;
         if let Some(old) = connections.evict() {
             notes.coverage.limit("connections", 1);
+            notes.count_ways(old);
             if !flows.forgets(old) {
                 close(old, notes);
                 flows.add(Flow::take(old));
@@ -694,6 +744,17 @@ impl Ear<'_> {
         if self.record.book.operation(fingerprint, operation, self.at).is_none() {
             self.notes.coverage.limit("operations-per-flow", 1);
         }
+        self.judge(fingerprint, operation);
+        if let Some(timings) = &mut self.notes.timings {
+            let Record { key, docket, .. } = &self.record;
+            let (outcome, at) = (operation.outcome, self.at.at);
+            let question = Question { key, sender: self.sender, fingerprint, outcome, at };
+            timings.note(&question, docket.zones(), self.protocol);
+        }
+    }
+
+    #[inline]
+    fn judge(&mut self, fingerprint: u64, operation: &Operation<'_>) {
         if let Some(policy) = &self.notes.policy
             && !self.record.docket.known(fingerprint, operation.outcome, self.at, &mut self.notes.watch.meters)
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
@@ -808,6 +869,14 @@ fn bridge_root(bpdu: &[u8]) -> Option<String> {
 }
 
 impl Notes {
+    /// Counts by which ways a conversation was seen that had frames since the last time.
+    fn count_ways(&mut self, connection: &Connection) {
+        if let Some(both) = connection.both_ways() {
+            let ways = self.ways.entry(connection.last.capture()).or_default();
+            *(if both { &mut ways.both } else { &mut ways.one }) += 1;
+        }
+    }
+
     fn take_marks(&mut self) -> Vec<Mark> {
         let (marks, dropped) = self.marks.take();
         self.coverage.limit("evidence-marks", dropped);

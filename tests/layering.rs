@@ -108,7 +108,7 @@ const LAYERS: &str = "
     event: output policy config
     store: flow ledger inventory policy worker analysis source
     sensor: evidence store event output analysis pipeline worker source ledger flow inventory policy config
-    output/metrics: output sensor
+    output/metrics: output sensor event flow policy
     output/http: output sensor event policy config
     cli: config
     command: cli config evidence pipeline analysis output source policy inventory event sensor store

@@ -181,6 +181,9 @@ fn tell_damage(view: &AnalysisView) {
         if let Some(damage) = &capture.damage {
             note(&format!("{} is damaged: {}; what stands before was read", terminal(&capture.name), terminal(damage)));
         }
+        if let Some(one_way) = &capture.one_way {
+            note(&format!("{}: {one_way}", terminal(&capture.name)));
+        }
     }
     if view.coverage.dissector_failures > 0 {
         note(&format!(

@@ -48,7 +48,10 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let listeners = Arc::clone(&streams);
     let sensor = Sensor::start(settings, move |shared, events| {
         tell(events, quiet);
-        outbox.iter().for_each(|outbox| events.iter().for_each(|event| outbox.put(event)));
+        if let Some(outbox) = &outbox {
+            events.iter().for_each(|event| outbox.put(event));
+            shared.set_outputs(outbox.health());
+        }
         listeners.flushed(shared, events);
     })?;
     let server = serve(&config, &sensor, streams, &reload)?;

@@ -202,7 +202,7 @@ mod tests {
         let frame =
             Frame { at: Timestamp::MIN, link: LinkType::ETHERNET, bytes: &bytes, wire_len: 100, capture: 0, number: 1 };
         let headers = Headers { transport: Transport::Tcp, flags: Tcp::SYN, ..Headers::default() };
-        let mut see = |heads: &mut Heads, key: &ConnectionKey, side| {
+        let see = |heads: &mut Heads, key: &ConnectionKey, side| {
             heads.touch(key, side);
             heads.keep(key, &headers, &frame);
         };

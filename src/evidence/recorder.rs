@@ -304,3 +304,167 @@ fn fragments_of(key: ConnectionKey) -> ConnectionKey {
 
 /// The number of the fragment header (RFC 8200, 4.5), which stands for fragments of any kind here.
 const FRAGMENT: u8 = 44;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::LinkType;
+
+    /// An Ethernet frame from one host to another; of a fragment, its flags and offset.
+    fn frame([from, to]: [u32; 2], protocol: u8, fragment: [u8; 2], body: &[u8]) -> Vec<u8> {
+        let total = (20 + body.len()) as u16;
+        let mut bytes = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0].to_vec();
+        bytes.extend(total.to_be_bytes());
+        bytes.extend([0, 7, fragment[0], fragment[1], 64, protocol, 0, 0]);
+        bytes.extend(from.to_be_bytes());
+        bytes.extend(to.to_be_bytes());
+        bytes.extend(body);
+        bytes
+    }
+
+    fn tcp([from, to]: [u16; 2], flags: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = [from.to_be_bytes(), to.to_be_bytes()].concat();
+        bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn udp([from, to]: [u16; 2], payload: &[u8]) -> Vec<u8> {
+        let len = (8 + payload.len()) as u16;
+        [&from.to_be_bytes()[..], &to.to_be_bytes(), &len.to_be_bytes(), &[0, 0], payload].concat()
+    }
+
+    /// A recorder that sees frames one by one, a millisecond apart.
+    struct Seen {
+        recorder: Recorder,
+        number: u64,
+    }
+
+    impl Seen {
+        fn new(context: usize, file: usize) -> Self {
+            Self { recorder: Recorder::new(Room { context, file }, vec!["eth1".to_owned()]), number: 0 }
+        }
+
+        fn see(&mut self, bytes: &[u8]) -> Mark {
+            self.number += 1;
+            let at = Timestamp::from_nanos(self.number as i64 * 1_000_000);
+            let frame = Frame {
+                at,
+                link: LinkType::ETHERNET,
+                bytes,
+                wire_len: bytes.len() as u32,
+                capture: 0,
+                number: self.number,
+            };
+            self.recorder.frame(&frame);
+            let key = key_of(&headers_of(&frame).unwrap());
+            Mark { key, at: place(&frame), what: Marked::Finding }
+        }
+
+        /// Frames of the only case, by number.
+        fn frames(&self) -> Vec<u64> {
+            let case = self.recorder.cases.values().next();
+            case.map(|case| case.frames.keys().map(|at| at.frame()).collect()).unwrap_or_default()
+        }
+    }
+
+    fn claim() -> Claim {
+        Claim { id: "V-a".to_owned(), what: "x\u{1b}[31m".to_owned() }
+    }
+
+    const SYN: u8 = 2;
+    const PUSH: u8 = 0x18;
+
+    #[test]
+    fn what_opened_another_conversation_is_part_of_it() {
+        let mut seen = Seen::new(1 << 20, 64 << 10);
+        let (ask, answer) = ([10, 11], [11, 10]);
+        // Frames 1 to 4: a connection and, much later in it, a Forward Open with its answer.
+        seen.see(&frame(ask, 6, [0x40, 0], &tcp([50_000, 44_818], SYN, b"")));
+        seen.see(&frame(answer, 6, [0x40, 0], &tcp([44_818, 50_000], SYN | 0x10, b"")));
+        for _ in 0..100 {
+            seen.see(&frame(ask, 6, [0x40, 0], &tcp([50_000, 44_818], PUSH, b"poll")));
+        }
+        seen.see(&frame(ask, 6, [0x40, 0], &tcp([50_000, 44_818], PUSH, b"open")));
+        let opened = seen.see(&frame(answer, 6, [0x40, 0], &tcp([44_818, 50_000], PUSH, b"opened")));
+        seen.recorder.mark(&Mark { what: Marked::SetUp, ..opened });
+        seen.see(&frame(ask, 17, [0x40, 0], &udp([2222, 2222], b"cyclic")));
+        let shown = seen.see(&frame(answer, 17, [0x40, 0], &udp([2222, 2222], b"cyclic")));
+        seen.recorder.mark(&shown);
+        let frames = seen.frames();
+        for number in [1, 2, 103, 104, 105, 106] {
+            assert!(frames.contains(&number), "{number} in {frames:?}");
+        }
+        assert!(frames.len() < 50, "{frames:?}");
+    }
+
+    #[test]
+    fn fragments_of_the_same_hosts_are_part_of_it() {
+        let mut seen = Seen::new(1 << 20, 64 << 10);
+        let datagram = udp([40_000, 2222], &[7; 1400]);
+        let (front, rest) = datagram.split_at(800);
+        seen.see(&frame([10, 11], 17, [0x20, 0], front));
+        let last = seen.see(&frame([10, 11], 17, [0, 100], rest));
+        // The shard knows the ports of the whole, and the frame that completed it.
+        let whole = frame([10, 11], 17, [0x40, 0], &udp([40_000, 2222], b""));
+        let of = Frame { at: last.at.at, link: LinkType::ETHERNET, bytes: &whole, wire_len: 0, capture: 0, number: 2 };
+        seen.recorder.mark(&Mark { key: key_of(&headers_of(&of).unwrap()), ..last });
+        assert_eq!(seen.frames(), [1, 2]);
+    }
+
+    #[test]
+    fn limits_hold_in_a_flood() {
+        let mut seen = Seen::new(1 << 20, 32 << 10);
+        for round in 0..3 {
+            for host in 0..5000 {
+                let mark = seen.see(&frame([host, 1 << 20], 6, [0x40, 0], &tcp([50_000, 502], PUSH, &[7; 500])));
+                seen.recorder.mark(&mark);
+                assert!(seen.recorder.held <= (1 << 19) + (32 << 10) && seen.recorder.cases.len() <= CASES);
+            }
+            let held: usize = seen.recorder.cases.values().map(|case| case.bytes).sum();
+            assert_eq!(held, seen.recorder.held, "round {round}");
+            assert!(seen.recorder.missed > 0, "what does not fit is counted");
+            let before = seen.recorder.missed;
+            seen.recorder.looked();
+            // Those that nobody claimed make room for what comes.
+            let mark = seen.see(&frame([1 << 21, 1 << 20], 6, [0x40, 0], &tcp([50_000, 502], PUSH, b"new")));
+            seen.recorder.mark(&mark);
+            assert_eq!(seen.recorder.missed, before);
+            assert!(seen.recorder.claim(mark.at, claim()));
+            let files = seen.recorder.due(Due::Last);
+            assert_eq!(files.len(), 1);
+            assert!(!files[0].1.windows(2).any(|pair| pair == b"\x1b["), "texts hold nothing that a terminal obeys");
+        }
+    }
+
+    #[test]
+    fn a_file_is_no_larger_than_it_may_be() {
+        let mut seen = Seen::new(8 << 20, 16 << 10);
+        let mut mark = None;
+        for number in 0..400 {
+            let last = seen.see(&frame([10, 11], 6, [0x40, 0], &tcp([50_000, 502], PUSH, &[7; 1400])));
+            if number == 200 {
+                seen.recorder.mark(&last);
+                mark = Some(last);
+            }
+        }
+        let shown = mark.unwrap().at;
+        assert!(seen.recorder.claim(shown, claim()));
+        let files = seen.recorder.due(Due::Last);
+        // Comments come on top of what the frames take.
+        assert!(files.len() == 1 && files[0].1.len() < 18 << 10, "{}", files[0].1.len());
+        assert!(files[0].1.windows(20).any(|text| text == b"this frame shows it;"));
+        assert_eq!(seen.recorder.held, 0);
+    }
+
+    #[test]
+    fn a_frame_that_is_gone_is_counted() {
+        let mut seen = Seen::new(1 << 20, 64 << 10);
+        let first = seen.see(&frame([10, 11], 17, [0x40, 0], &udp([40_000, 2222], b"x")));
+        for host in 0..3000 {
+            seen.see(&frame([host, 1 << 20], 17, [0x40, 0], &udp([40_000, 9], &[7; 1000])));
+        }
+        seen.recorder.mark(&first);
+        assert_eq!((seen.recorder.missed, seen.frames()), (1, vec![]));
+    }
+}

@@ -142,3 +142,72 @@ fn is_ours(name: &str) -> bool {
     let is_id = id.len() >= 12 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     is_id && !kind.is_empty() && kind.len() <= 3 && kind.bytes().all(|byte| byte.is_ascii_uppercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn id(number: u32) -> String {
+        format!("V-aaaaaaaaaaaa{number:04}")
+    }
+
+    #[test]
+    fn names_hold_nothing_that_a_file_system_minds() {
+        for (id, want) in [
+            ("V-gkh2al3yyoxc5ymh", "V-gkh2al3yyoxc5ymh.pcapng"),
+            ("../../etc/passwd", "______etc_passwd.pcapng"),
+            (".hidden", "_hidden.pcapng"),
+            ("a\0b\nc\u{202e}", "a_b_c_.pcapng"),
+            ("", ".pcapng"),
+        ] {
+            assert_eq!(Shelf::name(id), want);
+        }
+        assert_eq!(Shelf::name(&"x".repeat(5000)).len(), 64 + ".pcapng".len());
+    }
+
+    #[test]
+    fn the_oldest_go_and_are_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evidence");
+        let mut shelf = Shelf::open(&path, 1000).unwrap();
+        for number in 0..20 {
+            shelf.put(&id(number), &[0; 100]).unwrap();
+            assert!(shelf.size().1 <= 1000);
+        }
+        assert_eq!((shelf.size(), shelf.written, shelf.removed), ((10, 1000), 20, 10));
+        assert_eq!(leaves(&path), (10..20).map(|number| Shelf::name(&id(number))).collect::<Vec<_>>());
+        assert!(shelf.had(&id(0)) && shelf.had(&id(19)) && !shelf.had(&id(20)));
+        // What grew is the same file.
+        shelf.put(&id(10), &[0; 60]).unwrap();
+        assert_eq!((shelf.size(), shelf.written), ((10, 960), 20));
+        assert!(shelf.put(&id(21), &[0; 1001]).is_err(), "larger than all together");
+        assert_eq!(leaves(&path).len(), 10, "and nothing is left of it");
+    }
+
+    #[test]
+    fn what_lies_there_is_counted_and_what_is_not_ours_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for (leaf, len) in [(Shelf::name(&id(1)), 300), (format!(".{}.part", Shelf::name(&id(2))), 300)] {
+            fs::write(path.join(leaf), vec![0; len]).unwrap();
+        }
+        for leaf in ["capture.pcapng", "notes.part", "V-x.pcapng", "V-ABCDEFGHIJKLMNOP.pcapng"] {
+            fs::write(path.join(leaf), [0; 5000]).unwrap();
+        }
+        let mut shelf = Shelf::open(path, 400).unwrap();
+        assert_eq!(shelf.size(), (1, 300));
+        assert!(shelf.had(&id(1)));
+        shelf.put(&id(3), &[0; 200]).unwrap();
+        assert_eq!(
+            leaves(path),
+            ["V-ABCDEFGHIJKLMNOP.pcapng", "V-aaaaaaaaaaaa0003.pcapng", "V-x.pcapng", "capture.pcapng", "notes.part",]
+        );
+    }
+}

@@ -350,6 +350,16 @@ impl Connection {
         self.payload[side.index()] > 0 || self.spoke[side.index()]
     }
 
+    /// Whether both ways of a TCP conversation were seen that carried payload, and had frames since it was last drained:
+    /// who sends payload has had an answer. `None` for every other.
+    #[must_use]
+    pub fn both_ways(&self) -> Option<bool> {
+        let sides = [Side::A, Side::B];
+        let news = self.traffic.iter().any(|traffic| traffic.frames > 0);
+        let spoke = self.key.transport == Transport::Tcp && sides.into_iter().any(|side| self.has_spoken(side));
+        (news && spoke).then(|| sides.into_iter().all(|side| self.has_sent(side)))
+    }
+
     /// There is something new to drain, and who asks is known or will not be known any better.
     #[must_use]
     pub fn is_ripe(&self, now: Timestamp) -> bool {

@@ -333,6 +333,12 @@ impl Docket {
         }
     }
 
+    /// The zones of client and server, as far as they were asked for.
+    #[must_use]
+    pub fn zones(&self) -> Option<(ZoneId, ZoneId)> {
+        self.sides.as_ref().map(|sides| sides.conversation.zones())
+    }
+
     /// Judges a message whose meaning is hidden. `true`: it is the first that shows a finding.
     pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties<'_>, meters: &mut Meters) -> bool {
         const HIDDEN: u64 = 0x0DEF_ACED;

@@ -15,6 +15,7 @@ pub mod ops;
 mod orient;
 pub mod path;
 pub mod table;
+pub mod timing;
 pub mod watch;
 
 mod aggregate;

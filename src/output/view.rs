@@ -69,6 +69,27 @@ pub struct CaptureView {
     pub first: Option<String>,
     pub last: Option<String>,
     pub damage: Option<String>,
+    /// Set when most TCP conversations were seen one way alone: the mirror lacks the other direction.
+    pub one_way: Option<OneWayView>,
+}
+
+/// TCP conversations with payload.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct OneWayView {
+    pub one_way: u64,
+    pub both_ways: u64,
+}
+
+impl std::fmt::Display for OneWayView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { one_way, both_ways } = self;
+        let all = one_way + both_ways;
+        write!(
+            f,
+            "one direction only of {one_way} of {all} TCP conversations was seen: does the mirror port mirror both?"
+        )
+    }
 }
 
 /// What happened to frames.

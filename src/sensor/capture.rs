@@ -11,6 +11,7 @@ use crate::source::file::{CaptureSummary, Compression, Format};
 use crate::source::live::{Live, LiveCounts, LiveError, LiveOptions};
 use crate::source::{Batch, LinkType};
 use crate::time::Timestamp;
+use crate::worker::Ways;
 
 /// How an interface is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub struct InterfaceState {
     pub truncated: u64,
     /// Frames longer than the MTU: put together by the card, which hides what was on the wire.
     pub oversized: u64,
+    /// TCP conversations lately, by the ways that were seen of them; none where the policy says that the tap sees one
+    /// alone.
+    pub ways: Ways,
     /// What the kernel and the card counted, over all openings.
     pub counts: LiveCounts,
     /// Link types.

@@ -109,7 +109,7 @@ impl Keeper {
     fn merge(&mut self, mut results: Vec<ShardResult>) {
         let now = clock::now();
         let marks = results.iter_mut().flat_map(|result| std::mem::take(&mut result.marks)).collect();
-        let interfaces = self.shared.interfaces();
+        let mut interfaces = self.shared.interfaces();
         {
             let mut picture = self.shared.picture_mut();
             picture.world.captures.truncate(self.earlier);
@@ -119,6 +119,9 @@ impl Keeper {
             self.pending.subjects.append(&mut changed.subjects);
             picture.told = picture.world.analysis.tell(&picture.world.captures);
             picture.at = now;
+            for (place, state) in (self.earlier..).zip(&mut interfaces) {
+                state.ways = picture.world.analysis.ways(place);
+            }
         }
         if let Some(recording) = &mut self.recording {
             recording.file(marks, &self.shared);

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::capture::{InterfaceState, Watched};
 use super::recorder::EvidenceState;
 use super::world::World;
+use crate::event::health::OutputHealth;
 use crate::output::Told;
 use crate::time::Timestamp;
 
@@ -13,6 +14,7 @@ pub struct Shared {
     picture: RwLock<Picture>,
     interfaces: Vec<Watched>,
     health: RwLock<Arc<Health>>,
+    outputs: RwLock<Vec<OutputHealth>>,
 }
 
 /// The world with what is said of it.
@@ -65,6 +67,12 @@ impl Health {
                 let dropped = state.counts.dropped + state.counts.dropped_by_interface;
                 troubles.push(format!("{}: {dropped} of {} frames were lost", state.name, state.counts.received));
             }
+            if state.ways.is_one_way() {
+                troubles.push(format!(
+                    "{} shows one direction only of most TCP conversations: let the switch mirror both, or declare the tap with direction = \"rx\" or \"tx\"",
+                    state.name
+                ));
+            }
             if state.oversized > 0 {
                 troubles.push(format!(
                     "{}: {} frames are longer than its MTU, so the card joins frames; 'ethtool -K {} gro off lro off' shows what is on the wire",
@@ -99,7 +107,7 @@ impl Shared {
     pub(super) fn new(world: World, interfaces: Vec<Watched>) -> Self {
         let told = world.analysis.tell(&world.captures);
         let picture = Picture { world, told, at: Timestamp::default() };
-        Self { picture: RwLock::new(picture), interfaces, health: RwLock::default() }
+        Self { picture: RwLock::new(picture), interfaces, health: RwLock::default(), outputs: RwLock::default() }
     }
 
     /// The picture, for the time of one look.
@@ -119,6 +127,17 @@ impl Shared {
 
     pub(super) fn set_health(&self, health: Health) {
         *self.health.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(health);
+    }
+
+    /// How the outputs were doing at the last flush.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<OutputHealth> {
+        self.outputs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the outputs are doing.
+    pub fn set_outputs(&self, outputs: Vec<OutputHealth>) {
+        *self.outputs.write().unwrap_or_else(PoisonError::into_inner) = outputs;
     }
 
     /// How the interfaces are doing now.
