@@ -14,6 +14,7 @@ use crate::evidence::Room;
 use crate::output::escape::terminal;
 use crate::output::http::audit::Audit;
 use crate::output::http::{Operator, Served, Server, Streams};
+use crate::output::view::AnalysisView;
 use crate::sensor::notify::Manager;
 use crate::sensor::recorder::Filing;
 use crate::sensor::{Keeping, Sensor, Settings};
@@ -83,7 +84,9 @@ pub(super) fn run(options: &Watch) -> Outcome {
     }
     if let Some(folder) = &options.out {
         let picture = shared.picture();
-        analyze::save(folder, &picture.world.analysis.view(&picture.world.captures, &[]))?;
+        let view = picture.world.analysis.view(&picture.world.captures, &[]);
+        // Those that were told name their evidence.
+        analyze::save(folder, &AnalysisView { findings: picture.told.findings().to_vec(), ..view })?;
         note(&format!("wrote {}", folder.display()));
     }
     Ok(Done::Clean)
