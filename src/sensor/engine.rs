@@ -89,10 +89,13 @@ impl Engine {
         let batch = Arc::new(batch);
         // Before the workers have it: what they point out must have been seen.
         self.recorder.iter().for_each(|recorder| recorder.batch(&batch, &self.give_back));
+        let mut is_lost = false;
         for queue in &self.queues {
-            if let Err(TrySendError::Full(_)) = queue.try_send(Work::Batch(Arc::clone(&batch))) {
-                self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
-            }
+            is_lost |= matches!(queue.try_send(Work::Batch(Arc::clone(&batch))), Err(TrySendError::Full(_)));
+        }
+        // Several interfaces raced for the last places. Each frame is lost once, whoever lacks it.
+        if is_lost {
+            self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
         }
     }
 

@@ -80,6 +80,8 @@ pub struct Sensor {
     orders: crossbeam_channel::Sender<Order>,
     stop: Arc<AtomicBool>,
     captures: Vec<JoinHandle<()>>,
+    /// Empty, and closed when nothing more is read.
+    reading: crossbeam_channel::Receiver<()>,
     keeper: JoinHandle<()>,
 }
 
@@ -114,15 +116,17 @@ impl Sensor {
         let shared = Arc::new(Shared::new(world, interfaces.clone()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut captures = Vec::new();
+        let (read, reading) = crossbeam_channel::bounded(0);
         for ((place, watched), live) in (earlier..).zip(interfaces).zip(open) {
-            let (engine, stop) = (Arc::clone(&engine), Arc::clone(&stop));
-            captures.push(thread::spawn(move || watched.run(live, place, &engine, &stop)));
+            let (engine, stop, read) = (Arc::clone(&engine), Arc::clone(&stop), read.clone());
+            captures.push(thread::spawn(move || watched.run(live, place, engine, &stop, read)));
         }
+        drop(read);
         let (orders, inbox) = crossbeam_channel::bounded(16);
         let keeping = (store, earlier.into());
         let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, keeping, recording, (name, Box::new(listener)));
         let keeper = thread::spawn(move || keeper.run(engine));
-        Ok(Self { shared, orders, stop, captures, keeper })
+        Ok(Self { shared, orders, stop, captures, reading, keeper })
     }
 
     /// Judges by another policy from now on.
@@ -138,12 +142,14 @@ impl Sensor {
     /// Stops reading, finishes what was read, and tells it one last time.
     pub fn stop(self) -> Arc<Shared> {
         self.stop.store(true, Ordering::Relaxed);
+        // Nothing is ever sent: this ends when the last reader does.
+        let _ = self.reading.recv();
+        let _ = self.orders.send(Order::Stop);
+        let _ = self.keeper.join();
         for thread in self.captures {
             // A thread that panicked has nothing left to finish.
             let _ = thread.join();
         }
-        let _ = self.orders.send(Order::Stop);
-        let _ = self.keeper.join();
         self.shared
     }
 }
