@@ -124,7 +124,7 @@ pub struct Evidence {
     pub max_size: Size,
     /// One file.
     pub max_file: Size,
-    /// The ring of recent frames that context is taken from.
+    /// Memory for recent frames, from which those around a finding are taken; as much again for what else is remembered.
     pub context: Size,
 }
 

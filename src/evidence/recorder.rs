@@ -35,6 +35,7 @@ pub struct Recorder {
     held: usize,
     /// Frames that are cited and yet to come.
     expected: BTreeMap<Evidence, Vec<Claim>>,
+    /// Time of the last frame; a clock that is set back goes on from there.
     now: Timestamp,
     /// Marks that came to nothing: their frame was gone already, or there was no room for another case.
     pub missed: u64,
@@ -86,7 +87,7 @@ impl Recorder {
     fn frame(&mut self, frame: &Frame<'_>) {
         let Some(headers) = headers_of(frame) else { return };
         let (key, at) = (key_of(&headers), place(frame));
-        self.now = self.now.max(frame.at);
+        self.now = frame.at;
         let Self { ring, heads, cases, held, room, .. } = self;
         let head = heads.touch(&key, Side::of(&headers));
         head.last = ring.push(frame, head.last).unwrap_or(head.last);
@@ -199,8 +200,8 @@ impl Recorder {
         let file = self.room.file;
         // The frame itself first: whatever else has no room, it does.
         self.gather(&mut case, key, at, file);
+        self.gather(&mut case, fragments_of(key), at, file);
         if key.transport != Transport::Tcp {
-            self.gather(&mut case, fragments_of(key), at, file);
             let opener = self.openers.get(&(key.a.address, key.b.address)).copied();
             if let Some(opener) = opener {
                 self.set_up_of(&mut case, &opener, at, file);

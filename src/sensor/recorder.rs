@@ -62,8 +62,8 @@ enum Work {
     Last(Sender<()>),
 }
 
-/// Batches and more on their way.
-const QUEUE: usize = 256;
+/// Batches and more on their way: a quarter of what may wait for a worker, since their memory counts twice.
+const QUEUE: usize = 16;
 
 /// How long the keeper waits for an answer. A disk that is slower is asked again at the next flush.
 const PATIENCE: Duration = Duration::from_millis(500);
