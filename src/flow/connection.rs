@@ -355,9 +355,9 @@ impl Connection {
     #[must_use]
     pub fn both_ways(&self) -> Option<bool> {
         let sides = [Side::A, Side::B];
-        let news = self.traffic.iter().any(|traffic| traffic.frames > 0);
         let spoke = self.key.transport == Transport::Tcp && sides.into_iter().any(|side| self.has_spoken(side));
-        (news && spoke).then(|| sides.into_iter().all(|side| self.has_sent(side)))
+        let is_counted = spoke && self.traffic.iter().any(|traffic| traffic.frames > 0);
+        is_counted.then(|| sides.into_iter().all(|side| self.has_sent(side)))
     }
 
     /// There is something new to drain, and who asks is known or will not be known any better.
