@@ -21,6 +21,7 @@ use crate::policy::{Member, Policy, TapId, service_name, spoken_name};
 use crate::source::Batch;
 use crate::source::file::CaptureSummary;
 use crate::source::set::Captures;
+use crate::worker::Ways;
 
 /// What an analysis is told.
 pub struct Options {
@@ -62,6 +63,18 @@ pub struct Analysis {
     pub lost: u64,
     /// The stations behind each address, where the policy asks.
     pub stations: std::collections::BTreeMap<Host, Vec<u16>>,
+}
+
+impl Analysis {
+    /// TCP conversations of a capture, by the ways that were seen of them; of a sensor's, lately. A tap that the policy
+    /// declares to see one way alone has none to wonder at.
+    #[must_use]
+    pub fn ways(&self, capture: usize) -> Ways {
+        let declared = self.policy.as_deref().zip(self.taps.get(capture));
+        let on_purpose = declared.is_some_and(|(policy, tap)| !policy.sees_both_ways(*tap));
+        let seen = u16::try_from(capture).ok().and_then(|place| self.observed.ways.get(&place));
+        seen.copied().filter(|_| !on_purpose).unwrap_or_default()
+    }
 }
 
 /// Runs captures through the pipeline. `fill` gets each batch from them, so that a caller can filter frames and show

@@ -113,6 +113,9 @@ pub struct Analyze {
     /// Write analysis.json, assets.csv, flows.csv and findings.ndjson there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write the frames of each finding there, as a small pcapng (the captures are read a second time)
+    #[arg(long, value_name = "DIR")]
+    pub evidence: Option<PathBuf>,
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,

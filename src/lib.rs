@@ -21,6 +21,7 @@
 //!    Whom a policy knows by a name and not by an address is known only then: [`analysis`] has those flows judged again.
 //! 4. [`worker`] runs all of that to completion for its share of the host pairs; [`pipeline`] feeds one worker inline or
 //!    several by channels; [`analysis`] is a whole run: captures in, inventory and judgements out.
+//!    Beside them [`evidence`] keeps the frames that show findings, when it is asked to.
 //! 5. [`output`] alone says what the outside sees; [`cli`] and [`command`] are the words and the wiring.
 //! 6. `event` (feature `sensor`) brings what happens to files and SIEMs, through a queue on disk for each.
 //! 7. `sensor` does the same without an end: what the workers learned is gathered every few seconds, and shown by
@@ -68,6 +69,8 @@ pub mod inventory;
 pub mod policy;
 
 pub mod worker;
+
+pub mod evidence;
 
 pub mod pipeline;
 

@@ -4,6 +4,7 @@
 //! batch, shared and read-only, and each takes the frames of its own shards; that costs each of them the decoding of
 //! all frames, which is a small part, and saves a copy of every frame.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
@@ -14,11 +15,12 @@ use crate::decode::{Headers, Packet, decode};
 use crate::flow::Flow;
 use crate::flow::connection::Connection;
 use crate::flow::table::{Connections, Spot};
+use crate::flow::timing::Totals;
 use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
 use crate::policy::{Policy, TapId};
 use crate::source::Batch;
-use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, shard_of};
+use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, Ways, shard_of};
 
 /// Batches on their way to one worker. Few, since a batch is a quarter of a megabyte and order is kept anyway.
 const QUEUE: usize = 8;
@@ -34,6 +36,10 @@ pub struct Observed {
     pub coverage: Coverage,
     /// What the policy asked to be watched.
     pub watch: Watch,
+    /// Poll intervals and response times, if they are measured.
+    pub timings: Totals,
+    /// TCP conversations by the ways that were seen of them, by capture.
+    pub ways: BTreeMap<u16, Ways>,
 }
 
 /// Runs every batch that `fill` gives through the shards. `fill` says `false` when there are no more. `taps` says where
@@ -54,9 +60,9 @@ pub fn run(
         while fill(&mut batch) {
             take(&mut shards, 0, 1, &batch);
         }
-        return gather(shards.into_iter().map(Shard::finish).collect(), policy);
+        return gather(shards.into_iter().map(Shard::finish).collect(), policy, limits.timings);
     }
-    gather(share(fill, workers, shards), policy)
+    gather(share(fill, workers, shards), policy, limits.timings)
 }
 
 /// The frames of one worker's shards: shard `s` belongs to worker `s % workers` and is its `s / workers`th.
@@ -218,16 +224,20 @@ fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<S
 }
 
 /// The results of all shards as one, in the order of the shards.
-fn gather(results: Vec<ShardResult>, policy: Option<&Policy>) -> Observed {
+fn gather(results: Vec<ShardResult>, policy: Option<&Policy>, timed: usize) -> Observed {
     let table = Table::default();
     let mut flows: Vec<Flow> = Vec::with_capacity(results.iter().map(|result| result.flows.len()).sum());
     let mut coverage = Coverage::default();
     let mut watch = Watch::default();
+    let mut timings = Totals::default();
+    let mut ways: BTreeMap<u16, Ways> = BTreeMap::new();
     for mut result in results {
         coverage.merge(&result.coverage);
         table.publish(result.ledger);
         flows.append(&mut result.flows);
         watch.merge(result.watch, policy);
+        timings.merge(result.timings, policy, timed);
+        result.ways.into_iter().for_each(|(capture, seen)| ways.entry(capture).or_default().merge(seen));
     }
     flows.sort_by_cached_key(|flow| flow.key);
     // A host pair is in one shard, unless fragments hid it in a tunnel.
@@ -238,7 +248,7 @@ fn gather(results: Vec<ShardResult>, policy: Option<&Policy>) -> Observed {
         }
         same
     });
-    Observed { flows, ledger: table.into_ledger(), coverage, watch }
+    Observed { flows, ledger: table.into_ledger(), coverage, watch, timings, ways }
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::hash::Secret;
 use crate::flow::key::Initiator;
+use crate::flow::mark::{Mark, Marked, Marks};
 use crate::flow::table::{Connections, Flows, Spot};
+use crate::flow::timing::{Measured, Question, Timings};
 use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
@@ -92,6 +94,39 @@ pub struct ProtocolCoverage {
 
 /// A power of two of places.
 const NEAR: usize = 32;
+
+/// TCP conversations that carried payload, by what was seen of them. Where only one way of many is seen, so is only one
+/// direction of the port that is mirrored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// Both ways.
+    pub both: u64,
+    /// One way alone.
+    pub one: u64,
+}
+
+impl Ways {
+    /// Adds others.
+    pub fn merge(&mut self, other: Self) {
+        self.both += other.both;
+        self.one += other.one;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(self) -> u64 {
+        self.both + self.one
+    }
+
+    /// Most were seen one way alone, which is no matter of a lost answer.
+    #[must_use]
+    pub fn is_one_way(self) -> bool {
+        self.one >= FEW && self.one > self.both
+    }
+}
+
+/// Fewer conversations than this say nothing of the mirror.
+pub const FEW: u64 = 3;
 
 /// Message codes counted for one protocol; Modbus, the widest, has 256.
 const MESSAGES: usize = 512;
@@ -185,6 +220,10 @@ struct Notes {
     /// By capture.
     taps: Arc<[TapId]>,
     watch: Watch,
+    marks: Marks,
+    /// If times are measured.
+    timings: Option<Box<Timings>>,
+    ways: BTreeMap<u16, Ways>,
 }
 
 /// One shard: the connections of its host pairs, the flows they add up to, and what was learned.
@@ -206,6 +245,12 @@ pub struct ShardResult {
     pub coverage: Coverage,
     /// What the policy asked to be watched.
     pub watch: Watch,
+    /// Frames worth keeping, if they were asked for.
+    pub marks: Vec<Mark>,
+    /// Poll intervals and response times, if they are measured.
+    pub timings: Measured,
+    /// TCP conversations by the ways that were seen of them, by capture.
+    pub ways: BTreeMap<u16, Ways>,
 }
 
 impl Shard {
@@ -214,6 +259,7 @@ impl Shard {
     pub fn new(limits: &Limits, policy: Option<Arc<Policy>>) -> Self {
         let limits = limits.share(SHARDS);
         let hasher = RandomState::new();
+        let secret = Secret::new(&hasher);
         let mut coverage = Coverage::default();
         coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
         Self {
@@ -226,11 +272,14 @@ impl Shard {
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
                 evicted: 0,
-                secret: Secret::new(&hasher),
+                secret,
                 watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
                 policy,
                 taps: Arc::default(),
+                marks: Marks::default(),
+                timings: (limits.timings > 0).then(|| Box::new(Timings::new(limits.timings, secret))),
+                ways: BTreeMap::new(),
             },
         }
     }
@@ -240,6 +289,19 @@ impl Shard {
     pub fn listening(mut self, taps: Arc<[TapId]>) -> Self {
         self.notes.taps = taps;
         self
+    }
+
+    /// Points out frames worth keeping from now on.
+    #[must_use]
+    pub fn marking(mut self) -> Self {
+        self.notes.marks = Marks::wanted();
+        self
+    }
+
+    /// Frames worth keeping since the last time.
+    #[must_use]
+    pub fn marks(&mut self) -> Vec<Mark> {
+        self.notes.take_marks()
     }
 
     /// Takes a frame that was decoded and belongs to this shard. `packet`: the whole of what was decoded, for a frame that
@@ -304,18 +366,21 @@ impl Shard {
     #[must_use]
     pub fn finish(mut self) -> ShardResult {
         for connection in self.connections.iter_mut() {
+            self.notes.count_ways(connection);
             if !self.flows.forgets(connection) {
                 close(connection, &mut self.notes);
                 self.flows.add(Flow::take(connection));
             }
         }
-        let Notes { mut ledger, tail, mut coverage, watch, evicted, .. } = self.notes;
+        let marks = self.notes.take_marks();
+        let Notes { mut ledger, tail, mut coverage, watch, timings, ways, evicted, .. } = self.notes;
+        let timings = timings.map(|mut timings| timings.drain()).unwrap_or_default();
         tail.finish(&mut ledger);
         coverage.limit("connections", evicted);
         coverage.limit("facts", ledger.refused());
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch }
+        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch, marks, timings, ways }
     }
 
     /// What was learned since the last time; everything goes on. `now` is the time of the capture's clock, by which
@@ -325,14 +390,21 @@ impl Shard {
     #[must_use]
     pub fn drain(&mut self, now: Timestamp) -> ShardResult {
         for connection in self.connections.iter_mut() {
-            let Notes { policy, watch, .. } = &mut self.notes;
+            self.notes.count_ways(connection);
+            let Notes { policy, watch, marks, .. } = &mut self.notes;
             let policy = policy.as_deref().filter(|_| connection.is_told(now));
             let judged = policy.is_some_and(|policy| docket::close(connection, policy, watch));
+            if judged {
+                mark_whole(connection, marks);
+            }
             if judged || connection.is_ripe(now) {
                 self.flows.add(Flow::drain(connection));
             }
         }
-        let Notes { ledger, tail, coverage, limits, watch, evicted, .. } = &mut self.notes;
+        let marks = self.notes.take_marks();
+        let Notes { ledger, tail, coverage, limits, watch, timings, ways, evicted, .. } = &mut self.notes;
+        let timings = timings.as_mut().map(|timings| timings.drain()).unwrap_or_default();
+        let ways = std::mem::take(ways);
         let watch = watch.drain();
         let mut learned = std::mem::replace(ledger, Ledger::bounded(limits.ledger));
         std::mem::take(tail).finish(&mut learned);
@@ -343,7 +415,7 @@ impl Shard {
         coverage.limit("connections", std::mem::take(evicted));
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch }
+        ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch, marks, timings, ways }
     }
 
     /// Judges by another policy from now on. What was watched counts by the rules of the old one: it is drained before.
@@ -412,6 +484,7 @@ impl Shard {
         let Self { connections, flows, notes, .. } = self;
         if let Some(old) = connections.evict() {
             notes.evicted += 1;
+            notes.count_ways(old);
             if !flows.forgets(old) {
                 close(old, notes);
                 flows.add(Flow::take(old));
@@ -578,7 +651,18 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     dialog.finish(terms, &mut ear);
     if let Some(policy) = &notes.policy {
         connection.docket.end(&mut notes.watch);
-        _ = docket::close(connection, policy, &mut notes.watch);
+        if docket::close(connection, policy, &mut notes.watch) {
+            mark_whole(connection, &mut notes.marks);
+        }
+    }
+}
+
+/// The conversation was judged as a whole: the frames that show what was found.
+fn mark_whole(connection: &Connection, marks: &mut Marks) {
+    for entry in connection.docket.entries.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
+        if let [only] = *entry.samples {
+            marks.note(&connection.key, only, Marked::Finding);
+        }
     }
 }
 
@@ -686,13 +770,26 @@ impl Ear<'_> {
         if self.record.book.operation(fingerprint, operation, self.at).is_none() {
             self.notes.coverage.limit("operations-per-flow", 1);
         }
+        self.judge(fingerprint, operation);
+        if let Some(timings) = &mut self.notes.timings {
+            let Record { key, docket, .. } = &self.record;
+            let (outcome, at) = (operation.outcome, self.at.at);
+            let question = Question { key, sender: self.sender, fingerprint, outcome, at };
+            timings.note(&question, docket.zones(), self.protocol);
+        }
+    }
+
+    #[inline]
+    fn judge(&mut self, fingerprint: u64, operation: &Operation<'_>) {
         if let Some(policy) = &self.notes.policy
             && !self.record.docket.known(fingerprint, operation.outcome, self.at, &mut self.notes.watch.meters)
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
             let meters = &mut self.notes.watch.meters;
-            self.record.docket.operation(fingerprint, operation, &case, &parties, meters);
+            if self.record.docket.operation(fingerprint, operation, &case, &parties, meters) {
+                self.notes.marks.note(self.record.key, self.at, Marked::Finding);
+            }
         }
     }
 
@@ -702,7 +799,9 @@ impl Ear<'_> {
             && let Some(case) = case(policy, &self.record, self.protocol, self.sender, self.at)
         {
             let parties = self.record.parties();
-            self.record.docket.hidden(&case, &parties, &mut self.notes.watch.meters);
+            if self.record.docket.hidden(&case, &parties, &mut self.notes.watch.meters) {
+                self.notes.marks.note(self.record.key, self.at, Marked::Finding);
+            }
         }
     }
 
@@ -749,6 +848,7 @@ impl Ear<'_> {
         match link.side {
             LinkSide::Opens(party) => {
                 let opener = self.record.key.host(self.party(party));
+                self.notes.marks.note(self.record.key, self.at, Marked::SetUp);
                 if self.notes.links.len() < self.notes.limits.links || self.notes.links.contains_key(&pair) {
                     self.notes.links.insert(pair, opener);
                 } else {
@@ -833,6 +933,20 @@ impl Notes {
             Transport::Udp => datagram(connection, sender, headers, *at, self),
             _ => {}
         }
+    }
+
+    /// Counts by which ways a conversation was seen that had frames since the last time.
+    fn count_ways(&mut self, connection: &Connection) {
+        if let Some(both) = connection.both_ways() {
+            let ways = self.ways.entry(connection.last.capture()).or_default();
+            *(if both { &mut ways.both } else { &mut ways.one }) += 1;
+        }
+    }
+
+    fn take_marks(&mut self) -> Vec<Mark> {
+        let (marks, dropped) = self.marks.take();
+        self.coverage.limit("evidence-marks", dropped);
+        marks
     }
 
     /// What only some packets have: tunnels around them, ARP in them, or no IP.

@@ -16,7 +16,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("", "schema tool policy captures coverage assets flows findings zones conduits"),
     ("tool", "name version"),
     ("policy", "files sha256 site"),
-    ("captures", "name sha256 format compression link_types frames bytes first last damage"),
+    ("captures", "name sha256 format compression link_types frames bytes first last damage one_way"),
     (
         "coverage",
         "frames bytes decoded not_decoded duplicates fragments truncated protocols limits_hit frames_of_no_flow \
@@ -52,7 +52,7 @@ const SHAPES: &[(&str, &str)] = &[
     (
         "findings",
         "id schema site sensor kind reason verdict state severity time count src dst transport port protocol operation \
-         conduit qualifiers attack requirements what why do_next details samples policy_hash mapping_version tool_version",
+         conduit qualifiers attack requirements what why do_next details samples evidence policy_hash mapping_version tool_version",
     ),
     ("findings.reason", "code name"),
     ("findings.severity", "score band terms"),

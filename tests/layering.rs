@@ -101,16 +101,17 @@ const LAYERS: &str = "
     policy: ledger flow inventory
     config: decode stream ledger flow
     worker: source decode stream ledger flow policy config
+    evidence: source decode flow ledger
     pipeline: worker source decode ledger flow policy config
     analysis: pipeline worker source ledger flow inventory policy config output
     output: inventory ledger policy flow worker source pipeline analysis
     event: output policy config
     store: flow ledger inventory policy worker analysis source
-    sensor: store event output analysis pipeline worker source ledger flow inventory policy config
-    output/metrics: output sensor
+    sensor: evidence store event output analysis pipeline worker source ledger flow inventory policy config
+    output/metrics: output sensor event flow policy
     output/http: output sensor event policy config
     cli: config
-    command: cli config pipeline analysis output source policy inventory event sensor store
+    command: cli config evidence pipeline analysis output source policy inventory event sensor store
 ";
 
 #[test]

@@ -208,6 +208,43 @@ fn a_kill_loses_no_more_than_the_last_flush() {
 }
 
 #[test]
+fn findings_leave_their_frames() {
+    let Some(cable) = Cable::lay("evidence") else { return };
+    let (capture, policy) = plant();
+    let folder = tempfile::tempdir().unwrap();
+    let [evidence, config, out] = ["evidence", "z.toml", "out"].map(|leaf| folder.path().join(leaf));
+    let text = format!("flush = \"1s\"\npolicy = [\"{policy}\"]\n[evidence]\npath = \"{}\"\n", evidence.display());
+    std::fs::write(&config, text).unwrap();
+    let file = analyze(&[capture.to_str().unwrap(), "--policy", &policy]);
+    let id = |finding: &Value| finding["id"].as_str().unwrap().to_owned();
+    // What the inventory finds it concludes from facts, which keep no frames.
+    let shown = |analysis: &Value| -> BTreeSet<String> {
+        let findings = analysis["findings"].as_array().unwrap().iter();
+        findings.filter(|finding| finding["kind"] == "violation").map(id).collect()
+    };
+    for workers in ["1", "3"] {
+        let words = ["--config", config.to_str().unwrap(), "--out", out.to_str().unwrap(), "--workers", workers];
+        let sensor = cable.watch(&words);
+        cable.replay(&capture, "3000");
+        thread::sleep(Duration::from_millis(1500));
+        let took = sensor.stop();
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        let live: Value = serde_json::from_slice(&std::fs::read(out.join("analysis.json")).unwrap()).unwrap();
+        assert!(shown(&live).is_superset(&shown(&file)), "{:?} of {:?}", shown(&live), shown(&file));
+        for finding in live["findings"].as_array().unwrap() {
+            let name = finding["evidence"].as_str();
+            assert!(name.is_some() || finding["kind"] != "violation", "{workers} workers: {finding:#}");
+            let Some(name) = name else { continue };
+            let frames = analyze(&[evidence.join(name).to_str().unwrap()]);
+            assert!(frames["coverage"]["frames"].as_u64() > Some(0), "{name}");
+            let bytes = std::fs::read(evidence.join(name)).unwrap();
+            assert!(bytes.windows(19).any(|text| text == b"this frame shows it"), "{name}");
+        }
+        std::fs::remove_dir_all(&evidence).unwrap();
+    }
+}
+
+#[test]
 fn nothing_is_ever_sent() {
     let has_strace = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok();
     let Some(cable) = Cable::lay("quiet") else { return };

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::{Class, Sink};
 
@@ -152,6 +153,9 @@ pub trait Protocol: Sync {
     fn message_text(&self, message: u32) -> String;
     /// The text of an operation code that this protocol's sessions observed.
     fn operation(&self, code: u64) -> OperationName;
+    /// Where credentials stand in consecutive bytes of one direction, which may begin and end anywhere. Most protocols
+    /// have none. Ranges may reach past the end and overlap.
+    fn secrets(&self, _bytes: &[u8], _find: &mut dyn FnMut(Range<usize>)) {}
 }
 
 /// One identified connection, both directions.

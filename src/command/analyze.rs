@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Done, Failure, Outcome, columns, for_people, note, print, written};
+use super::{Done, Failure, Outcome, columns, evidence, for_people, note, print, written};
 use crate::analysis::{self, Options};
 use crate::cli::{Analyze, FailOn, Format};
 use crate::output::escape::terminal;
@@ -25,6 +25,9 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let mut filter = options.filter.as_deref().map(Filter::new).transpose().map_err(|error| {
         format!("--filter: {error}\n  hint: it is in the language of pcap-filter(7), such as 'tcp port 502 or vlan'")
     })?;
+    if options.evidence.is_some() && options.captures.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Failure("--evidence reads the captures twice, and '-' cannot be: give it a file".to_owned()));
+    }
     let mut captures = open(&options.captures)?;
     let workers = options.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let settings = Options { workers, policy, oui, home_nets: options.home_nets.clone(), ..Options::default() };
@@ -33,7 +36,7 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let hashing = is_kept.then(|| captures.hash());
     let progress = Progress::new(!options.quiet);
     let stop = stop_on_signals()?;
-    let fill = |captures: &mut Captures, batch: &mut Batch| {
+    let mut fill = |captures: &mut Captures, batch: &mut Batch| {
         let more = !stop.load(Ordering::Relaxed) && captures.fill(batch);
         progress.show(captures);
         #[cfg(feature = "live")]
@@ -42,15 +45,22 @@ pub(super) fn run(options: &Analyze) -> Outcome {
         }
         more
     };
-    let analysis = analysis::run(&mut captures, fill, &settings);
+    let analysis = analysis::run(&mut captures, &mut fill, &settings);
     progress.finish();
     let sha256s = hashing.map(|hashing| captures.sha256s(hashing)).transpose()?.unwrap_or_default();
     let shows_flows = options.out.is_some() || format(options.format) != Format::Csv;
     let summaries = captures.summaries();
-    let view = match shows_flows {
+    let mut view = match shows_flows {
         true => analysis.view(&summaries, &sha256s),
         false => analysis.view_without_flows(&summaries, &sha256s),
     };
+    if let (Some(folder), false) = (&options.evidence, stop.load(Ordering::Relaxed)) {
+        let mut again = Captures::open(&options.captures).0;
+        let kept = evidence::keep(folder, &mut view, |batch| fill(&mut again, batch))?;
+        if !options.quiet {
+            note(&kept);
+        }
+    }
     if !options.quiet {
         tell_damage(&view);
     }
@@ -170,6 +180,9 @@ fn tell_damage(view: &AnalysisView) {
     for capture in &view.captures {
         if let Some(damage) = &capture.damage {
             note(&format!("{} is damaged: {}; what stands before was read", terminal(&capture.name), terminal(damage)));
+        }
+        if let Some(one_way) = &capture.one_way {
+            note(&format!("{}: {one_way}", terminal(&capture.name)));
         }
     }
     if view.coverage.dissector_failures > 0 {

@@ -7,6 +7,7 @@ use crate::cli::{Cli, Command};
 
 mod analyze;
 mod demo;
+mod evidence;
 mod explain;
 #[cfg(feature = "live")]
 mod interfaces;

@@ -10,10 +10,13 @@ use crate::analysis::Options;
 use crate::cli::Watch;
 use crate::config::{File, Interface, Limits};
 use crate::event::{self, Event, Kind, Outbox};
+use crate::evidence::Room;
 use crate::output::escape::terminal;
 use crate::output::http::audit::Audit;
 use crate::output::http::{Operator, Served, Server, Streams};
+use crate::output::view::AnalysisView;
 use crate::sensor::notify::Manager;
+use crate::sensor::recorder::Filing;
 use crate::sensor::{Keeping, Sensor, Settings};
 use crate::source::live::LiveOptions;
 use crate::store::Store;
@@ -37,6 +40,7 @@ pub(super) fn run(options: &Watch) -> Outcome {
             ..Options::default()
         },
         flush: config.flush.duration(),
+        evidence: filing(&config.evidence),
     };
     let delivery = deliver(&config)?;
     let quiet = options.quiet;
@@ -45,7 +49,10 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let listeners = Arc::clone(&streams);
     let sensor = Sensor::start(settings, move |shared, events| {
         tell(events, quiet);
-        outbox.iter().for_each(|outbox| events.iter().for_each(|event| outbox.put(event)));
+        if let Some(outbox) = &outbox {
+            events.iter().for_each(|event| outbox.put(event));
+            shared.set_outputs(outbox.health());
+        }
         listeners.flushed(shared, events);
     })?;
     let server = serve(&config, &sensor, streams, &reload)?;
@@ -77,7 +84,9 @@ pub(super) fn run(options: &Watch) -> Outcome {
     }
     if let Some(folder) = &options.out {
         let picture = shared.picture();
-        analyze::save(folder, &picture.world.analysis.view(&picture.world.captures, &[]))?;
+        let view = picture.world.analysis.view(&picture.world.captures, &[]);
+        // Those that were told name their evidence.
+        analyze::save(folder, &AnalysisView { findings: picture.told.findings().to_vec(), ..view })?;
         note(&format!("wrote {}", folder.display()));
     }
     Ok(Done::Clean)
@@ -121,6 +130,13 @@ fn open_store(config: &crate::config::Store) -> Result<Option<Keeping>, Failure>
         note(&said);
     }
     Ok(Some(Keeping { store, keep: config.keep.duration(), most: config.max_size.0 }))
+}
+
+/// Where frames of findings are kept.
+fn filing(config: &crate::config::Evidence) -> Option<Filing> {
+    let size = |size: crate::config::Size| usize::try_from(size.0).unwrap_or(usize::MAX);
+    let room = Room { context: size(config.context), file: size(config.max_file) };
+    (!config.path.as_os_str().is_empty()).then(|| Filing { folder: config.path.clone(), most: config.max_size.0, room })
 }
 
 fn live(interface: &Interface) -> LiveOptions {

@@ -124,7 +124,7 @@ pub struct Evidence {
     pub max_size: Size,
     /// One file.
     pub max_file: Size,
-    /// The ring of recent frames that context is taken from.
+    /// Memory for recent frames, from which those around a finding are taken; as much again for what else is remembered.
     pub context: Size,
 }
 
@@ -239,6 +239,12 @@ impl File {
         if !(1..=4096).contains(&self.http.connections) || !(1..=600).contains(&self.http.timeout.0) {
             return Err("http: connections are between 1 and 4096, timeout between 1s and 10m".to_owned());
         }
+        let Evidence { max_size, max_file, context, .. } = self.evidence;
+        if max_file < Size(16 << 10) || max_file > max_size || context < Size(1 << 20) || context > Size(1 << 30) {
+            return Err(
+                "evidence: max_file is at least 16KiB and at most max_size, context between 1MiB and 1GiB".to_owned()
+            );
+        }
         for token in &self.http.token {
             if token.sha256.len() != 64 || !token.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(format!(
@@ -284,6 +290,8 @@ mod tests {
             ("[http]\nlisten = [\"0.0.0.0:9470\"]", "listen on 127.0.0.1"),
             ("[http]\nlisten = [\"[::1]:9470\"]", ""),
             ("[http]\nconnections = 0", "between 1 and 4096"),
+            ("[evidence]\npath = \"/x\"\nmax_file = \"1GiB\"", "max_file is at least 16KiB"),
+            ("[evidence]\ncontext = \"2GiB\"", "context between 1MiB and 1GiB"),
             ("[http]\ntimeout = \"1d\"", "between 1s and 10m"),
             (token, "64 hex digits"),
         ] {

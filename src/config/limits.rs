@@ -21,6 +21,9 @@ pub struct Limits {
     pub links: usize,
     /// Rates that are measured: allow tables that declare one, for each client-server pair.
     pub meters: usize,
+    /// Pairs of zones with a protocol of which poll intervals and response times are measured; 0: of none. Further ones are
+    /// measured together.
+    pub timings: usize,
     /// Segments out of order.
     pub order: OrderLimits,
     /// State of one dissector session.
@@ -36,6 +39,7 @@ impl Default for Limits {
             ledger: LedgerLimits { subjects: 1 << 16, facts: 256 },
             links: 1 << 16,
             meters: 1 << 16,
+            timings: 0,
             order: OrderLimits::default(),
             session: dissectors::Limits::default(),
         }
@@ -43,7 +47,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits with which all tables together stay within so many bytes: each takes its share of the budget, in the
+    /// The limits of a sensor, with which all tables together stay within so many bytes: each takes its share of the budget, in the
     /// proportions of the default, which is made for [`Self::BUDGET`].
     ///
     /// The bytes of an entry were measured (docs/sensor.md says how); a plant rarely fills one table, and a flood fills
@@ -60,6 +64,7 @@ impl Limits {
             flows: FlowLimits { flows: scaled(all.flows.flows), glimpses: scaled(all.flows.glimpses), ..all.flows },
             ledger: LedgerLimits { subjects: scaled(all.ledger.subjects), ..all.ledger },
             links: scaled(all.links),
+            timings: 256,
             ..all
         }
     }

@@ -24,7 +24,7 @@ pub struct Endpoint {
 }
 
 /// The two ends in the order of their addresses, so that both directions have one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionKey {
     /// The address of the end with the lower address and port.
     pub a: Address,
@@ -389,6 +389,16 @@ impl Connection {
     pub fn has_spoken(&self, side: Side) -> bool {
         let half = self.half(side);
         half.payload > 0 || half.spoke
+    }
+
+    /// Whether both ways of a TCP conversation were seen that carried payload, and had frames since it was last drained:
+    /// who sends payload has had an answer. `None` for every other.
+    #[must_use]
+    pub fn both_ways(&self) -> Option<bool> {
+        let sides = [Side::A, Side::B];
+        let spoke = self.key.transport == Transport::Tcp && sides.into_iter().any(|side| self.has_spoken(side));
+        let is_counted = spoke && self.sides.iter().any(|half| half.traffic.frames > 0);
+        is_counted.then(|| sides.into_iter().all(|side| self.has_sent(side)))
     }
 
     /// There is something new to drain, and who asks is known or will not be known any better.

@@ -1,6 +1,7 @@
 //! What the policy says of a connection's operations, kept as small as what was asked: each distinct operation on
 //! distinct objects is judged once, and then only counted until the judgement may change.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use dissectors::{Class, Item, Object, Operation as Asked, Outcome, Protocol};
@@ -60,6 +61,8 @@ struct Sides {
     meters: Vec<(Table, u32)>,
     /// Of these, what the latest request found used up: its reply belongs to where it was counted.
     spent: Vec<Table>,
+    /// What was found here already, by its fingerprint: judgements are drained now and then, and begin anew.
+    found: Vec<u64>,
 }
 
 /// Operations on certain objects whose judgement holds until some time.
@@ -318,7 +321,7 @@ impl Docket {
         self.marked.get(side.index()).copied().unwrap_or_default()
     }
 
-    /// Judges an operation.
+    /// Judges an operation. `true`: it is the first that shows a finding.
     #[cold]
     pub fn operation(
         &mut self,
@@ -327,7 +330,7 @@ impl Docket {
         case: &Case<'_>,
         parties: &Parties<'_>,
         meters: &mut Meters,
-    ) {
+    ) -> bool {
         let code = case.protocol.operation(asked.code).code;
         let is_reply = matches!(asked.outcome, Outcome::Answered | Outcome::Refused(_));
         let request = Request {
@@ -341,6 +344,22 @@ impl Docket {
         let about = (asked.code, bucket(&code, asked.component, asked.objects));
         let known = self.judge(&request, case, parties, about, asked.objects, asked.outcome, meters);
         self.remember(fingerprint, known);
+        self.is_new(known)
+    }
+
+    /// Whether what was judged is a finding that was not found here before.
+    fn is_new(&mut self, known: Option<Known>) -> bool {
+        let entry = known.and_then(|known| self.entries.get(known.entry as usize));
+        let Some(entry) = entry.filter(|entry| entry.judgement.verdict.is_finding() && entry.samples.len() == 1) else {
+            return false;
+        };
+        let mut hasher = DefaultHasher::new();
+        entry.key().hash(&mut hasher);
+        let found = hasher.finish();
+        let Some(sides) = self.sides.as_mut() else { return true };
+        let is_new = sides.found.len() < ENTRIES && !sides.found.contains(&found);
+        sides.found.extend(is_new.then_some(found));
+        is_new
     }
 
     fn remember(&mut self, fingerprint: u64, known: Option<Known>) {
@@ -358,16 +377,23 @@ impl Docket {
         }
     }
 
-    /// Judges a message whose meaning is hidden.
-    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties<'_>, meters: &mut Meters) {
+    /// The zones of client and server, as far as they were asked for.
+    #[must_use]
+    pub fn zones(&self) -> Option<(ZoneId, ZoneId)> {
+        self.sides.as_ref().map(|sides| sides.conversation.zones())
+    }
+
+    /// Judges a message whose meaning is hidden. `true`: it is the first that shows a finding.
+    pub fn hidden(&mut self, case: &Case<'_>, parties: &Parties<'_>, meters: &mut Meters) -> bool {
         const HIDDEN: u64 = 0x0DEF_ACED;
         let outcome = if case.sender == case.orientation.client { Outcome::Asked } else { Outcome::Answered };
         if self.known(HIDDEN, outcome, case.at, meters) {
-            return;
+            return false;
         }
         let request = Request { opaque: true, ..self.request(case, parties) };
         let known = self.judge(&request, case, parties, (0, String::new()), &[], outcome, meters);
         self.remember(HIDDEN, known);
+        self.is_new(known)
     }
 
     /// Notes a tunnel that its frames come in.
@@ -587,7 +613,7 @@ impl Sides {
         let limited = conversation.limited(policy).into_iter();
         let meters =
             limited.filter_map(|(table, rates)| Some((table, meters.place(client, server, table, rates)?))).collect();
-        Self { orientation, conversation: Arc::new(conversation), meters, spent: Vec::new() }
+        Self { orientation, conversation: Arc::new(conversation), meters, spent: Vec::new(), found: Vec::new() }
     }
 
     fn asks(&self, policy: &Policy, protocol: Option<&str>) -> Asks {

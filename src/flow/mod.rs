@@ -9,6 +9,7 @@ pub mod facts;
 pub mod hash;
 mod index;
 pub mod key;
+pub mod mark;
 pub mod meter;
 pub mod ops;
 mod orient;
@@ -16,6 +17,7 @@ pub mod path;
 mod places;
 mod slab;
 pub mod table;
+pub mod timing;
 pub mod watch;
 
 mod aggregate;

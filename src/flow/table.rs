@@ -36,7 +36,7 @@ pub struct Spot {
 }
 
 /// The network of a packet. One sensor has one, unless its configuration says more.
-const REALM: Realm = Realm(0);
+pub(crate) const REALM: Realm = Realm(0);
 
 impl Connections {
     /// A table for at most so many.

@@ -17,6 +17,7 @@ use crate::ledger::Evidence;
 use crate::policy::service_name;
 use crate::source::file::CaptureSummary;
 use crate::time::Timestamp;
+use crate::worker::Ways;
 
 impl Analysis {
     /// The analysis as the outside sees it. `sha256s` are those of the captures, in their order; without them the view
@@ -38,7 +39,10 @@ impl Analysis {
             schema: SCHEMA,
             tool: ToolView { name: "zonewatch", version: VERSION },
             policy: told.teller(self).policy(),
-            captures: captures.iter().zip(sha256s).map(|(summary, sha256)| capture(summary, sha256)).collect(),
+            captures: (0..)
+                .zip(captures.iter().zip(sha256s))
+                .map(|(place, (summary, sha256))| capture(summary, sha256, self.ways(place)))
+                .collect(),
             coverage: self.coverage_view(),
             assets: told.assets(self).collect(),
             flows: told.flows(self).collect(),
@@ -91,7 +95,10 @@ impl Told {
             schema: SCHEMA,
             tool: ToolView { name: "zonewatch", version: VERSION },
             policy: self.teller(analysis).policy(),
-            captures: captures.iter().map(|summary| capture(summary, String::new())).collect(),
+            captures: (0..)
+                .zip(captures)
+                .map(|(place, summary)| capture(summary, String::new(), analysis.ways(place)))
+                .collect(),
             coverage: analysis.coverage_view(),
             assets: Each(move || self.assets(analysis)),
             flows: Each(move || self.flows(analysis)),
@@ -105,6 +112,11 @@ impl Told {
     #[must_use]
     pub fn findings(&self) -> &[FindingView] {
         &self.findings.list
+    }
+
+    /// Names the file of each finding whose frames were kept.
+    pub fn cite(&mut self, file: impl Fn(&str) -> Option<String>) {
+        self.findings.list.iter_mut().for_each(|finding| finding.evidence = file(&finding.id));
     }
 
     /// Devices, ordered by id.
@@ -195,7 +207,7 @@ fn flow_id(flow: &Flow) -> String {
     format!("F-{}", id::base32(&text, 12))
 }
 
-fn capture(summary: &CaptureSummary, sha256: String) -> CaptureView {
+fn capture(summary: &CaptureSummary, sha256: String, ways: Ways) -> CaptureView {
     CaptureView {
         name: summary.name.clone(),
         sha256,
@@ -207,6 +219,7 @@ fn capture(summary: &CaptureSummary, sha256: String) -> CaptureView {
         first: summary.first.map(|time| time.to_string()),
         last: summary.last.map(|time| time.to_string()),
         damage: summary.damage.as_ref().map(|damage| damage.to_string()),
+        one_way: ways.is_one_way().then_some(OneWayView { one_way: ways.one, both_ways: ways.both }),
     }
 }
 

@@ -57,6 +57,7 @@ impl Teller<'_> {
             do_next: found.do_next,
             details: found.at.map(|at| policy.place(at).to_string()).into_iter().collect(),
             samples: Vec::new(),
+            evidence: None,
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,

@@ -70,6 +70,7 @@ impl Teller<'_> {
                 format!("observed: {attribute} {}: {} times by {protocol}", observed.value, observed.count),
             ],
             samples: self.samples(&[observed.first]),
+            evidence: None,
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,

@@ -78,6 +78,7 @@ impl Teller<'_> {
             do_next: steps(*how).map(str::to_owned).to_vec(),
             details: Vec::new(),
             samples: self.samples(&edge.samples),
+            evidence: None,
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,

@@ -232,6 +232,7 @@ impl Teller<'_> {
             do_next,
             details: details(policy, fold, reason),
             samples: self.samples_of(policy, flow, &fold.entry.samples),
+            evidence: None,
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,
@@ -384,6 +385,7 @@ impl Teller<'_> {
                 format!("{attribute} {}: {} times", later.value, later.count),
             ],
             samples: self.samples(&[earlier.first, later.first]),
+            evidence: None,
             policy_hash: policy.map(|policy| policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,
@@ -412,7 +414,10 @@ impl Teller<'_> {
             let tap = self.analysis.taps.get(usize::from(sample.capture())).copied()?;
             self.analysis.policy.as_ref()?.tap_name(tap).map(str::to_owned)
         };
-        samples.iter().map(|sample| SampleView { evidence: self.evidence(*sample), tap: tap(sample) }).collect()
+        samples
+            .iter()
+            .map(|sample| SampleView { evidence: self.evidence(*sample), tap: tap(sample), at: *sample })
+            .collect()
     }
 
     pub(super) fn naming(&self, host: Host) -> Naming {

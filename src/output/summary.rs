@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Told;
 use super::view::{ConduitView, CoverageView, PolicyView, ZoneView};
 use crate::analysis::Analysis;
+use crate::flow::timing::{Pair, Timing};
 use crate::policy::Verdict;
 use crate::time::Timestamp;
 
@@ -27,6 +28,8 @@ pub struct Summary {
     pub flows: BTreeMap<(String, String), BTreeMap<&'static str, u64>>,
     /// Requested operations by class, for each pair of zones.
     pub operations: BTreeMap<(String, String), BTreeMap<&'static str, u64>>,
+    /// Poll intervals and response times, by the client's zone, the server's, and the protocol.
+    pub timings: BTreeMap<(String, String, &'static str), Timing>,
     /// Findings by band, code and name of the reason.
     pub findings: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// Zones with their assets.
@@ -76,6 +79,14 @@ impl Told {
                 let classes = entry(&mut summary.operations, &pair);
                 *classes.entry(operation.key.class.text()).or_default() += operation.tally.requests;
             }
+        }
+        for (pair, protocol, timing) in analysis.observed.timings.iter() {
+            let (from, to) = match pair {
+                Pair::Zones(from, to) => (from.as_str(), to.as_str()),
+                Pair::None => (NONE, NONE),
+                Pair::Other => (OTHER, OTHER),
+            };
+            summary.timings.insert((from.to_owned(), to.to_owned(), protocol), timing.clone());
         }
         for finding in self.findings() {
             let kind = (finding.severity.band, finding.reason.code, finding.reason.name);

@@ -41,6 +41,9 @@ fn summary(out: &mut String, analysis: &AnalysisView, columns: u16) {
         if let Some(damage) = &capture.damage {
             paragraph(out, &format!("damaged: {}; what stands before was read", safe(damage)), columns);
         }
+        if let Some(one_way) = &capture.one_way {
+            paragraph(out, &one_way.to_string(), columns);
+        }
     }
     let all = counted(coverage.frames, "frame");
     let mut notes = vec![format!("{} of {all} decoded", thousands(coverage.decoded))];

@@ -69,6 +69,27 @@ pub struct CaptureView {
     pub first: Option<String>,
     pub last: Option<String>,
     pub damage: Option<String>,
+    /// Set when most TCP conversations were seen one way alone: the mirror lacks the other direction.
+    pub one_way: Option<OneWayView>,
+}
+
+/// TCP conversations with payload.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct OneWayView {
+    pub one_way: u64,
+    pub both_ways: u64,
+}
+
+impl std::fmt::Display for OneWayView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { one_way, both_ways } = self;
+        let all = one_way + both_ways;
+        write!(
+            f,
+            "one direction only of {one_way} of {all} TCP conversations was seen: does the mirror port mirror both?"
+        )
+    }
 }
 
 /// What happened to frames.
@@ -348,6 +369,8 @@ pub struct FindingView {
     /// Destinations of a campaign, or contradicting values of a conflict.
     pub details: Vec<String>,
     pub samples: Vec<SampleView>,
+    /// The file of its frames, in the folder of evidence; none when no frames were kept.
+    pub evidence: Option<String>,
     pub policy_hash: Option<String>,
     /// Of the tables behind `attack` and `requirements`.
     pub mapping_version: &'static str,
@@ -361,6 +384,9 @@ pub struct SampleView {
     #[serde(flatten)]
     pub evidence: EvidenceView,
     pub tap: Option<String>,
+    /// The same frame, for those who look for it.
+    #[serde(skip)]
+    pub at: crate::ledger::Evidence,
 }
 
 /// Why.

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
+
 use super::engine::Engine;
 use crate::source::file::{CaptureSummary, Compression, Format};
 use crate::source::live::{Live, LiveCounts, LiveError, LiveOptions};
 use crate::source::{Batch, LinkType};
 use crate::time::Timestamp;
+use crate::worker::Ways;
 
 /// How an interface is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,9 @@ pub struct InterfaceState {
     pub truncated: u64,
     /// Frames longer than the MTU: put together by the card, which hides what was on the wire.
     pub oversized: u64,
+    /// TCP conversations lately, by the ways that were seen of them; none where the policy says that the tap sees one
+    /// alone.
+    pub ways: Ways,
     /// What the kernel and the card counted, over all openings.
     pub counts: LiveCounts,
     /// Link types.
@@ -105,18 +111,32 @@ impl Watched {
         }
     }
 
-    /// Reads until told to stop. `capture` is its place in the list of captures.
-    pub fn run(&self, mut live: Option<Live>, capture: u16, engine: &Engine, stop: &AtomicBool) {
+    /// Reads until told to stop. `capture` is its place in the list of captures. `reading` is dropped with the engine when
+    /// nothing more is read: to close a packet socket may take the kernel a second, since it waits until no processor
+    /// can be in it any more, and nobody else has to wait for that.
+    pub fn run(
+        &self,
+        mut live: Option<Live>,
+        capture: u16,
+        engine: Arc<Engine>,
+        stop: &AtomicBool,
+        reading: Sender<()>,
+    ) {
         let mut number = 0;
+        let mut open = None;
         while !stop.load(Ordering::Relaxed) {
-            let Some(open) = live.take().or_else(|| self.reopen()) else {
+            // One that failed is closed before it is opened again.
+            drop(open.take());
+            let Some(reader) = live.take().or_else(|| self.reopen()) else {
                 thread::sleep(AGAIN.min(Duration::from_millis(200)));
                 continue;
             };
-            self.opened(&open);
-            let trouble = self.read(open, capture, &mut number, engine, stop);
+            self.opened(&reader);
+            let reader = open.insert(reader);
+            let trouble = self.read(reader, capture, &mut number, &engine, stop);
             self.lock().trouble = trouble;
         }
+        drop((engine, reading));
     }
 
     fn reopen(&self) -> Option<Live> {
@@ -142,7 +162,7 @@ impl Watched {
     /// Reads an open interface until it fails or the sensor stops. Returns why it failed.
     fn read(
         &self,
-        mut live: Live,
+        live: &mut Live,
         capture: u16,
         number: &mut u64,
         engine: &Engine,
@@ -168,14 +188,14 @@ impl Watched {
             let mut outcome = read.map(|_| ());
             if outcome.is_ok() && looked.elapsed() >= AGAIN {
                 looked = Instant::now();
-                outcome = look(&mut live);
+                outcome = look(live);
             }
             if let Err(error) = outcome {
                 return Some(error.why);
             }
         }
         // What could not be looked at any more stays as it was last seen.
-        let _ = look(&mut live);
+        let _ = look(live);
         None
     }
 

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::recorder::Line;
 use crate::config::Limits;
 use crate::pipeline;
 use crate::policy::{Policy, TapId};
@@ -35,18 +36,27 @@ pub struct Engine {
     queues: Vec<Sender<Work>>,
     threads: Vec<JoinHandle<Vec<ShardResult>>>,
     used: Receiver<Batch>,
+    give_back: Sender<Batch>,
     lost: AtomicU64,
+    recorder: Option<Line>,
 }
 
 impl Engine {
-    /// Starts so many workers.
+    /// Starts so many workers. The recorder, if there is one, sees each batch too, and hears which frames to keep.
     #[must_use]
-    pub fn start(workers: usize, limits: &Limits, policy: Option<&Arc<Policy>>, taps: &Arc<[TapId]>) -> Self {
+    pub fn start(
+        workers: usize,
+        limits: &Limits,
+        policy: Option<&Arc<Policy>>,
+        taps: &Arc<[TapId]>,
+        recorder: Option<Line>,
+    ) -> Self {
         let workers = workers.clamp(1, SHARDS);
         let mut parts: Vec<Vec<Shard>> = (0..workers).map(|_| Vec::new()).collect();
         for index in 0..SHARDS {
             if let Some(part) = parts.get_mut(index % workers) {
-                part.push(Shard::new(limits, policy.cloned()).listening(Arc::clone(taps)));
+                let shard = Shard::new(limits, policy.cloned()).listening(Arc::clone(taps));
+                part.push(if recorder.is_some() { shard.marking() } else { shard });
             }
         }
         // Batches come back when their last reader lets go of them, so that their memory is used again.
@@ -56,10 +66,10 @@ impl Engine {
         for (worker, shards) in parts.into_iter().enumerate() {
             let (queue, work) = bounded(QUEUE);
             queues.push(queue);
-            let give_back = give_back.clone();
-            threads.push(thread::spawn(move || run(shards, (worker, workers), &work, &give_back)));
+            let (back, recorder) = (give_back.clone(), recorder.clone());
+            threads.push(thread::spawn(move || run(shards, (worker, workers), &work, &back, recorder.as_ref())));
         }
-        Self { queues, threads, used, lost: AtomicU64::new(0) }
+        Self { queues, threads, used, give_back, lost: AtomicU64::new(0), recorder }
     }
 
     /// A batch to fill, with memory that was used before if there is some.
@@ -77,10 +87,15 @@ impl Engine {
             return;
         }
         let batch = Arc::new(batch);
+        // Before the workers have it: what they point out must have been seen.
+        self.recorder.iter().for_each(|recorder| recorder.batch(&batch, &self.give_back));
+        let mut is_lost = false;
         for queue in &self.queues {
-            if let Err(TrySendError::Full(_)) = queue.try_send(Work::Batch(Arc::clone(&batch))) {
-                self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
-            }
+            is_lost |= matches!(queue.try_send(Work::Batch(Arc::clone(&batch))), Err(TrySendError::Full(_)));
+        }
+        // Several interfaces raced for the last places. Each frame is lost once, whoever lacks it.
+        if is_lost {
+            self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
         }
     }
 
@@ -142,11 +157,15 @@ fn run(
     (worker, workers): (usize, usize),
     work: &Receiver<Work>,
     give_back: &Sender<Batch>,
+    recorder: Option<&Line>,
 ) -> Vec<ShardResult> {
     for work in work {
         match work {
             Work::Batch(batch) => {
                 pipeline::take(&mut shards, worker, workers, &batch);
+                if let Some(recorder) = recorder {
+                    shards.iter_mut().for_each(|shard| recorder.marks(shard.marks()));
+                }
                 if let Some(batch) = Arc::into_inner(batch) {
                     // A full return queue only means that the memory is not needed again.
                     let _ = give_back.try_send(batch);

@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::capture::InterfaceState;
 use super::engine::Engine;
+use super::recorder::{EvidenceState, Recording};
 use super::shared::{Health, Shared};
 use super::telling::Telling;
 use super::world::Changed;
@@ -40,6 +41,7 @@ pub struct Keeper {
     telling: Telling,
     health: Health,
     store: Option<Keeping>,
+    recording: Option<Recording>,
     /// Captures of earlier starts.
     earlier: usize,
     /// What is not written yet.
@@ -52,13 +54,20 @@ impl Keeper {
         flush: Duration,
         inbox: Receiver<Order>,
         (store, earlier): (Option<Keeping>, usize),
+        recording: Option<std::io::Result<Recording>>,
         (name, listener): (String, Listener),
     ) -> Self {
         let now = clock::now();
-        let health = Health { at: now, started: now, policy_loaded: Some(now), ..Health::default() };
+        // What is found is told all the same when no frames of it can be kept.
+        let broken = |error| EvidenceState { error: Some(error), ..EvidenceState::default() };
+        let evidence = recording
+            .as_ref()
+            .map(|begun| begun.as_ref().err().map_or_else(EvidenceState::default, |error| broken(error.to_string())));
+        let recording = recording.and_then(Result::ok);
+        let health = Health { at: now, started: now, policy_loaded: Some(now), evidence, ..Health::default() };
         shared.set_health(health.clone());
         let telling = Telling::new(name, &shared.picture());
-        Self { shared, flush, inbox, listener, telling, health, store, earlier, pending: Changed::default() }
+        Self { shared, flush, inbox, listener, telling, health, store, recording, earlier, pending: Changed::default() }
     }
 
     /// Runs until it is told to stop.
@@ -85,6 +94,9 @@ impl Keeper {
         // The capture threads have ended: nobody else holds the engine.
         let results = Arc::into_inner(engine).map(Engine::stop).unwrap_or_default();
         self.merge(results);
+        if let Some(recording) = self.recording {
+            recording.stop();
+        }
     }
 
     fn gather(&mut self, engine: &Engine, results: Vec<ShardResult>) {
@@ -94,9 +106,10 @@ impl Keeper {
         self.merge(results);
     }
 
-    fn merge(&mut self, results: Vec<ShardResult>) {
+    fn merge(&mut self, mut results: Vec<ShardResult>) {
         let now = clock::now();
-        let interfaces = self.shared.interfaces();
+        let marks = results.iter_mut().flat_map(|result| std::mem::take(&mut result.marks)).collect();
+        let mut interfaces = self.shared.interfaces();
         {
             let mut picture = self.shared.picture_mut();
             picture.world.captures.truncate(self.earlier);
@@ -106,6 +119,13 @@ impl Keeper {
             self.pending.subjects.append(&mut changed.subjects);
             picture.told = picture.world.analysis.tell(&picture.world.captures);
             picture.at = now;
+            for (place, state) in (self.earlier..).zip(&mut interfaces) {
+                state.ways = picture.world.analysis.ways(place);
+            }
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.file(marks, &self.shared);
+            self.health.evidence = Some(recording.state());
         }
         self.health.at = now;
         self.health.flushes += 1;
@@ -121,6 +141,7 @@ impl Keeper {
             let mut picture = self.shared.picture_mut();
             picture.world.judge_by(policy);
             picture.told = picture.world.analysis.tell(&picture.world.captures);
+            self.recording.iter().for_each(|recording| recording.name(&mut picture.told));
             self.telling.reloaded(&picture, clock::now())
         };
         // Every flow is judged anew, and so is to be written anew.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  interface ─▶ capture thread ─batches─▶ workers (shards) ─drained every flush─▶ keeper ─▶ World
-//!                                                                                   │
+//!                                   └────▶ recorder (frames of findings) ◀─claims───┤
 //!                                             HTTP · metrics ◀── Shared ◀───────────┤
 //!                                             store · events · evidence ◀───────────┘
 //! ```
@@ -16,6 +16,7 @@ pub mod clock;
 pub mod engine;
 pub mod keeper;
 pub mod notify;
+pub mod recorder;
 pub mod shared;
 pub mod telling;
 pub mod world;
@@ -31,6 +32,7 @@ use crate::store::{Store, StoreError};
 use capture::Watched;
 use engine::Engine;
 use keeper::{Keeper, Order};
+use recorder::{Filing, Recording};
 use shared::Shared;
 use world::World;
 
@@ -46,6 +48,8 @@ pub struct Settings {
     pub flush: std::time::Duration,
     /// What outlives the process, if anything does.
     pub store: Option<Keeping>,
+    /// Where frames of findings are kept, if any are.
+    pub evidence: Option<Filing>,
 }
 
 /// A store, and how long what is in it is kept.
@@ -76,6 +80,8 @@ pub struct Sensor {
     orders: crossbeam_channel::Sender<Order>,
     stop: Arc<AtomicBool>,
     captures: Vec<JoinHandle<()>>,
+    /// Empty, and closed when nothing more is read.
+    reading: crossbeam_channel::Receiver<()>,
     keeper: JoinHandle<()>,
 }
 
@@ -91,7 +97,7 @@ impl Sensor {
         settings: Settings,
         listener: impl FnMut(&Shared, &[Event]) + Send + 'static,
     ) -> Result<Self, StartError> {
-        let Settings { name, interfaces, analysis, flush, store } = settings;
+        let Settings { name, interfaces, analysis, flush, store, evidence } = settings;
         let interfaces: Vec<Watched> = interfaces.into_iter().map(Watched::new).collect();
         let open = interfaces.iter().map(Watched::open).collect::<Result<Vec<_>, _>>()?;
         let (workers, limits, policy) = (analysis.workers, analysis.limits, analysis.policy.clone());
@@ -103,19 +109,24 @@ impl Sensor {
         let earlier = u16::try_from(world.captures.len()).unwrap_or(u16::MAX).min(u16::MAX - 256);
         world.captures.truncate(earlier.into());
         world.captures.extend(interfaces.iter().map(|watched| watched.state().summary()));
-        let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps()));
+        let names = || world.captures.iter().map(|capture| capture.name.clone()).collect();
+        let recording = evidence.map(|filing| Recording::start(&filing, names()));
+        let line = recording.iter().flatten().next().map(Recording::line);
+        let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps(), line));
         let shared = Arc::new(Shared::new(world, interfaces.clone()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut captures = Vec::new();
+        let (read, reading) = crossbeam_channel::bounded(0);
         for ((place, watched), live) in (earlier..).zip(interfaces).zip(open) {
-            let (engine, stop) = (Arc::clone(&engine), Arc::clone(&stop));
-            captures.push(thread::spawn(move || watched.run(live, place, &engine, &stop)));
+            let (engine, stop, read) = (Arc::clone(&engine), Arc::clone(&stop), read.clone());
+            captures.push(thread::spawn(move || watched.run(live, place, engine, &stop, read)));
         }
+        drop(read);
         let (orders, inbox) = crossbeam_channel::bounded(16);
-        let keeper =
-            Keeper::new(Arc::clone(&shared), flush, inbox, (store, earlier.into()), (name, Box::new(listener)));
+        let keeping = (store, earlier.into());
+        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, keeping, recording, (name, Box::new(listener)));
         let keeper = thread::spawn(move || keeper.run(engine));
-        Ok(Self { shared, orders, stop, captures, keeper })
+        Ok(Self { shared, orders, stop, captures, reading, keeper })
     }
 
     /// Judges by another policy from now on.
@@ -131,12 +142,14 @@ impl Sensor {
     /// Stops reading, finishes what was read, and tells it one last time.
     pub fn stop(self) -> Arc<Shared> {
         self.stop.store(true, Ordering::Relaxed);
+        // Nothing is ever sent: this ends when the last reader does.
+        let _ = self.reading.recv();
+        let _ = self.orders.send(Order::Stop);
+        let _ = self.keeper.join();
         for thread in self.captures {
             // A thread that panicked has nothing left to finish.
             let _ = thread.join();
         }
-        let _ = self.orders.send(Order::Stop);
-        let _ = self.keeper.join();
         self.shared
     }
 }

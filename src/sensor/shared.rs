@@ -3,7 +3,9 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::capture::{InterfaceState, Watched};
+use super::recorder::EvidenceState;
 use super::world::World;
+use crate::event::health::OutputHealth;
 use crate::output::Told;
 use crate::time::Timestamp;
 
@@ -12,6 +14,7 @@ pub struct Shared {
     picture: RwLock<Picture>,
     interfaces: Vec<Watched>,
     health: RwLock<Arc<Health>>,
+    outputs: RwLock<Vec<OutputHealth>>,
 }
 
 /// The world with what is said of it.
@@ -45,6 +48,8 @@ pub struct Health {
     pub store_error: Option<String>,
     /// Why the policy or the configuration on disk is not in force.
     pub reload_error: Option<String>,
+    /// How the keeping of evidence is doing; none when none is kept.
+    pub evidence: Option<EvidenceState>,
     /// When the policy in force was loaded.
     pub policy_loaded: Option<Timestamp>,
 }
@@ -62,6 +67,12 @@ impl Health {
                 let dropped = state.counts.dropped + state.counts.dropped_by_interface;
                 troubles.push(format!("{}: {dropped} of {} frames were lost", state.name, state.counts.received));
             }
+            if state.ways.is_one_way() {
+                troubles.push(format!(
+                    "{} shows one direction only of most TCP conversations: let the switch mirror both, or declare the tap with direction = \"rx\" or \"tx\"",
+                    state.name
+                ));
+            }
             if state.oversized > 0 {
                 troubles.push(format!(
                     "{}: {} frames are longer than its MTU, so the card joins frames; 'ethtool -K {} gro off lro off' shows what is on the wire",
@@ -76,6 +87,8 @@ impl Health {
             troubles.push("a worker has failed; its share of the traffic is not seen any more".to_owned());
         }
         troubles.extend(self.store_error.iter().map(|error| format!("not written, and tried again: {error}")));
+        let evidence = self.evidence.iter().filter_map(|evidence| evidence.error.as_ref());
+        troubles.extend(evidence.map(|error| format!("no frames of findings can be kept: {error}")));
         troubles.extend(self.reload_error.iter().map(|error| format!("the last reload failed: {error}")));
         troubles
     }
@@ -94,7 +107,7 @@ impl Shared {
     pub(super) fn new(world: World, interfaces: Vec<Watched>) -> Self {
         let told = world.analysis.tell(&world.captures);
         let picture = Picture { world, told, at: Timestamp::default() };
-        Self { picture: RwLock::new(picture), interfaces, health: RwLock::default() }
+        Self { picture: RwLock::new(picture), interfaces, health: RwLock::default(), outputs: RwLock::default() }
     }
 
     /// The picture, for the time of one look.
@@ -114,6 +127,17 @@ impl Shared {
 
     pub(super) fn set_health(&self, health: Health) {
         *self.health.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(health);
+    }
+
+    /// How the outputs were doing at the last flush.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<OutputHealth> {
+        self.outputs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the outputs are doing.
+    pub fn set_outputs(&self, outputs: Vec<OutputHealth>) {
+        *self.outputs.write().unwrap_or_else(PoisonError::into_inner) = outputs;
     }
 
     /// How the interfaces are doing now.

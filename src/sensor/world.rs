@@ -1,6 +1,6 @@
 //! What a running sensor knows: everything that its shards drained, in one place, and what follows from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::analysis::{self, Analysis, Options};
@@ -14,7 +14,7 @@ use crate::policy::{Policy, TapId};
 use crate::source::file::CaptureSummary;
 use crate::source::set::Captures;
 use crate::store::Restored;
-use crate::worker::ShardResult;
+use crate::worker::{FEW, ShardResult, Ways};
 
 /// The sum of all that was observed, and the conclusions.
 pub struct World {
@@ -101,6 +101,7 @@ impl World {
     pub fn merge(&mut self, results: Vec<ShardResult>) -> Changed {
         let mut observed = std::mem::take(&mut self.analysis.observed);
         let mut changed = Changed::default();
+        let mut ways: BTreeMap<u16, Ways> = BTreeMap::new();
         self.table.restore(observed.flows);
         for mut result in results {
             facts::note(&result.flows, &mut result.ledger);
@@ -108,10 +109,16 @@ impl World {
             observed.ledger.merge(result.ledger);
             observed.coverage.merge(&result.coverage);
             observed.watch.merge(result.watch, self.options.policy.as_deref());
+            let (policy, most) = (self.options.policy.as_deref(), self.options.limits.timings);
+            observed.timings.merge(result.timings, policy, most);
+            result.ways.into_iter().for_each(|(capture, seen)| ways.entry(capture).or_default().merge(seen));
             for flow in result.flows {
                 changed.flows.insert(self.table.add(flow));
             }
         }
+        // Too few say nothing, and leave what was said before.
+        let telling = ways.into_iter().filter(|(_, ways)| ways.all() >= FEW);
+        telling.for_each(|(capture, ways)| _ = observed.ways.insert(capture, ways));
         observed.flows = self.table.take();
         observed.flows.sort_by_cached_key(|flow| flow.key);
         self.analysis = self.conclude(observed);

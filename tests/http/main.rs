@@ -20,7 +20,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use zonewatch::analysis::Options;
-use zonewatch::config::{Http, Seconds, Token};
+use zonewatch::config::{Http, Limits, Seconds, Token};
+use zonewatch::event::health::OutputHealth;
 use zonewatch::output::http::audit::Audit;
 use zonewatch::output::http::{Operator, Served, Server, Streams};
 use zonewatch::policy::Policy;
@@ -42,7 +43,8 @@ fn plant() -> Arc<Shared> {
         let policy = Some(Arc::new(Policy::parse("plant.toml", &text).unwrap()));
         let capture = std::fs::File::open(folder.join("capture.pcap")).unwrap();
         let mut captures = Captures::stream("capture.pcap", Box::new(capture)).unwrap();
-        let world = World::read(&mut captures, Options { policy, ..Options::default() });
+        let limits = Limits::within(Limits::BUDGET);
+        let world = World::read(&mut captures, Options { policy, limits, ..Options::default() });
         let frames = world.captures[0].frames;
         let interface = InterfaceState {
             name: "eth1".to_owned(),
@@ -61,7 +63,9 @@ fn plant() -> Arc<Shared> {
             policy_loaded: Some(now),
             ..Health::default()
         };
-        Arc::new(Shared::still(world, health))
+        let shared = Shared::still(world, health);
+        shared.set_outputs(vec![OutputHealth { name: "siem".to_owned(), delivered: 7, ..OutputHealth::default() }]);
+        Arc::new(shared)
     };
     Arc::clone(PLANT.get_or_init(make))
 }

@@ -44,6 +44,9 @@ fn metrics_are_those_of_the_table() {
         ),
         (sum("zonewatch_conduit_last_seen_timestamp_seconds").min(1.0), 1.0, "conduits"),
         (sum("zonewatch_operations_total").min(1.0), 1.0, "operations"),
+        (value("zonewatch_output_delivered_events_total{output=\"siem\"}"), 7.0, "events delivered"),
+        (sum("zonewatch_response_time_seconds_count").min(1.0), 1.0, "answers that were timed"),
+        (sum("zonewatch_poll_interval_seconds_count").min(1.0), 1.0, "polls that were timed"),
     ] {
         assert!((got - want).abs() < 0.5, "{what}: {got} for {want}");
     }

@@ -15,12 +15,15 @@ mod codec;
 mod der;
 mod identity;
 mod pending;
+mod secrets;
 mod services;
 mod session;
 mod sha1;
 #[cfg(test)]
 mod tests;
 mod wire;
+
+use std::ops::Range;
 
 use crate::{Carrier, Framing, Info, Limits, OperationName, Probe, Protocol, Reader, Role, Session};
 use code::Kind;
@@ -102,6 +105,10 @@ impl Protocol for OpcUa {
 
     fn operation(&self, code: u64) -> OperationName {
         code::name(code)
+    }
+
+    fn secrets(&self, bytes: &[u8], find: &mut dyn FnMut(Range<usize>)) {
+        secrets::find(bytes, find);
     }
 }
 

@@ -345,6 +345,34 @@ fn an_encrypted_channel_yields_no_services() {
 }
 
 #[test]
+fn credentials_are_found_wherever_the_bytes_begin() {
+    let token = |kind: u16, body: &str| {
+        let id = id(kind);
+        ask(2, 467, &format!("ffffffff ffffffff 00000000 00000000 {id} 01 {} {body} ffffffff", le(hex(body).len())))
+    };
+    let (policy, name, password, none) = (s("policy"), s("joe"), s("open"), "ffffffff");
+    let named = format!("{policy} {name} {password} {none}");
+    for (case, bytes, skip, want) in [
+        ("name and password", token(324, &named), 0, vec![3, 4]),
+        ("the same from the middle of the message", token(324, &named), 40, vec![3, 4]),
+        ("issued by somebody else", token(940, &format!("{policy} {password} {none}")), 0, vec![4]),
+        ("an empty password", token(324, &format!("{policy} {name} {none} {none}")), 0, vec![3]),
+        ("lengths that lie: all of it", token(324, "ffffff7f 01 02"), 0, vec![6]),
+        ("more than there should be: all of it", token(940, &named), 0, vec![29]),
+        ("anonymous", token(321, &policy), 0, vec![]),
+        ("a certificate is no secret", token(327, &format!("{policy} {password}")), 0, vec![]),
+    ] {
+        let lens = |bytes: &[u8]| -> Vec<usize> {
+            crate::secrets(Carrier::Tcp, 4840, bytes).iter().map(|range| range.len()).collect()
+        };
+        assert_eq!(lens(&bytes[skip..]), want, "{case}");
+        // What is there of a token whose end was not kept.
+        let whole: usize = lens(&bytes[skip..bytes.len() - 5]).iter().sum();
+        assert!(whole >= want.iter().sum::<usize>().saturating_sub(1), "{case}, cut: {whole}");
+    }
+}
+
+#[test]
 fn signed_bodies_are_read() {
     let opening = open("Basic256Sha256", DER, &"a5".repeat(64));
     let signature = "5a".repeat(32);

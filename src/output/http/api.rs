@@ -289,7 +289,7 @@ pub(super) async fn sheet(State(api): Shares) -> Answer {
     work(move || {
         let summary = api.summary(&api.shared.picture());
         api.service.readers(api.streams.readers());
-        let text = api.service.sheet(&api.shared.health(), &summary, api.flush);
+        let text = api.service.sheet(&api.shared.health(), &api.shared.outputs(), &summary, api.flush);
         let text = text.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
         Ok(typed(metrics::MEDIA_TYPE, text))
     })

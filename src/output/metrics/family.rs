@@ -55,12 +55,31 @@ families! {
     INTERFACE_DROPPED_CARD: Counter "zonewatch_interface_dropped_by_card_total" ["interface"] "Frames lost by the network card or its driver.";
     INTERFACE_TRUNCATED: Counter "zonewatch_interface_truncated_total" ["interface"] "Frames cut by the snap length.";
     INTERFACE_OVERSIZED: Counter "zonewatch_interface_oversized_total" ["interface"] "Frames longer than the MTU: joined by the card, so not what was on the wire.";
+    INTERFACE_CONVERSATIONS: Gauge "zonewatch_interface_tcp_conversations" ["interface" "directions"] "TCP conversations with payload at the last flush that had three or more, by whether both directions of them were seen or one alone.";
     INTERFACE_LAST_FRAME: Gauge "zonewatch_interface_last_frame_timestamp_seconds" ["interface"] "Time of the last frame, in seconds since 1970.";
 
     DROPPED_FRAMES: Counter "zonewatch_dropped_frames_total" [] "Frames dropped by the sensor because its workers were too slow.";
     QUEUE_BATCHES: Gauge "zonewatch_queue_batches" [] "Batches of frames that wait in the longest queue of a worker.";
     STORE_OK: Gauge "zonewatch_store_ok" [] "0 when what was learned could not be written to the store; it is tried again.";
     WORKER_FAILED: Gauge "zonewatch_worker_failed" [] "1 when a worker has failed and its share of the traffic is not seen any more.";
+
+    OUTPUT_CONNECTED: Gauge "zonewatch_output_connected" ["output"] "1 when the file or the connection of an output is open.";
+    OUTPUT_DELIVERED: Counter "zonewatch_output_delivered_events_total" ["output"] "Events that the other side has for certain.";
+    OUTPUT_QUEUED: Gauge "zonewatch_output_queued_events" ["output"] "Events that wait, or were sent but may not have arrived yet.";
+    OUTPUT_QUEUED_BYTES: Gauge "zonewatch_output_queued_bytes" ["output"] "Their bytes.";
+    OUTPUT_IN_MEMORY: Gauge "zonewatch_output_unwritten_events" ["output"] "Of the queued events those that a kill of the process would lose, because the disk did not take them.";
+    OUTPUT_OLDEST: Gauge "zonewatch_output_oldest_event_timestamp_seconds" ["output"] "Time of the oldest queued event, in seconds since 1970; 0 when none waits.";
+    OUTPUT_DROPPED: Counter "zonewatch_output_dropped_events_total" ["output" "severity"] "Events that were dropped, because the queue was full or the disk damaged them.";
+    OUTPUT_SHORTENED: Counter "zonewatch_output_shortened_events_total" ["output"] "Events that were cut to fit into a datagram.";
+    OUTPUT_RECONNECTS: Counter "zonewatch_output_reconnects_total" ["output"] "Attempts to connect, or to open the file, after a failure.";
+
+    EVIDENCE_OK: Gauge "zonewatch_evidence_ok" [] "0 when the last file of evidence could not be written.";
+    EVIDENCE_FILES: Gauge "zonewatch_evidence_files" [] "Files of evidence there are.";
+    EVIDENCE_BYTES: Gauge "zonewatch_evidence_bytes" [] "Their bytes.";
+    EVIDENCE_WRITTEN: Counter "zonewatch_evidence_written_files_total" [] "Files of evidence written.";
+    EVIDENCE_REMOVED: Counter "zonewatch_evidence_removed_files_total" [] "Files of evidence that went for younger ones.";
+    EVIDENCE_MISSED: Counter "zonewatch_evidence_missed_findings_total" [] "Findings without evidence: their frames were gone, there were too many at once, or the file could not be written.";
+    EVIDENCE_PASSED: Counter "zonewatch_evidence_passed_frames_total" [] "Frames that evidence was not looked for in, because its recorder was behind.";
 
     FRAMES: Counter "zonewatch_frames_total" [] "Frames analysed.";
     FRAME_BYTES: Counter "zonewatch_frame_bytes_total" [] "Their bytes on the wire.";
@@ -82,6 +101,8 @@ families! {
     NEW_ASSETS: Gauge "zonewatch_new_assets" ["zone"] "Devices first seen within the last 24 hours.";
     FLOWS: Gauge "zonewatch_flows" ["verdict"] "Conversations known, by what the policy says of them.";
     OPERATIONS: Counter "zonewatch_operations_total" ["src_zone" "dst_zone" "class"] "Operations requested from one zone of another. It starts again when the policy is loaded again.";
+    POLL_INTERVAL: Histogram "zonewatch_poll_interval_seconds" ["src_zone" "dst_zone" "protocol"] "Time between two equal requests, or two messages that want no answer, of a connection.";
+    RESPONSE_TIME: Histogram "zonewatch_response_time_seconds" ["src_zone" "dst_zone" "protocol"] "Time between a request and its answer.";
     FINDINGS: Gauge "zonewatch_findings" ["severity" "code" "reason"] "Findings known.";
 
     CONDUIT_LAST_SEEN: Gauge "zonewatch_conduit_last_seen_timestamp_seconds" ["conduit"] "When a conduit was last used, in seconds since 1970; 0 when it never was.";
@@ -107,8 +128,8 @@ pub fn page() -> String {
         What `GET /metrics` of `zonewatch watch` says. This page is made from the table in `src/output/metrics/family.rs`; \
         after a change there, `BLESS=1 cargo test --lib metrics` writes it again.\n\n\
         Labels have values from bounded sets only: names of the policy (zones, conduits), of the configuration \
-        (interfaces), and of the program (protocols, roles, classes, reasons, limits). At most 1024 pairs of zones are told \
-        apart; what is beyond has the zone `other`. Where there is no zone, role or verdict, the label says `none`. \
+        (interfaces, outputs), and of the program (protocols, roles, classes, reasons, limits). At most 1024 pairs of zones are told \
+        apart, in histograms 256 with a protocol; what is beyond has the zone `other`. Where there is no zone, role or verdict, the label says `none`. \
         Besides, there are the `process_` metrics that every Prometheus client has.\n\n\
         | Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n"
         .to_owned();

@@ -2,6 +2,7 @@
 //! that sees packets knows of metrics; what the service itself does (requests, connections) is counted as it happens.
 
 mod family;
+mod timing;
 
 use std::time::Duration;
 
@@ -17,7 +18,10 @@ pub use family::{FAMILIES, Family, Kind, page};
 use super::VERSION;
 use super::summary::Summary;
 use super::view::{ConduitView, ProtocolCoverageView, SCHEMA};
+use crate::event::health::OutputHealth;
+use crate::policy::Band;
 use crate::sensor::capture::InterfaceState;
+use crate::sensor::recorder::EvidenceState;
 use crate::sensor::shared::Health;
 use crate::time::Timestamp;
 
@@ -105,14 +109,23 @@ impl Service {
     ///
     /// # Errors
     /// The table of metrics contradicts itself.
-    pub fn sheet(&self, health: &Health, summary: &Summary, flush: Duration) -> Result<String, Error> {
+    pub fn sheet(
+        &self,
+        health: &Health,
+        outputs: &[OutputHealth],
+        summary: &Summary,
+        flush: Duration,
+    ) -> Result<String, Error> {
         let sheet = Sheet(Registry::new());
         sheet.sensor(health, flush)?;
         sheet.interfaces(&health.interfaces)?;
+        sheet.outputs(outputs)?;
+        sheet.evidence(health.evidence.as_ref())?;
         sheet.coverage(summary)?;
         sheet.conclusions(summary)?;
         sheet.policy(health, summary)?;
         let mut families = sheet.0.gather();
+        families.extend(timing::histograms(&summary.timings));
         families.extend(self.registry.gather());
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&families, &mut text)?;
@@ -195,7 +208,44 @@ impl Sheet {
         named.dedup_by(|a, b| a.name == b.name);
         columns.into_iter().try_for_each(|(family, value)| {
             self.all(family, named.iter().map(|state| ([state.name.as_str()], value(state))))
-        })
+        })?;
+        let ways = |state: &InterfaceState| [("both", state.ways.both), ("one", state.ways.one)];
+        let rows = named.iter().flat_map(|state| ways(state).map(|(ways, n)| ([state.name.as_str(), ways], float(n))));
+        self.all(&INTERFACE_CONVERSATIONS, rows)
+    }
+
+    fn outputs(&self, outputs: &[OutputHealth]) -> Result<(), Error> {
+        type Value = fn(&OutputHealth) -> f64;
+        let columns: [(&Family, Value); 8] = [
+            (&OUTPUT_CONNECTED, |output| flag(output.connected)),
+            (&OUTPUT_DELIVERED, |output| float(output.delivered)),
+            (&OUTPUT_QUEUED, |output| float(output.queued)),
+            (&OUTPUT_QUEUED_BYTES, |output| float(output.queued_bytes)),
+            (&OUTPUT_IN_MEMORY, |output| float(output.in_memory)),
+            (&OUTPUT_OLDEST, |output| output.oldest_waiting.map_or(0.0, seconds)),
+            (&OUTPUT_SHORTENED, |output| float(output.shortened)),
+            (&OUTPUT_RECONNECTS, |output| float(output.reconnects)),
+        ];
+        columns.into_iter().try_for_each(|(family, value)| {
+            self.all(family, outputs.iter().map(|output| ([output.name.as_str()], value(output))))
+        })?;
+        let dropped = |output: &OutputHealth| Band::ALL.into_iter().zip(output.dropped);
+        let rows = outputs.iter().flat_map(|output| {
+            dropped(output).map(|(band, count)| ([output.name.as_str(), band.text()], float(count)))
+        });
+        self.all(&OUTPUT_DROPPED, rows)
+    }
+
+    fn evidence(&self, evidence: Option<&EvidenceState>) -> Result<(), Error> {
+        let none = EvidenceState::default();
+        let state = evidence.unwrap_or(&none);
+        self.one(&EVIDENCE_OK, flag(state.error.is_none()))?;
+        self.one(&EVIDENCE_FILES, float(state.files as u64))?;
+        self.one(&EVIDENCE_BYTES, float(state.bytes))?;
+        self.one(&EVIDENCE_WRITTEN, float(state.written))?;
+        self.one(&EVIDENCE_REMOVED, float(state.removed))?;
+        self.one(&EVIDENCE_MISSED, float(state.missed))?;
+        self.one(&EVIDENCE_PASSED, float(state.passed))
     }
 
     fn coverage(&self, summary: &Summary) -> Result<(), Error> {
@@ -279,6 +329,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::flow::timing::Timing;
 
     #[test]
     fn names_are_as_prometheus_wants_them() {
@@ -324,7 +375,9 @@ mod tests {
         summary.assets.insert(("a".to_owned(), "plc"), 1);
         summary.operations.entry(("a".to_owned(), "b".to_owned())).or_default().insert("write", 2);
         summary.findings.insert(("high", "ZC004", "operation-not-listed"), 3);
-        let text = service.sheet(&health, &summary, Duration::from_secs(10)).unwrap();
+        summary.timings.insert(("a".to_owned(), "b".to_owned(), "modbus"), Timing::default());
+        let output = OutputHealth { name: "siem".to_owned(), ..OutputHealth::default() };
+        let text = service.sheet(&health, &[output], &summary, Duration::from_secs(10)).unwrap();
         for family in FAMILIES {
             assert!(text.lines().any(|line| line.starts_with(family.name)), "{} has no series:\n{text}", family.name);
         }
