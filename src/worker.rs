@@ -24,7 +24,6 @@ use crate::flow::dialog::{Listener, Terms};
 use crate::flow::docket::{self, Case};
 use crate::flow::hash::Secret;
 use crate::flow::key::Initiator;
-use crate::flow::path::Paths;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
@@ -334,11 +333,11 @@ impl Shard {
     /// `taps` says which tap of the new one each capture is from.
     pub fn judge_by(&mut self, policy: Option<Arc<Policy>>, taps: Arc<[TapId]>) {
         self.notes.watch = Watch::new(policy.as_deref(), self.notes.limits.meters);
-        self.notes.taps = taps;
         for connection in self.connections.iter_mut() {
             connection.docket.forget();
-            connection.paths.iter_mut().for_each(Paths::forget_taps);
+            connection.paths.iter_mut().for_each(|paths| paths.place(&taps));
         }
+        self.notes.taps = taps;
         self.notes.policy = policy;
     }
 

@@ -76,8 +76,9 @@ impl World {
     /// Judges by another policy from now on. What was judged is judged again by what is known of it.
     pub fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
         self.options.policy = policy;
+        let taps = self.taps();
         let mut observed = std::mem::take(&mut self.analysis.observed);
-        observed.flows.iter_mut().for_each(|flow| again::judge(flow, self.options.policy.as_deref()));
+        observed.flows.iter_mut().for_each(|flow| again::judge(flow, self.options.policy.as_deref(), &taps));
         // What was watched is by the numbers of the old policy's rules.
         observed.watch = Watch::default();
         self.analysis = self.conclude(observed);
