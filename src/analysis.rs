@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use crate::address::{Host, Realm};
 use crate::config::Limits;
-use crate::flow::key::Transport;
+use crate::flow::key::{FlowKey, Transport};
 use crate::flow::{Flow, facts};
 use crate::inventory::{self, Declared, Inventory, Level, Oui, Traffic};
 use crate::pipeline::{self, Observed};
@@ -63,6 +63,8 @@ pub struct Analysis {
     pub lost: u64,
     /// The stations behind each address, where the policy asks.
     pub stations: std::collections::BTreeMap<Host, Vec<u16>>,
+    /// Flows that were judged again, since one of their sides is elsewhere than its address says.
+    pub judged_again: Vec<FlowKey>,
 }
 
 impl Analysis {
@@ -113,10 +115,12 @@ pub fn conclude(mut observed: Observed, options: &Options) -> Analysis {
         zone_level: &zone_level,
     });
     let stations = named::stations(&inventory, options.policy.as_deref());
-    if let Some(policy) = &options.policy {
-        named::judge(&mut observed, &inventory, &stations, policy);
-    }
-    Analysis { observed, inventory, policy: options.policy.clone(), taps: Arc::default(), lost: 0, stations }
+    let judged_again = match &options.policy {
+        Some(policy) => named::judge(&mut observed, &inventory, &stations, policy),
+        None => Vec::new(),
+    };
+    let policy = options.policy.clone();
+    Analysis { observed, inventory, policy, taps: Arc::default(), lost: 0, stations, judged_again }
 }
 
 impl Analysis {

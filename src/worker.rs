@@ -422,11 +422,11 @@ impl Shard {
     /// `taps` says which tap of the new one each capture is from.
     pub fn judge_by(&mut self, policy: Option<Arc<Policy>>, taps: Arc<[TapId]>) {
         self.notes.watch = Watch::new(policy.as_deref(), self.notes.limits.meters);
-        self.notes.taps = taps;
         for connection in self.connections.iter_mut() {
             connection.docket.forget();
-            connection.sides.iter_mut().for_each(|half| half.paths.forget_taps());
+            connection.sides.iter_mut().for_each(|half| half.paths.place(&taps));
         }
+        self.notes.taps = taps;
         self.notes.policy = policy;
     }
 

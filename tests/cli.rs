@@ -343,4 +343,9 @@ fn demo_is_the_plant() {
     assert!(list(&run.json(), "findings").count() > 0);
     let again = run_in(&folder.path().join("here"), ["analyze", "--policy", "plant.toml", "plant.pcap"]);
     assert_eq!(again.json()["findings"], run.json()["findings"], "what was saved gives the same");
+    let twice = |want| assert_eq!(run_in(folder.path(), ["demo", "--save", "here"]).code, Some(want));
+    twice(0);
+    fs::write(folder.path().join("here/plant.toml"), "# My own.").unwrap();
+    twice(2);
+    assert_eq!(saved("plant.toml"), b"# My own.", "a policy of somebody's own is not written over");
 }

@@ -30,12 +30,25 @@ fn nesting() {
     check("policy-nested.toml", "cases-nested.json", 7);
 }
 
+/// What the acceptance cases leave out of the model's sections 3 to 6.
+#[test]
+fn further() {
+    let policy = Policy::parse("further.toml", include_str!("policy/further.toml"));
+    let policy = policy.unwrap_or_else(|error| panic!("{}", error.render(false)));
+    compare(&policy, &Case::list(include_str!("policy/further.json")).unwrap());
+}
+
 fn check(policy: &str, cases: &str, count: usize) {
     let Some(folder) = shared() else { return };
     let policy = Policy::load(&[folder.join(policy)]).unwrap_or_else(|error| panic!("{}", error.render(false)));
     let cases = Case::list(&std::fs::read_to_string(folder.join(cases)).unwrap()).unwrap();
     assert_eq!(cases.len(), count);
-    let wrong: Vec<String> = cases.iter().flat_map(|case| differs(&policy, case)).collect();
+    compare(&policy, &cases);
+}
+
+fn compare(policy: &Policy, cases: &[Case]) {
+    let count = cases.len();
+    let wrong: Vec<String> = cases.iter().flat_map(|case| differs(policy, case)).collect();
     assert!(wrong.is_empty(), "{} of {count} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 

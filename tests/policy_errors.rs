@@ -189,6 +189,62 @@ fn mistakes() {
     assert!(missing.is_empty(), "{}", missing.join("\n\n"));
 }
 
+/// One mistake, one error: what only follows from a value that cannot be read is not told.
+#[test]
+fn nothing_is_told_twice() {
+    let conduit = |keys: &str| format!("[[conduit]]\nid = \"C\"\n{keys}\n");
+    let ends = "from = [\"sup\"]\nto = [\"cell-b\"]\n";
+    let allow = |table: &str| conduit(&format!("{ends}allow = [{{ {table} }}]"));
+    for (case, added, want) in [
+        ("from", conduit("from = \"sup\"\nto = [\"sis\"]"), "expected a list, found text"),
+        ("one of from", conduit("from = [7]\nto = [\"sis\"]"), "expected text, found an integer"),
+        ("to, misspelt", conduit("from = [\"sup\"]\ntoo = [\"sis\"]"), "has no key \"too\" (did you mean \"to\"?)"),
+        ("operations", allow("protocol = \"modbus\", ops = 5"), "expected a list, found an integer"),
+        ("operations, misspelt", allow("protocol = \"modbus\", opps = [\"read\"]"), "has no key \"opps\""),
+        ("ports", allow("protocol = \"tcp\", ports = \"any\""), "expected a list, found text"),
+        ("the protocol", allow("protocol = 502, ops = [\"read\"]"), "expected text, found an integer"),
+        ("a member", "[[zone]]\nid = \"x\"\nmembers = [ { cidr = 10 } ]".to_owned(), "expected text, found an integer"),
+        ("the id of a tap", "[[tap]]\nid = 5".to_owned(), "expected text, found an integer"),
+        ("the id of a protocol", "[[protocol]]\nid = 5\nports = [9]".to_owned(), "expected text, found an integer"),
+        ("its ports", "[[protocol]]\nid = \"own\"\nports = 9".to_owned(), "expected a list, found an integer"),
+        (
+            "the end of an exception",
+            conduit(&format!("{ends}valid_until = 5")).replace("conduit", "exception"),
+            "this is not a date",
+        ),
+        (
+            "the beginning of what is ephemeral",
+            conduit(&format!("{ends}ephemeral = true\nvalid_from = 5\nvalid_until = 2026-12-31")),
+            "this is not a date",
+        ),
+        (
+            "what is ignored",
+            format!("[[ignore]]\nid = \"I\"\n{ends}protocols = \"mdns\""),
+            "expected a list, found text",
+        ),
+        ("a side of a translation", "[[nat]]\noutside = 5\ninside = \"10.1.1.1\"".to_owned(), "expected text"),
+        (
+            "a group of two rules",
+            "[[group]]\nid = \"g\"\nmembers = [\"nobody\"]\n".to_owned()
+                + &conduit("from = [\"g\"]\nto = [\"sis\"]")
+                + "[[deny]]\nid = \"D\"\nfrom = [\"g\"]\nto = [\"sis\"]",
+            "no zone, asset or group is called \"nobody\"",
+        ),
+    ] {
+        let found = errors(&added);
+        assert!(found.len() == 1 && found[0].contains(want), "{case}: not only \"{want}\":\n{}", found.join("\n"));
+    }
+    for (case, text, want) in [
+        ("a site of the wrong type", "site = 5", "p:1:8: error: expected a table of [site], found an integer"),
+        ("sites", "[[site]]\nid = \"s\"", "p:1:1: error: expected a table of [site], found a list"),
+    ] {
+        let found = Policy::parse("p", text).unwrap_err().to_string();
+        assert!(found.lines().count() == 1 && found.contains(want), "{case}: {found}");
+    }
+    let both = errors(&allow("ops = 5"));
+    assert_eq!(both.len(), 2, "two mistakes of one table are two errors: {both:?}");
+}
+
 /// What a good policy should not have: each added piece, and a text that some line must hold; empty: nothing at all.
 #[test]
 fn warnings() {
@@ -202,6 +258,9 @@ fn warnings() {
         )
     };
     let modbus = "allow = [{ protocol = \"modbus\", ops = [\"read\"] }]";
+    let queries = |one: &str, other: &str| {
+        format!("[[zone]]\nid = \"q1\"\nmembers = [{{ {one} }}]\n[[zone]]\nid = \"q2\"\nmembers = [{{ {other} }}]\n")
+    };
     let purpose =
         |text: &str| format!("[[zone]]\nid = \"p\"\nmembers = [{{ cidr = \"10.9.8.0/24\" }}]\npurpose = \"{text}\"\n");
     let asset =
@@ -267,6 +326,19 @@ fn warnings() {
             asset("t", "10.20.2.9", "server") + "time_source = true\n",
             "T carries time from where no asset is a time_source",
         ),
+        ("a maker here and a role there", queries("vendor = \"Siemens\"", "role = \"plc\""), "in \"q1\", and \"q2\" claims"),
+        ("two makers", queries("vendor = \"Siemens\"", "vendor = \"Rockwell\""), ""),
+        ("two roles", queries("role = \"hmi\"", "role = \"plc\""), ""),
+        (
+            "a maker and a role of one zone in the other",
+            queries("vendor = \"Siemens\"", "role = \"plc\"").replace("id = \"q2\"", "id = \"q2\"\nparent = \"q1\""),
+            "",
+        ),
+        (
+            "settled by a member with both",
+            queries("vendor = \"Siemens\"", "role = \"plc\" }, { vendor = \"siemens\", role = \"PLC\""),
+            "",
+        ),
         (
             "a key switch",
             "[[asset]]\nid = \"k\"\nip = [\"10.9.8.1\"]\nkey_must_be = \"run\"\n".to_owned() + &purpose("Keys"),
@@ -310,13 +382,13 @@ allow = [{ protocol = \"modbus\" }]
     let want = [
         "p:20:6: error: \"plc 1\" is not an id",
         "p:21:7: error: \"10.20.2.300\" is not an IPv4 or IPv6 address",
-        "p:22:1: error: \"from\" names nobody",
         "p:24:1: error: a conduit or exception has no key \"form\"",
         "p:25:7: error: no zone, asset or group is called \"cel-b\"",
         "p:26:12: error: \"moon\" is not a day",
         "p:27:23: error: modbus without operations",
     ];
     let found = errors(added);
+    assert_eq!(found.len(), want.len(), "{}", found.join("\n"));
     for want in want {
         assert!(found.iter().any(|line| line.starts_with(want)), "no {want} in\n{}", found.join("\n"));
     }

@@ -6,7 +6,7 @@ mod packets;
 
 use std::sync::Arc;
 
-use packets::{Carry, Talk, Tape, analyze, ethernet, ip, read, udp, write};
+use packets::{Carry, Talk, Tape, analyze, ethernet, read, registers, write};
 use serde_json::Value;
 use zonewatch::analysis::{self, Options};
 use zonewatch::flow::again;
@@ -123,17 +123,6 @@ fn a_station_is_a_member_by_its_link_address() {
     }
 }
 
-/// A workstation registers its NetBIOS name (RFC 1002, 4.2.2).
-fn registers(name: &str, from: &str, tape: &mut Tape) {
-    let mut datagram = vec![0x12, 0x34, 0x29, 0x10, 0, 1, 0, 0, 0, 0, 0, 1, 32];
-    let padded = format!("{name:<15}\0");
-    datagram.extend(padded.bytes().flat_map(|byte| [b'A' + (byte >> 4), b'A' + (byte & 15)]));
-    datagram.extend([0, 0, 0x20, 0, 1, 0xC0, 0x0C, 0, 0x20, 0, 1, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0]);
-    let (ethertype, packet) =
-        ip(from.parse().unwrap(), "192.168.7.1".parse().unwrap(), 17, 7, 64, &udp([137, 137], &datagram));
-    tape.put(START - SECOND, ethernet(ethertype, &packet));
-}
-
 #[test]
 fn a_name_makes_a_member_of_whom_no_address_does() {
     let zone = |member: &str| {
@@ -158,7 +147,7 @@ fn a_name_makes_a_member_of_whom_no_address_does() {
         ),
     ] {
         let mut tape = Tape::default();
-        tells.iter().for_each(|name| registers(name, "192.168.7.7", &mut tape));
+        tells.iter().for_each(|name| registers(name, "192.168.7.7", START - SECOND, &mut tape));
         let mut talk = Talk::new("192.168.7.7", "10.20.2.10", 502, START).open(&mut tape);
         let [ask, answer] = read(1);
         talk.exchange(&mut tape, &ask, &answer);
@@ -255,7 +244,7 @@ fn a_boundary_is_checked_again_as_far_as_its_signs_were_kept() {
         };
         let mut flows = run(&old).observed.flows;
         assert_eq!(verdict(&flows[0]), "allow, ", "{case}: the old policy asks for no device");
-        again::judge(&mut flows[0], Some(&Policy::parse("plant.toml", &new).unwrap()));
+        again::judge(&mut flows[0], Some(&Policy::parse("plant.toml", &new).unwrap()), &[]);
         assert_eq!(verdict(&flows[0]), want, "{case}");
         assert_eq!(verdict(&run(&new).observed.flows[0]), want, "{case}: as when it came first");
     }

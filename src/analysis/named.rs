@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dissectors::attribute;
 
 use crate::address::{Address, Host};
+use crate::flow::key::FlowKey;
 use crate::flow::{again, docket};
 use crate::inventory::{Asset, Inventory};
 use crate::pipeline::Observed;
@@ -45,10 +46,15 @@ pub(super) fn member<'a>(host: Host, inventory: &'a Inventory, stations: &'a Sta
     inventory.at(host).map_or(Member::at(host.address), of)
 }
 
-/// Judges the flows again whose sides are elsewhere than their addresses say.
-pub(super) fn judge(observed: &mut Observed, inventory: &Inventory, stations: &Stations, policy: &Policy) {
+/// Judges the flows again whose sides are elsewhere than their addresses say, and says which they are.
+pub(super) fn judge(
+    observed: &mut Observed,
+    inventory: &Inventory,
+    stations: &Stations,
+    policy: &Policy,
+) -> Vec<FlowKey> {
     if !policy.asks_identity() {
-        return;
+        return Vec::new();
     }
     let known = |host: Host| member(host, inventory, stations);
     let queries = policy.queries_ends();
@@ -65,6 +71,7 @@ pub(super) fn judge(observed: &mut Observed, inventory: &Inventory, stations: &S
         addresses.map(|address| Host { realm: asset.realm, address })
     });
     let moved: BTreeSet<Host> = hosts.filter(moves).collect();
+    let mut judged = Vec::new();
     for flow in &mut observed.flows {
         if ![flow.key.client, flow.key.server].iter().any(|host| moved.contains(host)) {
             continue;
@@ -72,6 +79,8 @@ pub(super) fn judge(observed: &mut Observed, inventory: &Inventory, stations: &S
         let conversation = docket::conversation_among(policy, flow, &known);
         if flow.docket.entries.iter().any(|entry| !entry.conversation.is_like(&conversation)) {
             again::judge_as(flow, policy, conversation);
+            judged.push(flow.key);
         }
     }
+    judged
 }

@@ -13,12 +13,13 @@ use super::Flow;
 use super::book;
 use super::docket::{self, Docket, Entry};
 use super::ops::Operation;
-use crate::policy::{Conversation, Judgement, Policy, Protection, Request, Stage, bucket, spoken_name};
+use crate::policy::{Conversation, Judgement, Policy, Protection, Reason, Request, Stage, TapId, bucket, spoken_name};
 
-/// Judges a flow anew, by another policy.
-pub fn judge(flow: &mut Flow, policy: Option<&Policy>) {
-    flow.client.paths.forget_taps();
-    flow.server.paths.forget_taps();
+/// Judges a flow anew, by another policy. `taps` says which of its taps each capture is from; of a capture that is not in
+/// it nothing is known.
+pub fn judge(flow: &mut Flow, policy: Option<&Policy>, taps: &[TapId]) {
+    flow.client.paths.place(taps);
+    flow.server.paths.place(taps);
     match policy {
         Some(policy) => judge_as(flow, policy, docket::conversation_of(policy, flow)),
         None => flow.docket = Docket::default(),
@@ -48,8 +49,9 @@ pub fn judge_as(flow: &mut Flow, policy: &Policy, conversation: Conversation) {
         }
     }
     if entries.is_empty() {
-        entries.push(whole(flow, policy, conversation, &around));
+        entries.push(whole(flow, policy, Arc::clone(&conversation), &around));
     }
+    entries.extend(earlier.entries.into_iter().filter_map(|entry| tunnel(policy, &conversation, entry)));
     // Those that say the same become one.
     for entry in entries {
         flow.docket.add(entry);
@@ -97,6 +99,14 @@ fn entry(
         peak: None,
         conversation: Arc::clone(conversation),
     }
+}
+
+/// A tunnel that led elsewhere, if it still does. Of those that did not nothing is kept.
+fn tunnel(policy: &Policy, conversation: &Arc<Conversation>, entry: Entry) -> Option<Entry> {
+    let was_tunnel = entry.judgement.reason == Some(Reason::Tunnel);
+    let (src, dst) = was_tunnel.then(|| docket::tunnel_ends(&entry.bucket)).flatten()?;
+    let judgement = conversation.tunnel(policy, src, dst, entry.tally.first.at)?;
+    Some(Entry { judgement, conversation: Arc::clone(conversation), ..entry })
 }
 
 /// A flow of which no operation is known.

@@ -14,7 +14,7 @@ use super::ops::{Objects, Tally};
 use super::path::{Path, PathUse, Paths};
 use super::places::Places;
 use super::watch::{Asks, Attention, Glance, Watch};
-use crate::address::{Host, Mac};
+use crate::address::{Address, Host, Mac};
 use crate::bounded;
 use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
@@ -661,8 +661,7 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) ->
             continue;
         }
         if let Some(judgement) = conversation.tunnel(policy, src, dst, at.at) {
-            // Both ways are one tunnel.
-            let name = format!("{} {} - {}", tunnel.kind.text(), src.min(dst), src.max(dst));
+            let name = tunnel_name(tunnel.kind, src, dst);
             let object = Object { space: "tunnel", item: Item::Name(&name) };
             let about = (0, name.clone());
             docket.enter(Arc::clone(&conversation), judgement, about, &[object], Outcome::Asked, at);
@@ -671,6 +670,19 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) ->
     }
     docket.is_whole |= is_blank;
     news
+}
+
+/// A tunnel as its findings name it: both ways are one.
+fn tunnel_name(kind: TunnelKind, src: Address, dst: Address) -> String {
+    format!("{} {} - {}", kind.text(), src.min(dst), src.max(dst))
+}
+
+/// The two ends of the tunnel that a finding names, the lower first; a group is above every host.
+#[must_use]
+pub fn tunnel_ends(name: &str) -> Option<(Address, Address)> {
+    let (rest, upper) = name.rsplit_once(" - ")?;
+    let (_, lower) = rest.rsplit_once(' ')?;
+    Some((lower.parse().ok()?, upper.parse().ok()?))
 }
 
 /// A connection that was judged as a whole goes on: the judgement now reaches to its last frame.

@@ -110,10 +110,17 @@ impl Paths {
         drained
     }
 
-    /// The policy is another one, and numbers its taps otherwise: where the frames were taken is not known any more.
-    pub fn forget_taps(&mut self) {
-        self.first.tap = TapId::NONE;
-        self.more.iter_mut().flat_map(|more| more.iter_mut()).for_each(|used| used.tap = TapId::NONE);
+    /// The policy is another one, and numbers its taps otherwise. `taps` says which of its taps each capture is from; the
+    /// first frame of a way tells its capture.
+    pub fn place(&mut self, taps: &[TapId]) {
+        let mut placed = Self::default();
+        for used in self.uses() {
+            let tap = taps.get(usize::from(used.first.capture())).copied().unwrap_or_default();
+            if let Some(known) = placed.entry(used.way, tap, used.first, usize::MAX) {
+                known.merge(used);
+            }
+        }
+        *self = placed;
     }
 
     /// They, in the order in which they were first seen.

@@ -29,11 +29,6 @@ pub struct Span {
 }
 
 impl Span {
-    /// Whether another stands within this one.
-    pub(super) fn contains(self, other: Self) -> bool {
-        self.file == other.file && self.start <= other.start && other.end <= self.end
-    }
-
     pub(super) fn new(file: u16, range: &Range<usize>) -> Self {
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Self { file, start: offset(range.start), end: offset(range.end) }

@@ -156,6 +156,8 @@ pub(super) struct Asked<'a> {
     decoded: bool,
     /// A code that every right to the protocol implies.
     setup: bool,
+    /// A protocol of datagrams: each of them tells its version.
+    datagrams: bool,
 }
 
 impl Conversation {
@@ -250,6 +252,7 @@ impl Conversation {
             number,
             decoded: known.is_some_and(|protocol| protocol.operations),
             setup: known.is_some_and(|protocol| protocol.setup.iter().any(|code| code == request.code)),
+            datagrams: known.is_some_and(Protocol::is_of_datagrams),
         }
     }
 
@@ -700,7 +703,7 @@ fn listed(ports: &[Ports], port: u16) -> bool {
 
 /// Whether the protection that was seen reaches the minimum. What was not seen does not reach it, but for a session
 /// that is only being opened, for the user token, which is often hidden by the very encryption asked for, and for the
-/// version, which only the start of a session tells.
+/// version where only the start of a session tells it.
 fn secure_enough(minimum: &Minimum, asked: &Asked<'_>) -> bool {
     let seen = asked.request.security;
     if asked.class == Class::Session && seen == Protection::default() {
@@ -721,6 +724,6 @@ fn secure_enough(minimum: &Minimum, asked: &Asked<'_>) -> bool {
             .as_ref()
             .is_none_or(|list| seen.policy.is_some_and(|policy| list.iter().any(|known| known == policy)))
         && minimum.tokens.as_ref().is_none_or(|list| seen.token.is_none_or(|token| list.contains(&token)))
-        && seen.version.is_none_or(version)
+        && seen.version.map_or(minimum.version.is_none() || !asked.datagrams, version)
         && !(minimum.auth && seen.token == Some(Token::Anonymous))
 }

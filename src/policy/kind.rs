@@ -62,6 +62,7 @@ kinds! {
     ClearText "clear-text" "A clear-text protocol to or from a zone that asks for confidentiality.",
     WithinAnother "within-another" "A wider conduit of the same zones allows all of it: its limits never bind.",
     WideMembers "wide-members" "A zone that claims a very large network.",
+    OverlappingQueries "overlapping-queries" "One zone asks for a maker and another for a role, and a device may be both.",
     NoMembers "no-members" "A zone that nothing is a member of.",
     EngineeringElsewhere "engineering-elsewhere" "Engineering rights of an asset that the policy does not let program.",
     TimeFromElsewhere "time-from-elsewhere" "Time from where the policy names no source of it.",

@@ -30,9 +30,23 @@ pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
         approvers(policy, rule, found);
     }
     within_another(policy, found);
+    overlapping_queries(policy, found);
     zones_without_members(policy, found);
     levels(policy, found);
     draft(policy, found);
+}
+
+/// What a device is shows in its traffic, so that two queries have a member in common is no error until there is one; by
+/// then its zone would hang on how the zones are called.
+fn overlapping_queries(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    let lies_in = |inner: ZoneId, outer: ZoneId| policy.zone(inner).chain.contains(&outer);
+    for (first, other) in policy.directory.rivals(|a, b| lies_in(a, b) || lies_in(b, a)) {
+        let [winner, loser] = [first, other].map(|claim| policy.zone(claim.zone).id.as_str());
+        let text = format!("a device of this maker and role would be in \"{winner}\", and \"{loser}\" claims it alike");
+        let warning =
+            Diagnostic::warning(Kind::OverlappingQueries, other.at, text).related(first.at, "claimed here too");
+        found.push(warning.help("give one of the zones a member with both, { vendor = \"...\", role = \"...\" }"));
+    }
 }
 
 /// Words of a purpose by what they are about. Words that go with any of them are not here.

@@ -230,6 +230,9 @@ pub(super) struct Claim {
     pub(super) at: Span,
 }
 
+/// A maker, a role, and who claims what is both.
+type Query = (Option<String>, Option<String>, Claim);
+
 /// Every claim of a policy, ready for look-up.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
@@ -244,7 +247,7 @@ pub(super) struct Directory {
     nets: Segments,
     vlans: AHashMap<u16, Claim>,
     taps: AHashMap<String, Claim>,
-    queries: Vec<(Option<String>, Option<String>, Claim)>,
+    queries: Vec<Query>,
     claimed: AHashSet<ZoneId>,
 }
 
@@ -367,6 +370,27 @@ impl Directory {
     /// Zones that claim something.
     pub(super) fn claimed(&self) -> &AHashSet<ZoneId> {
         &self.claimed
+    }
+
+    /// Claims of unrelated zones of which one asks for a maker and the other for a role, with no zone that asks for both
+    /// together: the first of each pair gets whoever is both. Of each claim its first rival only.
+    pub(super) fn rivals(&self, related: impl Fn(ZoneId, ZoneId) -> bool) -> Vec<(Claim, Claim)> {
+        let alike = |one: &str, other: &Option<String>| other.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(one));
+        let settled = |vendor: &str, role: &str| {
+            self.queries.iter().any(|(has_vendor, has_role, _)| alike(vendor, has_vendor) && alike(role, has_role))
+        };
+        let overlap = |one: &Query, other: &Query| match (one, other) {
+            ((Some(vendor), None, _), (None, Some(role), _)) | ((None, Some(role), _), (Some(vendor), None, _)) => {
+                !settled(vendor, role)
+            }
+            _ => false,
+        };
+        let rival = |(place, query): (usize, &Query)| {
+            let mut before = self.queries.iter().take(place);
+            let first = before.find(|other| !related(other.2.zone, query.2.zone) && overlap(other, query))?;
+            Some((first.2, query.2))
+        };
+        self.queries.iter().enumerate().filter_map(rival).collect()
     }
 
     /// Addresses at which the zone may change: the first of each claim, and the first behind it.

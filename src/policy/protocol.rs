@@ -47,6 +47,11 @@ impl Protocol {
         self.name == other.name || self.over.as_ref() == Some(&other.name)
     }
 
+    /// Every message stands for itself: it has no session whose start could be missed.
+    pub(super) fn is_of_datagrams(&self) -> bool {
+        !self.carriers.is_empty() && self.carriers.iter().all(|(transport, _)| *transport == Transport::Udp)
+    }
+
     /// Whether these carriers hint at it.
     pub(super) fn hinted(&self, transport: Transport, port: u16) -> bool {
         self.carriers.contains(&(transport, port))

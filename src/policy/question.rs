@@ -301,17 +301,17 @@ impl Question {
         let judgement = self.request(asked, |request| conversation.judge(policy, request));
         let outcome = match self.state {
             State::Refused => Outcome::Refused,
-            State::RequestOnly => Outcome::Unanswered,
-            State::Answered | State::Blocked => Outcome::Answered,
+            State::RequestOnly | State::Blocked => Outcome::Unanswered,
+            State::Answered => Outcome::Answered,
         };
         let score = policy.score(&conversation, &judgement, outcome);
         Answer { conversation, judgement, score }
     }
 
-    /// What the policy says of the flow: the worst of its operations.
+    /// What the policy says of the flow: the worst of its operations, of several the first.
     #[must_use]
     pub fn answer(&self, policy: &Policy) -> Answer {
-        let answers = self.operations.iter().map(|asked| self.judge(policy, Some(asked)));
+        let answers = self.operations.iter().rev().map(|asked| self.judge(policy, Some(asked)));
         let worst = answers.max_by_key(|answer| answer.judgement.rank(policy));
         worst.unwrap_or_else(|| self.judge(policy, None))
     }

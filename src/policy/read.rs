@@ -136,7 +136,7 @@ impl Reader {
     /// Opens a table, whose owner then takes the fields it knows and calls [`Table::finish`].
     pub(super) fn table(&mut self, node: Node, what: &'static str) -> Option<Table> {
         match node.value {
-            Value::Table(fields) => Some(Table { at: node.at, what, fields, asked: Vec::new() }),
+            Value::Table(fields) => Some(Table { at: node.at, what, fields, asked: Vec::new(), wrong: Vec::new() }),
             _ => {
                 self.wrong_kind(&node, &format!("a table of {what}"));
                 None
@@ -152,6 +152,7 @@ pub(super) struct Table {
     what: &'static str,
     fields: BTreeMap<String, (Span, Node)>,
     asked: Vec<&'static str>,
+    wrong: Vec<&'static str>,
 }
 
 impl Table {
@@ -161,21 +162,31 @@ impl Table {
         self.fields.remove(key).map(|(_, node)| node).filter(|node| !matches!(node.value, Value::Null))
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.fields.contains_key(key)
+    /// A field, as its type is written.
+    pub(super) fn field<T: Field>(&mut self, key: &'static str, reader: &mut Reader) -> T {
+        let before = reader.found.len();
+        let field = T::take(self, key, reader);
+        if reader.found.len() > before {
+            self.wrong.push(key);
+        }
+        field
     }
 
-    /// Keys that were not asked for are mistakes: a typo must never become a silent allow.
-    pub(super) fn finish(self, reader: &mut Reader) {
+    /// Keys that were not asked for are mistakes: a typo must never become a silent allow. Returns the keys of which
+    /// something wrong was told, those that were meant by a typo among them.
+    pub(super) fn finish(mut self, reader: &mut Reader) -> Vec<&'static str> {
         for (key, (at, _)) in &self.fields {
             let error = Diagnostic::error(*at, format!("{} has no key \"{key}\"", self.what))
                 .kind(Kind::UnknownKey)
                 .label("unknown key");
-            reader.found.push(match did_you_mean(key, self.asked.iter().copied()) {
+            let meant = did_you_mean(key, self.asked.iter().copied());
+            self.wrong.extend(meant);
+            reader.found.push(match meant {
                 Some(known) => error.help(format!("did you mean \"{known}\"?")),
                 None => error.help(format!("known keys: {}", self.asked.join(", "))),
             });
         }
+        self.wrong
     }
 }
 
@@ -393,9 +404,23 @@ macro_rules! schema {
         pub(super) struct $name {
             /// Where the whole entry stands.
             pub(super) at: $crate::policy::diagnostic::Span,
-            /// An id was written, good or bad.
-            pub(super) had_id: bool,
+            /// Keys of which something wrong was told.
+            wrong: Vec<&'static str>,
             $($(#[doc = $doc])* pub(super) $field: $ty),*
+        }
+
+        impl $name {
+            /// Something wrong with a key was told: that its value is missing follows from it, and is no news.
+            #[allow(dead_code)] // Not every table has to have some key.
+            pub(super) fn told(&self, key: &str) -> bool {
+                self.wrong.contains(&key)
+            }
+
+            /// The same of any key.
+            #[allow(dead_code)]
+            pub(super) fn is_told(&self) -> bool {
+                !self.wrong.is_empty()
+            }
         }
 
         impl $crate::policy::schema::Describe for $name {
@@ -415,15 +440,10 @@ macro_rules! schema {
                 let mut table = reader.table(node, $what)?;
                 let entry = Self {
                     at: table.at,
-                    had_id: table.has("id"),
-                    $($field: $crate::policy::read::Field::take(
-                        &mut table,
-                        $crate::policy::read::key!($field $($key)?),
-                        reader,
-                    )),*
+                    wrong: Vec::new(),
+                    $($field: table.field($crate::policy::read::key!($field $($key)?), reader)),*
                 };
-                table.finish(reader);
-                Some(entry)
+                Some(Self { wrong: table.finish(reader), ..entry })
             }
         }
     )* };

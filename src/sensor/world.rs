@@ -76,8 +76,9 @@ impl World {
     /// Judges by another policy from now on. What was judged is judged again by what is known of it.
     pub fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
         self.options.policy = policy;
+        let taps = self.taps();
         let mut observed = std::mem::take(&mut self.analysis.observed);
-        observed.flows.iter_mut().for_each(|flow| again::judge(flow, self.options.policy.as_deref()));
+        observed.flows.iter_mut().for_each(|flow| again::judge(flow, self.options.policy.as_deref(), &taps));
         // What was watched is by the numbers of the old policy's rules.
         observed.watch = Watch::default();
         self.analysis = self.conclude(observed);
@@ -122,12 +123,15 @@ impl World {
         observed.flows = self.table.take();
         observed.flows.sort_by_cached_key(|flow| flow.key);
         self.analysis = self.conclude(observed);
+        changed.flows.extend(&self.analysis.judged_again);
         changed
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::config::Limits;
     use crate::pipeline;
@@ -138,15 +142,20 @@ mod tests {
     const CAPTURE: &[u8] = include_bytes!("../../fixtures/plant/capture.pcap");
     const POLICY: &str = include_str!("../../fixtures/plant/plant.toml");
 
-    /// The plant of the demo, drained after every so many frames.
-    fn watched(every: usize) -> String {
-        let policy = Some(Arc::new(Policy::parse("plant.toml", POLICY).unwrap()));
+    /// The plant of the demo, drained after every so many frames. Who looks sees the world after each merge, and what the
+    /// merge says it touched.
+    fn watch(every: usize, policy: &str, mut look: impl FnMut(&World, Changed)) -> (World, Captures) {
+        let policy = Some(Arc::new(Policy::parse("plant.toml", policy).unwrap()));
         let limits = Limits::default();
         let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new(&limits, policy.clone())).collect();
         let mut world = World::new(Options { policy, ..Options::default() });
         let mut captures = Captures::stream("plant.pcap", Box::new(CAPTURE)).unwrap();
         let mut batch = Batch::default();
         let mut seen = 0;
+        let mut merge = |results| {
+            let changed = world.merge(results);
+            look(&world, changed);
+        };
         while captures.fill(&mut batch) {
             let mut part = Batch { bytes: batch.bytes.clone(), frames: Vec::new() };
             for frame in &batch.frames {
@@ -155,13 +164,19 @@ mod tests {
                 if seen % every == 0 {
                     pipeline::take(&mut shards, 0, 1, &part);
                     part.frames.clear();
-                    world.merge(shards.iter_mut().map(|shard| shard.drain(frame.at)).collect());
+                    merge(shards.iter_mut().map(|shard| shard.drain(frame.at)).collect());
                 }
             }
             pipeline::take(&mut shards, 0, 1, &part);
         }
-        world.merge(shards.iter_mut().map(|shard| shard.drain(Timestamp::MAX)).collect());
-        world.merge(shards.into_iter().map(Shard::finish).collect());
+        merge(shards.iter_mut().map(|shard| shard.drain(Timestamp::MAX)).collect());
+        merge(shards.into_iter().map(Shard::finish).collect());
+        (world, captures)
+    }
+
+    /// What it shows at the end.
+    fn watched(every: usize) -> String {
+        let (world, captures) = watch(every, POLICY, |_, _| {});
         serde_json::to_string_pretty(&world.analysis.view(&captures.summaries(), &[])).unwrap()
     }
 
@@ -175,6 +190,29 @@ mod tests {
             assert_eq!(differs, None, "drained after every {every} frames");
             assert_eq!(whole.len(), parts.len());
         }
+    }
+
+    /// What a device is shows in what it does: its earlier conversations are judged again then.
+    #[test]
+    fn a_merge_says_which_judgements_it_changed() {
+        let policy = "[site]\nid = \"p\"\ntimezone = \"UTC\"\n\
+                      [[zone]]\nid = \"supervision\"\nmembers = [ { role = \"hmi\" }, { role = \"gateway\" }, { role = \"plc\" } ]\n";
+        let (mut before, mut again) = (BTreeMap::new(), 0);
+        watch(20, policy, |world, changed| {
+            let flows = &world.analysis.observed.flows;
+            let of = |flow: &crate::flow::Flow| {
+                let entries = &flow.docket.entries;
+                entries.iter().map(|entry| (entry.judgement.verdict, entry.conversation.zones())).collect::<Vec<_>>()
+            };
+            let now: BTreeMap<FlowKey, _> = flows.iter().map(|flow| (flow.key, of(flow))).collect();
+            let differs = now.iter().filter(|(key, judged)| before.get(*key) != Some(*judged));
+            for (key, _) in differs {
+                assert!(changed.flows.contains(key), "{key:?}");
+            }
+            again += world.analysis.judged_again.len();
+            before = now;
+        });
+        assert!(again > 0, "some flow is judged again");
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::
         let same = policy.filter(|policy| judged_by.as_deref() == Some(&policy.sha256));
         let mut flow = detail?.flow(key, protocol, connections, words, same)?;
         if same.is_none() {
-            again::judge(&mut flow, policy);
+            again::judge(&mut flow, policy, &[]);
         }
         Some(flow)
     })())

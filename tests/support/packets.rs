@@ -215,3 +215,15 @@ pub(crate) fn write(tid: u16, at: u8) -> [Vec<u8>; 2] {
     let pdu = [6, 0, at, 0, 1];
     [adu(tid, 1, &pdu), adu(tid, 1, &pdu)]
 }
+
+/// A workstation registers its NetBIOS name (RFC 1002, 4.2.2).
+#[allow(dead_code)] // Some tests know nobody by name.
+pub(crate) fn registers(name: &str, from: &str, at: u64, tape: &mut Tape) {
+    let mut datagram = vec![0x12, 0x34, 0x29, 0x10, 0, 1, 0, 0, 0, 0, 0, 1, 32];
+    let padded = format!("{name:<15}\0");
+    datagram.extend(padded.bytes().flat_map(|byte| [b'A' + (byte >> 4), b'A' + (byte & 15)]));
+    datagram.extend([0, 0, 0x20, 0, 1, 0xC0, 0x0C, 0, 0x20, 0, 1, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0]);
+    let (ethertype, packet) =
+        ip(from.parse().unwrap(), "192.168.7.1".parse().unwrap(), 17, 7, 64, &udp([137, 137], &datagram));
+    tape.put(at, ethernet(ethertype, &packet));
+}

@@ -1,13 +1,14 @@
 //! The ends of rules: names, groups and literal addresses.
 
 use crate::address::Mac;
-use crate::policy::diagnostic::{Diagnostic, Span};
+use crate::policy::diagnostic::Diagnostic;
 use crate::policy::file::GroupMember;
 use crate::policy::kind::Kind;
 use crate::policy::membership::Interval;
 use crate::policy::model::{AssetId, End, ZoneId};
 use crate::policy::read::At;
 
+use super::load::Located;
 use super::{Compiler, Name};
 
 impl Compiler<'_> {
@@ -16,12 +17,14 @@ impl Compiler<'_> {
     }
 
     /// `from` or `to`, which every rule has.
-    pub(super) fn side(&mut self, what: &str, rule: Span, words: Option<&At<Vec<At<String>>>>) -> Vec<End> {
+    pub(super) fn side(&mut self, what: &str, rule: &impl Located, words: Option<&At<Vec<At<String>>>>) -> Vec<End> {
         match words {
             Some(words) if !words.value.is_empty() => self.ends(&words.value),
+            _ if rule.told(what) => Vec::new(),
             _ => {
-                let error = Diagnostic::error(words.map_or(rule, |words| words.at), format!("\"{what}\" names nobody"))
-                    .kind(Kind::MissingKey);
+                let error =
+                    Diagnostic::error(words.map_or(rule.at(), |words| words.at), format!("\"{what}\" names nobody"))
+                        .kind(Kind::MissingKey);
                 self.reader
                     .found
                     .push(error.help(format!("write {what} = [...] with zones, assets, groups or addresses")));
@@ -74,7 +77,7 @@ impl Compiler<'_> {
                     Some((Name::Asset(asset), _)) => ends.push(End::Asset(*asset)),
                     Some(_) => {
                         let error = Diagnostic::error(word.at, "a group holds assets, addresses and queries");
-                        self.complain_once(error.help("name zones in from and to themselves"));
+                        self.reader.found.push(error.help("name zones in from and to themselves"));
                     }
                     None => ends.extend(self.literal(word)),
                 },
@@ -94,12 +97,5 @@ impl Compiler<'_> {
             }
         }
         ends
-    }
-
-    /// A group is expanded wherever it is named; its mistakes are told once.
-    pub(super) fn complain_once(&mut self, error: Diagnostic) {
-        if !self.reader.found.iter().any(|old| old.at == error.at && old.message == error.message) {
-            self.reader.found.push(error);
-        }
     }
 }

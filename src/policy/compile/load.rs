@@ -91,7 +91,9 @@ fn compile(sources: Arc<[Source]>) -> Result<Policy, Diagnostics> {
     if list.iter().any(Diagnostic::is_error) {
         list.retain(Diagnostic::is_error);
     }
-    list.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.at));
+    // A group is expanded wherever it is named; its mistakes are told once.
+    list.sort_by(|a, b| (a.severity, a.at, &a.message).cmp(&(b.severity, b.at, &b.message)));
+    list.dedup_by(|a, b| (a.severity, a.at, &a.message) == (b.severity, b.at, &b.message));
     let diagnostics = Diagnostics { sources, list };
     match policy {
         Some(mut policy) if !diagnostics.has_errors() => {
@@ -123,6 +125,8 @@ pub(super) fn hash(sources: &[Source]) -> String {
 pub(super) struct Merged {
     pub(super) first: Span,
     pub(super) site: Option<file::Site>,
+    /// There is a site that cannot be read.
+    pub(super) site_told: bool,
     pub(super) defaults: Option<file::Defaults>,
     pub(super) severity: Option<file::Severity>,
     pub(super) zone: Vec<file::Zone>,
@@ -142,6 +146,7 @@ impl Merged {
         let mut whole = Self {
             first: Span::default(),
             site: None,
+            site_told: false,
             defaults: None,
             severity: None,
             zone: Vec::new(),
@@ -168,6 +173,7 @@ impl Merged {
             }
         }
         for file in files {
+            whole.site_told |= file.told("site");
             if let Some(schema) = file.schema.filter(|schema| schema.value != 1) {
                 reader.error(schema.at, format!("schema {} is not known; this version reads 1", schema.value));
             }
@@ -192,7 +198,8 @@ impl Merged {
 /// An entry that knows its place.
 pub(super) trait Located {
     fn at(&self) -> Span;
-    fn had_id(&self) -> bool;
+    /// Something wrong with a key was told.
+    fn told(&self, key: &str) -> bool;
 }
 
 macro_rules! located {
@@ -202,8 +209,8 @@ macro_rules! located {
                 self.at
             }
 
-            fn had_id(&self) -> bool {
-                self.had_id
+            fn told(&self, key: &str) -> bool {
+                self.told(key)
             }
         }
     )* };

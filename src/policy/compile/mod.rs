@@ -87,7 +87,7 @@ impl<'r> Compiler<'r> {
 
     fn run(mut self, files: Vec<file::File>, sources: Arc<[Source]>) -> Policy {
         let mut whole = Merged::new(files, self.reader);
-        let (site, site_name) = self.site(whole.site.as_ref(), whole.first);
+        let (site, site_name) = self.site(&whole);
         self.protocols(std::mem::take(&mut whole.protocol));
 
         // Objects stand in the order of their ids, so that the order of blocks in the files is invisible.
@@ -181,15 +181,16 @@ impl<'r> Compiler<'r> {
         self.reader.error(at, message);
     }
 
-    fn site(&mut self, site: Option<&file::Site>, first: Span) -> (String, String) {
-        let Some(site) = site else {
-            let missing = Diagnostic::error(first, "there is no [site]").kind(Kind::MissingKey);
-            self.reader.found.push(missing.help("write [site] with at least id and timezone"));
+    fn site(&mut self, whole: &Merged) -> (String, String) {
+        let Some(site) = &whole.site else {
+            if !whole.site_told {
+                let missing = Diagnostic::error(whole.first, "there is no [site]").kind(Kind::MissingKey);
+                self.reader.found.push(missing.help("write [site] with at least id and timezone"));
+            }
             return (String::new(), String::new());
         };
         let id = site.id.as_ref().map(|id| id.value.0.clone()).unwrap_or_default();
-        // What is wrong with a written one has been told.
-        if site.id.is_none() && !site.had_id {
+        if site.id.is_none() && !site.told("id") {
             self.reader.found.push(Diagnostic::error(site.at, "[site] has no id").kind(Kind::MissingKey));
         }
         match &site.timezone {
@@ -221,7 +222,10 @@ impl<'r> Compiler<'r> {
     fn protocols(&mut self, private: Vec<file::Private>) {
         for entry in private {
             let Some(id) = &entry.id else {
-                self.reader.found.push(Diagnostic::error(entry.at, "[[protocol]] has no id").kind(Kind::MissingKey));
+                if !entry.told("id") {
+                    let error = Diagnostic::error(entry.at, "[[protocol]] has no id");
+                    self.reader.found.push(error.kind(Kind::MissingKey));
+                }
                 continue;
             };
             if PROTOCOLS.contains_key(&id.value.0) || PRESETS.contains_key(&id.value.0) {
@@ -251,7 +255,8 @@ impl<'r> Compiler<'r> {
                 Some(transport) => vec![(transport, 0)],
                 None => Vec::new(),
             };
-            if entry.ports.is_empty() && matches!(transport, Some(Transport::Tcp | Transport::Udp)) {
+            let needs_ports = matches!(transport, Some(Transport::Tcp | Transport::Udp));
+            if entry.ports.is_empty() && needs_ports && !entry.told("ports") {
                 let error = Diagnostic::error(entry.at, format!("protocol \"{}\" has no ports", id.value.0));
                 self.reader.found.push(error.kind(Kind::PortsMissing));
             }
@@ -285,8 +290,7 @@ impl<'r> Compiler<'r> {
         for entry in entries {
             match id(&entry).clone() {
                 Some(id) => named.push((id, entry)),
-                // What is wrong with a written one has been told.
-                None if entry.had_id() => {}
+                None if entry.told("id") => {}
                 None => {
                     let error = Diagnostic::error(entry.at(), format!("this {what} has no id"));
                     self.reader.found.push(error.kind(Kind::MissingKey));

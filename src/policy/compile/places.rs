@@ -141,7 +141,9 @@ impl Compiler<'_> {
         let mut taps = Vec::new();
         for entry in entries {
             let Some(id) = &entry.id else {
-                self.reader.found.push(Diagnostic::error(entry.at, "this tap has no id").kind(Kind::MissingKey));
+                if !entry.told("id") {
+                    self.reader.found.push(Diagnostic::error(entry.at, "this tap has no id").kind(Kind::MissingKey));
+                }
                 continue;
             };
             self.statement(id);
@@ -172,8 +174,7 @@ impl Compiler<'_> {
         let alone = (given == 1 && vlan.is_none()) || (given == 0 && vlan.is_some());
         let with_vlan = given == 1 && vlan.is_some() && cidr.is_some();
         if !alone && !with_vlan {
-            // One with a value that means nothing has been told.
-            if self.reader.found.iter().any(|other| entry.at.contains(other.at)) {
+            if entry.is_told() {
                 return None;
             }
             let error = Diagnostic::error(entry.at, "this is not one selector").kind(Kind::ConflictingKeys);

@@ -96,9 +96,7 @@ impl Compiler<'_> {
 
     pub(super) fn allow(&mut self, entry: &file::Allow) -> Option<Allow> {
         let Some(word) = &entry.protocol else {
-            // A misspelt key has been told already.
-            let told = self.reader.found.iter().any(|other| entry.at.contains(other.at));
-            if !told {
+            if !entry.told("protocol") {
                 let error = Diagnostic::error(entry.at, "this allow table has no protocol");
                 self.reader.found.push(error.kind(Kind::MissingKey));
             }
@@ -121,6 +119,7 @@ impl Compiler<'_> {
         if let Carried::Transport(transport) = carried
             && matches!(transport, Transport::Tcp | Transport::Udp)
             && entry.ports.as_ref().is_none_or(Vec::is_empty)
+            && !entry.told("ports")
         {
             let error = Diagnostic::error(word.at, format!("{name} without ports would allow everything on it"))
                 .kind(Kind::PortsMissing);
@@ -138,7 +137,7 @@ impl Compiler<'_> {
             }
             Carried::Transport(_) => false,
         };
-        if decoded && lists == 0 {
+        if decoded && lists == 0 && !["ops", "functions", "services"].into_iter().any(|key| entry.told(key)) {
             let error =
                 Diagnostic::error(word.at, format!("{name} without operations would allow writing and programming"))
                     .kind(Kind::OperationsMissing);

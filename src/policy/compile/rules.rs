@@ -22,8 +22,8 @@ impl Compiler<'_> {
         for (id, entry) in entries {
             self.statement(&id);
             denies.push(Deny {
-                from: self.side("from", entry.at, entry.from.as_ref()),
-                to: self.side("to", entry.at, entry.to.as_ref()),
+                from: self.side("from", &entry, entry.from.as_ref()),
+                to: self.side("to", &entry, entry.to.as_ref()),
                 except_from: self.ends(&entry.except_from),
                 protocols: entry
                     .protocols
@@ -43,7 +43,7 @@ impl Compiler<'_> {
         for (id, entry) in entries {
             self.statement(&id);
             let mut protocols = Vec::new();
-            if entry.protocols.as_ref().is_none_or(Vec::is_empty) {
+            if entry.protocols.as_ref().is_none_or(Vec::is_empty) && !entry.told("protocols") {
                 let error = Diagnostic::error(id.at, format!("{} would hide every protocol", id.value.0))
                     .kind(Kind::IgnoreHidesChanges);
                 self.reader.found.push(error.help("write protocols = [\"llmnr\", \"mdns\"]"));
@@ -65,8 +65,8 @@ impl Compiler<'_> {
                 protocols.push(number);
             }
             ignores.push(Ignore {
-                from: self.side("from", entry.at, entry.from.as_ref()),
-                to: self.side("to", entry.at, entry.to.as_ref()),
+                from: self.side("from", &entry, entry.from.as_ref()),
+                to: self.side("to", &entry, entry.to.as_ref()),
                 protocols,
                 id: id.value.0,
             });
@@ -87,8 +87,8 @@ impl Compiler<'_> {
         for (id, entry) in entries {
             self.statement(&id);
             self.dates(&id, &entry, exception, defaults);
-            let from = self.side("from", entry.at, entry.from.as_ref());
-            let to = self.side("to", entry.at, entry.to.as_ref());
+            let from = self.side("from", &entry, entry.from.as_ref());
+            let to = self.side("to", &entry, entry.to.as_ref());
             let allow: Vec<Allow> = entry.allow.iter().filter_map(|table| self.allow(table)).collect();
             self.reach(&id, &entry, &from, &to);
             if entry.one_way {
@@ -157,12 +157,13 @@ impl Compiler<'_> {
         let name = &id.value.0;
         let begin = entry.valid_from.as_ref().and_then(|at| instant(at.value, false, &self.time_zone));
         let end = entry.valid_until.as_ref().and_then(|at| instant(at.value, true, &self.time_zone));
-        if exception && entry.valid_until.is_none() {
+        if exception && entry.valid_until.is_none() && !entry.told("valid_until") {
             let error =
                 Diagnostic::error(id.at, format!("exception {name} has no end")).kind(Kind::ExceptionWithoutEnd);
             self.reader.found.push(error.help("write valid_until = 2026-12-31; what is allowed for good is a conduit"));
         }
-        if entry.ephemeral && (begin.is_none() || end.is_none()) {
+        let dates_told = entry.told("valid_from") || entry.told("valid_until");
+        if entry.ephemeral && (begin.is_none() || end.is_none()) && !dates_told {
             let error = Diagnostic::error(id.at, format!("{name} is ephemeral but not bounded in time"))
                 .kind(Kind::UnboundedEphemeral);
             self.reader.found.push(error.help("write valid_from and valid_until"));
@@ -282,8 +283,10 @@ impl Compiler<'_> {
                 self.asset_named(device);
             }
             let (Some(outside), Some(inside)) = (&nat.outside, &nat.inside) else {
-                let error = Diagnostic::error(nat.at, "an address translation has outside and inside");
-                self.reader.found.push(error.kind(Kind::MissingKey));
+                if !nat.told("outside") && !nat.told("inside") {
+                    let error = Diagnostic::error(nat.at, "an address translation has outside and inside");
+                    self.reader.found.push(error.kind(Kind::MissingKey));
+                }
                 continue;
             };
             let (Some(from), Some(to)) = (self.interval(outside), self.interval(inside)) else { continue };
