@@ -28,10 +28,10 @@ use crate::flow::path::Paths;
 use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
-use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
+use crate::ledger::{Evidence, Fact, FactKey, Ledger, LedgerHits, Subject, Support, Tail};
 use crate::policy::{Policy, TapId};
 use crate::source::Frame;
-use crate::stream::Piece;
+use crate::stream::{Order, Piece};
 use crate::time::Timestamp;
 
 /// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
@@ -93,12 +93,14 @@ pub struct ProtocolCoverage {
 const MESSAGES: usize = 512;
 
 impl Flows {
-    /// Counts what the limits of the table took.
-    fn tell_limits(&self, coverage: &mut Coverage) {
-        coverage.limit("services-per-pair", self.folded);
-        let (flows, frames, bytes) = self.forgotten;
+    /// Counts what the limits of the table took since the last time. Returns whether flows were forgotten.
+    pub fn tell_limits(&mut self, coverage: &mut Coverage) -> bool {
+        let (flows, frames, bytes) = std::mem::take(&mut self.forgotten);
+        coverage.limit("services-per-pair", std::mem::take(&mut self.folded));
         coverage.limit("flows", flows);
-        coverage.forgotten = (frames, bytes);
+        coverage.forgotten.0 += frames;
+        coverage.forgotten.1 += bytes;
+        flows > 0
     }
 }
 
@@ -133,6 +135,13 @@ impl Coverage {
         self.limit("sessions", watch.sessions_dropped);
     }
 
+    /// Counts what the bounds of a ledger took since it was asked last.
+    pub fn ledger(&mut self, ledger: &mut Ledger) {
+        let LedgerHits { facts, subjects } = ledger.hits();
+        self.limit("facts", facts);
+        self.limit("subjects", subjects);
+    }
+
     /// Counts a limit that was reached.
     pub fn limit(&mut self, which: &'static str, times: u64) {
         if times > 0 {
@@ -159,6 +168,8 @@ struct Notes {
     /// Conversations that another one opened: who opened them.
     links: HashMap<(Host, Host, &'static str, u64), Host, RandomState>,
     coverage: Coverage,
+    /// Bytes that wait for others before them, in all connections.
+    held: usize,
     secret: Secret,
     limits: Limits,
     policy: Option<Arc<Policy>>,
@@ -205,6 +216,7 @@ impl Shard {
                 tail: Tail::default(),
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
+                held: 0,
                 secret: Secret::new(&hasher),
                 watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
@@ -297,7 +309,7 @@ impl Shard {
         }
         let Notes { mut ledger, tail, mut coverage, watch, .. } = self.notes;
         tail.finish(&mut ledger);
-        coverage.limit("facts", ledger.refused());
+        coverage.ledger(&mut ledger);
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
         ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch }
@@ -324,7 +336,7 @@ impl Shard {
         let mut fresh = Coverage::default();
         fresh.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
         let mut coverage = std::mem::replace(coverage, fresh);
-        coverage.limit("facts", learned.refused());
+        coverage.ledger(&mut learned);
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
         ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch }
@@ -490,11 +502,17 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
     if mine.continues(seq, len) {
         dialog.bytes(terms, sender, bytes, cut, at, &mut ear);
     } else {
-        let limits = ear.notes.limits.order;
+        let mut limits = ear.notes.limits.order;
+        let others = ear.notes.held.saturating_sub(mine.held());
+        if others + mine.held() + bytes.len() > limits.total {
+            limits.bytes = 0;
+            ear.notes.coverage.limit("out-of-order", 1);
+        }
         mine.segment(seq, bytes, cut, at.at, &limits, &mut |piece| {
             ear.loss(piece);
             dialog.piece(terms, sender, piece, at, &mut ear);
         });
+        ear.notes.held = others + mine.held();
     }
 }
 
@@ -509,7 +527,7 @@ fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Ev
         connection.dialog.restart(&notes.limits.session);
         connection.order = Default::default();
     }
-    let started = connection.order.get(sender.index()).is_some_and(crate::stream::Order::started);
+    let started = connection.order.get(sender.index()).is_some_and(Order::started);
     if (!started || other)
         && let Some(order) = connection.order.get_mut(sender.index())
     {
@@ -542,6 +560,7 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     let terms = terms(&connection.key);
     let at = connection.last;
     let (dialog, order, record) = connection.split();
+    notes.held = notes.held.saturating_sub(order.iter().map(Order::held).sum());
     let mut ear = Ear::new(record, notes, Side::A, at);
     for (side, order) in [Side::A, Side::B].into_iter().zip(order) {
         order.flush(&mut |piece| {
