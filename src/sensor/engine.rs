@@ -1,7 +1,7 @@
 //! The worker threads of a running sensor: batches in, and on demand what was learned since the last time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -13,8 +13,12 @@ use crate::source::Batch;
 use crate::time::Timestamp;
 use crate::worker::{SHARDS, Shard, ShardResult};
 
-/// Batches on their way to one worker. Together with the kernel's ring they bridge a worker that is busy for a moment.
-const QUEUE: usize = 64;
+/// Batches on their way to one worker. Together with the kernel's ring they bridge a worker that is busy for a moment. On a
+/// quiet link a batch has a frame or two, so they are many; what bounds them is [`Limits::queue`].
+const QUEUE: usize = 1024;
+
+/// Batches that were read and wait to be filled again.
+const SPARE: usize = 4;
 
 /// What a worker is told.
 enum Work {
@@ -35,6 +39,9 @@ pub struct Engine {
     queues: Vec<Sender<Work>>,
     threads: Vec<JoinHandle<Vec<ShardResult>>>,
     used: Receiver<Batch>,
+    /// Memory of the batches that wait, in bytes, and what it may grow to.
+    queued: Arc<AtomicUsize>,
+    limit: usize,
     lost: AtomicU64,
 }
 
@@ -50,16 +57,17 @@ impl Engine {
             }
         }
         // Batches come back when their last reader lets go of them, so that their memory is used again.
-        let (give_back, used) = bounded(2 * QUEUE);
+        let (give_back, used) = bounded(SPARE);
+        let queued = Arc::new(AtomicUsize::new(0));
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         for (worker, shards) in parts.into_iter().enumerate() {
             let (queue, work) = bounded(QUEUE);
             queues.push(queue);
-            let give_back = give_back.clone();
-            threads.push(thread::spawn(move || run(shards, (worker, workers), &work, &give_back)));
+            let spare = Spare { give_back: give_back.clone(), queued: Arc::clone(&queued) };
+            threads.push(thread::spawn(move || run(shards, (worker, workers), &work, &spare)));
         }
-        Self { queues, threads, used, lost: AtomicU64::new(0) }
+        Self { queues, threads, used, queued, limit: limits.queue, lost: AtomicU64::new(0) }
     }
 
     /// A batch to fill, with memory that was used before if there is some.
@@ -71,11 +79,13 @@ impl Engine {
     /// Hands over a batch. When the workers are too far behind, the batch is dropped and its frames are counted: to wait
     /// would only move the loss into the kernel.
     pub fn give(&self, batch: Batch) {
+        let full = self.queued.load(Ordering::Relaxed).saturating_add(batch.memory()) > self.limit;
         // Whether a worker takes it must not depend on the others: each host pair is whole or lost as a whole.
-        if self.queues.iter().any(|queue| queue.len() >= QUEUE - 1) {
+        if full || self.queues.iter().any(|queue| queue.len() >= QUEUE - 1) {
             self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
             return;
         }
+        self.queued.fetch_add(batch.memory(), Ordering::Relaxed);
         let batch = Arc::new(batch);
         for queue in &self.queues {
             if let Err(TrySendError::Full(_)) = queue.try_send(Work::Batch(Arc::clone(&batch))) {
@@ -137,20 +147,33 @@ impl Engine {
     }
 }
 
+/// Where batches go that were read.
+struct Spare {
+    give_back: Sender<Batch>,
+    queued: Arc<AtomicUsize>,
+}
+
+impl Spare {
+    fn read(&self, batch: Arc<Batch>) {
+        if let Some(batch) = Arc::into_inner(batch) {
+            self.queued.fetch_sub(batch.memory(), Ordering::Relaxed);
+            // A full return queue only means that the memory is not needed again.
+            let _ = self.give_back.try_send(batch);
+        }
+    }
+}
+
 fn run(
     mut shards: Vec<Shard>,
     (worker, workers): (usize, usize),
     work: &Receiver<Work>,
-    give_back: &Sender<Batch>,
+    spare: &Spare,
 ) -> Vec<ShardResult> {
     for work in work {
         match work {
             Work::Batch(batch) => {
                 pipeline::take(&mut shards, worker, workers, &batch);
-                if let Some(batch) = Arc::into_inner(batch) {
-                    // A full return queue only means that the memory is not needed again.
-                    let _ = give_back.try_send(batch);
-                }
+                spare.read(batch);
             }
             Work::Drain(now, ruling, answer) => {
                 let _ = answer.send(shards.iter_mut().map(|shard| shard.drain(now)).collect());
