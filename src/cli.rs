@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Size;
+
 /// What is on a control network, and does it stay inside its zones?
 ///
 /// zonewatch reads what passes a mirror port or lies in a capture file, and never sends a packet. It finds the devices,
@@ -116,6 +118,9 @@ pub struct Analyze {
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
+    /// Memory for all tables together; at the limit the oldest idle state goes, and that is counted
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub memory: Size,
     /// Exit with 1 when a finding is at least so severe
     #[arg(long, value_enum, value_name = "BAND", default_value_t = FailOn::Never)]
     pub fail_on: FailOn,

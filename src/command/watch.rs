@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use super::{Done, Failure, Outcome, analyze, note, print};
 use crate::analysis::Options;
 use crate::cli::Watch;
-use crate::config::{File, Interface, Limits};
+use crate::config::{File, Interface};
 use crate::event::{self, Event, Kind, Outbox};
 use crate::output::escape::terminal;
 use crate::output::http::audit::Audit;
@@ -28,12 +28,12 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let settings = Settings {
         name,
         store,
-        interfaces: config.interface.iter().map(live).collect(),
+        interfaces: config.interface.iter().map(|interface| live(&config, interface)).collect(),
         analysis: Options {
             workers: config.workers,
             policy,
             home_nets: config.home_nets.clone(),
-            limits: Limits::within(config.memory.0),
+            limits: config.limits(),
             ..Options::default()
         },
         flush: config.flush.duration(),
@@ -123,13 +123,13 @@ fn open_store(config: &crate::config::Store) -> Result<Option<Keeping>, Failure>
     Ok(Some(Keeping { store, keep: config.keep.duration(), most: config.max_size.0 }))
 }
 
-fn live(interface: &Interface) -> LiveOptions {
+fn live(config: &File, interface: &Interface) -> LiveOptions {
     let bytes = |size: crate::config::Size| u32::try_from(size.0).unwrap_or(u32::MAX);
     LiveOptions {
         interface: interface.name.clone(),
         filter: interface.filter.clone(),
         snaplen: bytes(interface.snaplen),
-        buffer: bytes(interface.buffer),
+        buffer: bytes(config.ring(interface)),
         promiscuous: interface.promiscuous,
     }
 }
