@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command};
 
 mod analyze;
+#[cfg(all(feature = "live", feature = "sensor"))]
+mod delivery;
 mod demo;
 mod explain;
 #[cfg(feature = "live")]

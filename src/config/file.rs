@@ -220,13 +220,35 @@ impl File {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError(format!("cannot read {}: {error}", path.display())))?;
-        Self::parse(&text).map_err(|why| ConfigError(format!("{}: {why}", path.display())))
+        Self::parse(&text).map_err(|why| ConfigError(format!("{}{why}", path.display())))
     }
 
+    /// An error begins with where it is: `:3:9: ` for the ninth character of the third line.
     fn parse(text: &str) -> Result<Self, String> {
-        let file: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-        file.check()?;
+        let wrong = |error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let (line, column) =
+                (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+            format!(":{line}:{column}: {}", error.to_string().trim_end())
+        };
+        let file: Self = toml::from_str(text).map_err(wrong)?;
+        file.check().map_err(|why| format!(": {why}"))?;
         Ok(file)
+    }
+
+    /// What differs between this file and another that a running sensor cannot change: it needs a restart.
+    #[must_use]
+    pub fn fixed(&self, other: &Self) -> Vec<&'static str> {
+        let same = [
+            ("sensor", self.sensor == other.sensor),
+            ("interface", self.interface == other.interface),
+            ("home_nets", self.home_nets == other.home_nets),
+            ("workers", self.workers == other.workers),
+            ("memory", self.memory == other.memory),
+            ("store.path", self.store.path == other.store.path),
+            ("evidence", self.evidence == other.evidence),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
 
     /// The kernel's ring of an interface.
@@ -325,6 +347,22 @@ mod tests {
             assert_eq!(error.is_empty(), want.is_empty(), "{text}: {error}");
             assert!(error.contains(want), "{text}: {error}");
         }
-        assert!(File::parse("flush = 3\n").err().unwrap().contains("line 1, column 9"));
+        assert!(File::parse("workers = 1\nflush = 3\n").err().unwrap().starts_with(":2:9: "));
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named() {
+        let read = |text: &str| File::parse(text).unwrap();
+        for (text, want) in [
+            ("", &[][..]),
+            ("policy = [\"x\"]\nflush = \"3s\"\n[store]\nkeep = \"3d\"\n[http]\nlisten = []", &[]),
+            ("[[output]]\ntype = \"stdout\"", &[]),
+            ("workers = 2\nmemory = \"1GiB\"", &["workers", "memory"]),
+            ("sensor = \"x\"\nhome_nets = [\"192.0.2.0/24\"]", &["sensor", "home_nets"]),
+            ("[[interface]]\nname = \"a\"", &["interface"]),
+            ("[store]\npath = \"/x\"\n[evidence]\npath = \"/y\"", &["store.path", "evidence"]),
+        ] {
+            assert_eq!(File::default().fixed(&read(text)), want, "{text}");
+        }
     }
 }

@@ -45,6 +45,8 @@ pub struct Health {
     pub store_error: Option<String>,
     /// Why the policy or the configuration on disk is not in force.
     pub reload_error: Option<String>,
+    /// What the configuration on disk says otherwise and a running sensor cannot change.
+    pub needs_restart: Vec<&'static str>,
     /// When the policy in force was loaded.
     pub policy_loaded: Option<Timestamp>,
 }
@@ -77,6 +79,10 @@ impl Health {
         }
         troubles.extend(self.store_error.iter().map(|error| format!("not written, and tried again: {error}")));
         troubles.extend(self.reload_error.iter().map(|error| format!("the last reload failed: {error}")));
+        if !self.needs_restart.is_empty() {
+            troubles
+                .push(format!("not in force before a restart: {} of the configuration", self.needs_restart.join(", ")));
+        }
         troubles
     }
 }

@@ -107,6 +107,12 @@ impl Watching<'_> {
         started.elapsed()
     }
 
+    /// Ends it, and tells what it said on stderr.
+    pub(crate) fn said(self) -> String {
+        self.signal("-TERM");
+        String::from_utf8(self.child.wait_with_output().unwrap().stderr).unwrap()
+    }
+
     pub(crate) fn kill(mut self) {
         self.signal("-KILL");
         let _ = self.child.wait();
