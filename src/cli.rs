@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config::Size;
 
@@ -48,6 +48,9 @@ pub enum Command {
     Policy(PolicyCommand),
     /// What is dissected: carriers, port hints, operations and their classes
     Protocols(Protocols),
+    /// Write man pages or shell completions into a folder, for packages
+    #[command(hide = true)]
+    Generate(Generate),
     /// The main job on a bundled capture and policy
     ///
     /// A small plant of two cells, supervision and a DMZ, with an office host that breaks the rules, a scan and an
@@ -451,6 +454,31 @@ pub struct Protocols {
     /// What to print [default: table on a terminal, json otherwise]
     #[arg(long, value_enum)]
     pub format: Option<TableOrJson>,
+}
+
+/// The command line as it is declared, to describe it elsewhere.
+#[must_use]
+pub fn declaration() -> clap::Command {
+    Cli::command()
+}
+
+/// Options of `generate`.
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// What to write
+    #[arg(value_enum)]
+    pub what: Generated,
+    /// The folder to write into
+    pub folder: PathBuf,
+}
+
+/// What is made from the declaration of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generated {
+    /// One page for each command
+    Man,
+    /// For bash, zsh and fish
+    Completions,
 }
 
 /// Options of `demo`.

@@ -10,6 +10,7 @@ mod analyze;
 mod delivery;
 mod demo;
 mod explain;
+mod generate;
 #[cfg(feature = "live")]
 mod interfaces;
 mod policy;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Explain(options) => explain::run(&options),
         Command::Policy(command) => policy::run(&command),
         Command::Protocols(options) => protocols::run(&options),
+        Command::Generate(options) => generate::run(&options),
         Command::Demo(options) => demo::run(&options),
     };
     match outcome {

@@ -94,7 +94,7 @@ fn snaplen() -> Size {
 const RING: u64 = 64 << 20;
 
 /// What the rings and the recent frames must leave of the memory.
-const LEFT: u64 = 32 << 20;
+const LEFT: u64 = 48 << 20;
 
 fn yes() -> bool {
     true
@@ -333,8 +333,8 @@ mod tests {
             ("memroy = \"512MiB\"", "unknown field `memroy`"),
             ("memory = \"12 bananas\"", "write it like 64KiB"),
             ("memory = \"1MiB\"", "give it 64MiB or more"),
-            ("memory = \"64MiB\"\n[[interface]]\nname = \"a\"\nbuffer = \"48MiB\"", "leaves less than 32MiB"),
-            ("memory = \"64MiB\"\n[evidence]\npath = \"/x\"\ncontext = \"40MiB\"", "leaves less than 32MiB"),
+            ("memory = \"64MiB\"\n[[interface]]\nname = \"a\"\nbuffer = \"48MiB\"", "leaves less than 48MiB"),
+            ("memory = \"64MiB\"\n[evidence]\npath = \"/x\"\ncontext = \"40MiB\"", "leaves less than 48MiB"),
             ("flush = \"0s\"", "between 1s and 1h"),
             ("[[interface]]\nnmae = \"eth1\"", "unknown field `nmae`"),
             ("[http]\nlisten = [\"0.0.0.0:9470\"]", "listen on 127.0.0.1"),

@@ -81,8 +81,8 @@ impl Limits {
     /// The budget for which the defaults are made.
     pub const BUDGET: u64 = 256 << 20;
 
-    /// What is there before the first packet: the program with its tables of names, and a policy.
-    pub const PROGRAM: u64 = 24 << 20;
+    /// What is there beside the tables: the program, its names and a policy, and a report while it is written.
+    pub const PROGRAM: u64 = 40 << 20;
 
     /// The part of one of `shards` equal shards.
     #[must_use]
