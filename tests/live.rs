@@ -162,7 +162,7 @@ fn a_reload_changes_what_can_change() {
     let write = |first: &str, last: &str| std::fs::write(&config, format!("{first}\n{common}{last}\n")).unwrap();
     write("flush = \"1s\"", "[http]\nlisten = [\"127.0.0.1:9470\"]");
     let sensor = cable.watch(&["--config", config.to_str().unwrap()]);
-    let mut reload = |first: &str, last: &str| {
+    let reload = |first: &str, last: &str| {
         write(first, last);
         sensor.signal("-HUP");
         thread::sleep(Duration::from_millis(1500));

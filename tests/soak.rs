@@ -12,6 +12,7 @@
 
 #[path = "support/cable.rs"]
 mod cable;
+#[allow(dead_code)] // It needs little of them.
 #[path = "support/packets.rs"]
 mod packets;
 mod support;
