@@ -105,20 +105,21 @@ fn judgements(c: &mut Criterion) {
 fn repeated(c: &mut Criterion) {
     use dissectors::{Operation, Outcome, REGISTRY};
     use zonewatch::config::Limits;
-    use zonewatch::flow::connection::{ConnectionKey, Endpoint, Orientation, Side};
+    use zonewatch::flow::connection::{ConnectionKey, Orientation, Side};
     use zonewatch::flow::docket::{Case, Docket, Parties};
     use zonewatch::flow::watch::Watch;
     use zonewatch::ledger::Evidence;
 
     let policy = Policy::parse("large.toml", &text()).expect("it is right");
     let key = ConnectionKey {
-        a: Endpoint { address: host(0), port: 49_500 },
-        b: Endpoint { address: host(1), port: 502 },
+        a: host(0),
+        b: host(1),
+        ports: [49_500, 502],
         transport: Transport::Tcp,
         realm: Default::default(),
     };
     let paths = Default::default();
-    let parties = Parties { key, paths: &paths };
+    let parties = Parties { key: &key, paths: paths.each_ref() };
     let objects = [Object { space: "holding", item: Item::Range(10, 19) }];
     let operation =
         Operation { class: Class::Read, code: 3, component: None, objects: &objects, outcome: Outcome::Asked };

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::config::Size;
 
 /// What is on a control network, and does it stay inside its zones?
 ///
@@ -46,6 +48,9 @@ pub enum Command {
     Policy(PolicyCommand),
     /// What is dissected: carriers, port hints, operations and their classes
     Protocols(Protocols),
+    /// Write man pages or shell completions into a folder, for packages
+    #[command(hide = true)]
+    Generate(Generate),
     /// The main job on a bundled capture and policy
     ///
     /// A small plant of two cells, supervision and a DMZ, with an office host that breaks the rules, a scan and an
@@ -119,6 +124,9 @@ pub struct Analyze {
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
+    /// Memory for all tables together; at the limit the oldest idle state goes, and that is counted
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub memory: Size,
     /// Exit with 1 when a finding is at least so severe
     #[arg(long, value_enum, value_name = "BAND", default_value_t = FailOn::Never)]
     pub fail_on: FailOn,
@@ -452,6 +460,31 @@ pub struct Protocols {
     /// What to print [default: table on a terminal, json otherwise]
     #[arg(long, value_enum)]
     pub format: Option<TableOrJson>,
+}
+
+/// The command line as it is declared, to describe it elsewhere.
+#[must_use]
+pub fn declaration() -> clap::Command {
+    Cli::command()
+}
+
+/// Options of `generate`.
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// What to write
+    #[arg(value_enum)]
+    pub what: Generated,
+    /// The folder to write into
+    pub folder: PathBuf,
+}
+
+/// What is made from the declaration of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generated {
+    /// One page for each command
+    Man,
+    /// For bash, zsh and fish
+    Completions,
 }
 
 /// Options of `demo`.

@@ -29,7 +29,7 @@ use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::timing::{Measured, Question, Timings};
 use crate::flow::watch::Watch;
 use crate::flow::{Flow, ops};
-use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
+use crate::ledger::{Evidence, Fact, FactKey, Ledger, LedgerHits, Subject, Support, Tail};
 use crate::policy::{Policy, TapId};
 use crate::source::Frame;
 use crate::stream::Piece;
@@ -132,12 +132,14 @@ pub const FEW: u64 = 3;
 const MESSAGES: usize = 512;
 
 impl Flows {
-    /// Counts what the limits of the table took.
-    fn tell_limits(&self, coverage: &mut Coverage) {
-        coverage.limit("services-per-pair", self.folded);
-        let (flows, frames, bytes) = self.forgotten;
+    /// Counts what the limits of the table took since the last time. Returns whether flows were forgotten.
+    pub fn tell_limits(&mut self, coverage: &mut Coverage) -> bool {
+        let (flows, frames, bytes) = std::mem::take(&mut self.forgotten);
+        coverage.limit("services-per-pair", std::mem::take(&mut self.folded));
         coverage.limit("flows", flows);
-        coverage.forgotten = (frames, bytes);
+        coverage.forgotten.0 += frames;
+        coverage.forgotten.1 += bytes;
+        flows > 0
     }
 }
 
@@ -170,6 +172,13 @@ impl Coverage {
     fn watch(&mut self, watch: &Watch) {
         self.limit("rates", watch.meters.refused);
         self.limit("sessions", watch.sessions_dropped);
+    }
+
+    /// Counts what the bounds of a ledger took since it was asked last.
+    pub fn ledger(&mut self, ledger: &mut Ledger) {
+        let LedgerHits { facts, subjects } = ledger.hits();
+        self.limit("facts", facts);
+        self.limit("subjects", subjects);
     }
 
     /// Counts a limit that was reached.
@@ -214,6 +223,8 @@ struct Notes {
     coverage: Coverage,
     /// Connections that had to go for others.
     evicted: u64,
+    /// Bytes that wait for others before them, in all connections.
+    held: usize,
     secret: Secret,
     limits: Limits,
     policy: Option<Arc<Policy>>,
@@ -272,6 +283,7 @@ impl Shard {
                 links: HashMap::with_hasher(hasher.clone()),
                 coverage,
                 evicted: 0,
+                held: 0,
                 secret,
                 watch: Watch::new(policy.as_deref(), limits.meters),
                 limits,
@@ -377,7 +389,7 @@ impl Shard {
         let timings = timings.map(|mut timings| timings.drain()).unwrap_or_default();
         tail.finish(&mut ledger);
         coverage.limit("connections", evicted);
-        coverage.limit("facts", ledger.refused());
+        coverage.ledger(&mut ledger);
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
         ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch, marks, timings, ways }
@@ -411,8 +423,8 @@ impl Shard {
         let mut fresh = Coverage::default();
         fresh.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
         let mut coverage = std::mem::replace(coverage, fresh);
-        coverage.limit("facts", learned.refused());
         coverage.limit("connections", std::mem::take(evicted));
+        coverage.ledger(&mut learned);
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
         ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch, marks, timings, ways }
@@ -561,11 +573,17 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
     if mine.continues(seq, len) {
         dialog.bytes(terms, sender, bytes, cut, at, &mut ear);
     } else {
-        let limits = ear.notes.limits.order;
+        let mut limits = ear.notes.limits.order;
+        let others = ear.notes.held.saturating_sub(mine.held());
+        if others + mine.held() + bytes.len() > limits.total {
+            limits.bytes = 0;
+            ear.notes.coverage.limit("out-of-order", 1);
+        }
         mine.segment(seq, bytes, cut, at.at, &limits, &mut |piece| {
             ear.loss(piece);
             dialog.piece(terms, sender, piece, at, &mut ear);
         });
+        ear.notes.held = others + mine.held();
     }
     stations(connection, sender, bytes, at, &mut notes.ledger);
 }
@@ -641,6 +659,7 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     let terms = terms(&connection.key);
     let at = connection.last;
     let (dialog, orders, record) = connection.split(Side::A);
+    notes.held = notes.held.saturating_sub(orders.iter().map(|order| order.held()).sum());
     let mut ear = Ear::new(record, notes, Side::A, at);
     for (side, order) in [Side::A, Side::B].into_iter().zip(orders) {
         order.flush(&mut |piece| {

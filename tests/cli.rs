@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -348,4 +349,46 @@ fn demo_is_the_plant() {
     fs::write(folder.path().join("here/plant.toml"), "# My own.").unwrap();
     twice(2);
     assert_eq!(saved("plant.toml"), b"# My own.", "a policy of somebody's own is not written over");
+}
+
+#[test]
+fn every_command_has_a_man_page_and_completions() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |what: &str| {
+        let into = folder.path().join(what);
+        assert_eq!(run(["generate", what, into.to_str().unwrap()]).code, Some(0));
+        let files = std::fs::read_dir(into).unwrap().map(|file| file.unwrap().path());
+        files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path)).collect::<BTreeMap<_, _>>()
+    };
+    let (pages, completions) = (made("man"), made("completions"));
+    let mut commands = vec![Vec::new()];
+    while let Some(command) = commands.pop() {
+        let page =
+            &pages[&format!("{}.1", ["zonewatch"].iter().chain(&command).copied().collect::<Vec<_>>().join("-"))];
+        let (page, help) =
+            (std::fs::read_to_string(page).unwrap(), run(command.iter().copied().chain(["--help"])).text());
+        for option in help.split_whitespace().filter(|word| word.starts_with("--")) {
+            let option = option.trim_end_matches(|c: char| !c.is_alphanumeric());
+            assert!(page.replace("\\-", "-").contains(option), "{command:?} {option}");
+        }
+        let subcommands =
+            help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        for name in
+            subcommands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty())
+        {
+            if name != "help" {
+                let mut deeper = command.clone();
+                deeper.push(Box::leak(name.to_owned().into_boxed_str()));
+                commands.push(deeper);
+            }
+        }
+    }
+    for (file, path) in completions {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(
+            ["analyze", "--home-nets", "suggest"].iter().all(|word| text.contains(word.trim_start_matches('-'))),
+            "{file}"
+        );
+    }
+    assert!(!pages.contains_key("zonewatch-generate.1"), "it is for packages");
 }

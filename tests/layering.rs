@@ -162,6 +162,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["event", "output/http"]),
     ("socket2", &["event"]),
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["command"]),
+    ("clap_mangen", &["command"]),
     ("comfy_table", &["output", "command"]),
     ("indicatif", &["command"]),
     ("anstream", &["command"]),

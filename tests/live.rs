@@ -4,116 +4,18 @@
 #![cfg(all(feature = "live", feature = "sensor"))]
 #![allow(clippy::print_stderr)] // A test that skips says so.
 
+#[path = "support/cable.rs"]
+mod cable;
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cable::Cable;
 use serde_json::Value;
 use support::root;
-
-/// A network of its own with a cable from `tx0` to `rx0`; gone with the value.
-struct Cable(String);
-
-impl Cable {
-    /// `None` where there can be none, which is said.
-    fn lay(name: &str) -> Option<Self> {
-        let name = format!("zw-{name}-{}", std::process::id());
-        let has =
-            |tool: &str| Command::new(tool).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-        let made = has("ip") && has("tcpreplay") && run(&["ip", "netns", "add", &name]);
-        if !made {
-            eprintln!("SKIPPED: network namespaces need root, and the packages iproute2 and tcpreplay");
-            return None;
-        }
-        let cable = Self(name);
-        cable.inside(&["ip", "link", "add", "name", "tx0", "type", "veth", "peer", "name", "rx0"]);
-        for end in ["tx0", "rx0"] {
-            // The kernel's own neighbour discovery is no traffic of the capture.
-            cable.inside(&["sysctl", "-qw", &format!("net.ipv6.conf.{end}.disable_ipv6=1")]);
-            cable.inside(&["ip", "link", "set", end, "up"]);
-        }
-        Some(cable)
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0]).args(words);
-        command
-    }
-
-    fn inside(&self, words: &[&str]) {
-        let output = self.command(words).output().unwrap();
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn replay(&self, capture: &Path, rate: &str) {
-        self.inside(&["tcpreplay", "-q", "--pps", rate, "-i", "tx0", capture.to_str().unwrap()]);
-    }
-
-    fn watch(&self, more: &[&str]) -> Watching<'_> {
-        let program = env!("CARGO_BIN_EXE_zonewatch");
-        let words: Vec<&str> = ["watch", "-i", "rx0", "--quiet"].iter().chain(more).copied().collect();
-        let words: Vec<&str> = [program].iter().chain(&words).copied().collect();
-        let child = self.command(&words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let watching = Watching { child, cable: self };
-        // The ring is there when the packet socket is.
-        let socket = || {
-            let sockets = self.command(&["cat", "/proc/net/packet"]).output().unwrap();
-            String::from_utf8_lossy(&sockets.stdout).lines().count() > 1
-        };
-        let started = Instant::now();
-        while !socket() {
-            assert!(started.elapsed() < Duration::from_secs(30), "the sensor did not start to watch");
-            thread::sleep(Duration::from_millis(20));
-        }
-        thread::sleep(Duration::from_millis(200));
-        watching
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        run(&["ip", "netns", "del", &self.0]);
-    }
-}
-
-/// A sensor that runs in a namespace.
-struct Watching<'a> {
-    child: Child,
-    cable: &'a Cable,
-}
-
-impl Watching<'_> {
-    fn signal(&self, signal: &str) {
-        let pids = Command::new("ip").args(["netns", "pids", &self.cable.0]).output().unwrap();
-        for pid in String::from_utf8_lossy(&pids.stdout).split_whitespace() {
-            run(&["kill", signal, pid]);
-        }
-    }
-
-    /// Ends it as the service manager does, and says how long that took.
-    fn stop(mut self) -> Duration {
-        let started = Instant::now();
-        self.signal("-TERM");
-        let status = self.child.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "a stop that was asked for is no failure");
-        started.elapsed()
-    }
-
-    fn kill(mut self) {
-        self.signal("-KILL");
-        let _ = self.child.wait();
-    }
-}
-
-fn run(words: &[&str]) -> bool {
-    let output = Command::new(words[0]).args(&words[1..]).output();
-    output.is_ok_and(|output| output.status.success())
-}
 
 fn analyze(words: &[&str]) -> Value {
     let output = support::zonewatch().args(["analyze", "--format", "json", "--quiet"]).args(words).output().unwrap();
@@ -283,5 +185,47 @@ fn nothing_is_ever_sent() {
             let sends: Vec<_> = calls.lines().filter(|line| line.contains("send")).collect();
             assert!(sends.iter().all(|line| line.contains("UNIX")), "{sends:#?}");
         }
+    }
+}
+
+#[test]
+fn a_reload_changes_what_can_change() {
+    let Some(cable) = Cable::lay("reload") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (config, events) = (folder.path().join("z.toml"), folder.path().join("events.json"));
+    let (_, policy) = plant();
+    let queues = folder.path().join("z.db");
+    let common = format!("policy = [\"{policy}\"]\n[store]\npath = \"{}\"\n", queues.display());
+    let write = |first: &str, last: &str| std::fs::write(&config, format!("{first}\n{common}{last}\n")).unwrap();
+    write("flush = \"1s\"", "[http]\nlisten = [\"127.0.0.1:9470\"]");
+    let sensor = cable.watch(&["--config", config.to_str().unwrap()]);
+    let reload = |first: &str, last: &str| {
+        write(first, last);
+        sensor.signal("-HUP");
+        thread::sleep(Duration::from_millis(1500));
+    };
+    reload("flush = 3", "");
+    let output = format!("[[output]]\ntype = \"file\"\npath = \"{}\"\n", events.display());
+    reload("flush = \"1s\"\nworkers = 2", &format!("[http]\nlisten = [\"127.0.0.1:9471\"]\n{output}"));
+    reload(
+        "flush = \"1s\"\nworkers = 2",
+        "[http]\nlisten = [\"192.0.2.1:9472\"]\n[http.tls]\ncertificate = \"/x\"\nkey = \"/y\"",
+    );
+    thread::sleep(Duration::from_millis(1500));
+    let (said, told) = (sensor.said(), std::fs::read_to_string(&events).unwrap_or_default());
+    for (case, wanted, text) in [
+        ("a mistake is told with its place", format!("{}:1:9: ", config.display()), &said),
+        ("and the old one stays", "what was in force stays in force".to_owned(), &said),
+        ("the server moves", "serving http://127.0.0.1:9471/".to_owned(), &said),
+        (
+            "what cannot change is named",
+            "'workers' is another one now, which is in force after a restart".to_owned(),
+            &said,
+        ),
+        ("a new output gets it too", "not in force before a restart: workers of the configuration".to_owned(), &told),
+        ("an address for others needs a token", "that needs [http.tls] and a [[http.token]]".to_owned(), &said),
+        ("whoever watches is told", "the last reload failed: ".to_owned(), &told),
+    ] {
+        assert!(text.contains(&wanted), "{case}: {wanted:?} is not in\n{text}\nof\n{said}");
     }
 }

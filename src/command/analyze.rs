@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Done, Failure, Outcome, columns, evidence, for_people, note, print, written};
 use crate::analysis::{self, Options};
 use crate::cli::{Analyze, FailOn, Format};
+use crate::config::Limits;
 use crate::output::escape::terminal;
 use crate::output::view::AnalysisView;
 use crate::output::{lines, sheet, text};
@@ -30,7 +31,8 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     }
     let mut captures = open(&options.captures)?;
     let workers = options.workers.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let settings = Options { workers, policy, oui, home_nets: options.home_nets.clone(), ..Options::default() };
+    let (home_nets, limits) = (options.home_nets.clone(), Limits::within(options.memory.0));
+    let settings = Options { workers, policy, oui, home_nets, limits };
     // What is kept names the bytes it was made from.
     let is_kept = options.out.is_some() || format(options.format) == Format::Json;
     let hashing = is_kept.then(|| captures.hash());

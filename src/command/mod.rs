@@ -6,9 +6,12 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command};
 
 mod analyze;
+#[cfg(all(feature = "live", feature = "sensor"))]
+mod delivery;
 mod demo;
 mod evidence;
 mod explain;
+mod generate;
 #[cfg(feature = "live")]
 mod interfaces;
 mod policy;
@@ -52,6 +55,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Explain(options) => explain::run(&options),
         Command::Policy(command) => policy::run(&command),
         Command::Protocols(options) => protocols::run(&options),
+        Command::Generate(options) => generate::run(&options),
         Command::Demo(options) => demo::run(&options),
     };
     match outcome {

@@ -3,13 +3,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
-
+use super::delivery::{self, Delivery};
 use super::{Done, Failure, Outcome, analyze, note, print};
 use crate::analysis::Options;
 use crate::cli::Watch;
-use crate::config::{File, Interface, Limits};
-use crate::event::{self, Event, Kind, Outbox};
+use crate::config::{File, Interface};
+use crate::event::{Event, Kind};
 use crate::evidence::Room;
 use crate::output::escape::terminal;
 use crate::output::http::audit::Audit;
@@ -17,7 +16,8 @@ use crate::output::http::{Operator, Served, Server, Streams};
 use crate::output::view::AnalysisView;
 use crate::sensor::notify::Manager;
 use crate::sensor::recorder::Filing;
-use crate::sensor::{Keeping, Sensor, Settings};
+use crate::sensor::shared::Shared;
+use crate::sensor::{Keeping, Pace, Sensor, Settings};
 use crate::source::live::LiveOptions;
 use crate::store::Store;
 
@@ -31,57 +31,47 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let settings = Settings {
         name,
         store,
-        interfaces: config.interface.iter().map(live).collect(),
+        interfaces: config.interface.iter().map(|interface| live(&config, interface)).collect(),
         analysis: Options {
             workers: config.workers,
             policy,
             home_nets: config.home_nets.clone(),
-            limits: Limits::within(config.memory.0),
+            limits: config.limits(),
             ..Options::default()
         },
         flush: config.flush.duration(),
         evidence: filing(&config.evidence),
     };
-    let delivery = deliver(&config)?;
-    let quiet = options.quiet;
-    let outbox = delivery.as_ref().map(|(_, outbox)| Arc::clone(outbox));
+    let delivery = Delivery::start(&config)?;
+    let (letterbox, quiet) = (delivery.letterbox(), options.quiet);
     let streams = Arc::new(Streams::new());
     let listeners = Arc::clone(&streams);
     let sensor = Sensor::start(settings, move |shared, events| {
         tell(events, quiet);
-        if let Some(outbox) = &outbox {
-            events.iter().for_each(|event| outbox.put(event));
-            shared.set_outputs(outbox.health());
-        }
+        letterbox.put(events);
+        shared.set_outputs(letterbox.health());
         listeners.flushed(shared, events);
     })?;
-    let server = serve(&config, &sensor, streams, &reload)?;
-    let names: Vec<_> = config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
-    note(&format!("watching {}; nothing is ever sent there", names.join(", ")));
+    let started_with = config.clone();
+    let mut service = Service { config, started_with, sensor, delivery, server: None, streams, reload };
+    service.server = service.serve()?;
+    let names: Vec<_> =
+        service.config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
+    note(&format!("watching {}, receive-only: nothing is ever sent there", names.join(", ")));
     let mut manager = Manager::new();
     manager.ready(&format!("watching {}", names.join(", ")));
     let until = options.duration.map(|time| Instant::now() + time.duration());
     while !stop.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
-        if reload.swap(false, Ordering::Relaxed) {
+        if service.reload.swap(false, Ordering::Relaxed) {
             manager.reloading();
-            delivery.iter().for_each(|(_, outbox)| outbox.reopen());
-            reload_policy(options, &sensor);
+            service.load_again(options);
             manager.ready("loaded again");
         }
-        manager.alive(&sensor.shared, config.flush.duration());
+        manager.alive(&service.sensor.shared, service.config.flush.duration());
         thread::sleep(Duration::from_millis(50));
     }
     manager.stopping();
-    if let Some(server) = server {
-        server.stop();
-    }
-    let shared = sensor.stop();
-    if let Some((runtime, outbox)) = delivery {
-        if let Some(outbox) = Arc::into_inner(outbox) {
-            runtime.block_on(outbox.stop());
-        }
-        runtime.shutdown_background();
-    }
+    let shared = service.stop();
     if let Some(folder) = &options.out {
         let picture = shared.picture();
         let view = picture.world.analysis.view(&picture.world.captures, &[]);
@@ -139,46 +129,109 @@ fn filing(config: &crate::config::Evidence) -> Option<Filing> {
     (!config.path.as_os_str().is_empty()).then(|| Filing { folder: config.path.clone(), most: config.max_size.0, room })
 }
 
-fn live(interface: &Interface) -> LiveOptions {
+fn live(config: &File, interface: &Interface) -> LiveOptions {
     let bytes = |size: crate::config::Size| u32::try_from(size.0).unwrap_or(u32::MAX);
     LiveOptions {
         interface: interface.name.clone(),
         filter: interface.filter.clone(),
         snaplen: bytes(interface.snaplen),
-        buffer: bytes(interface.buffer),
+        buffer: bytes(config.ring(interface)),
         promiscuous: interface.promiscuous,
     }
 }
 
-/// Serves what the configuration says, if it says so.
-fn serve(
-    config: &File,
-    sensor: &Sensor,
+/// A sensor with all around it.
+struct Service {
+    /// What is in force, but for what needs a restart.
+    config: File,
+    /// What it was started with.
+    started_with: File,
+    sensor: Sensor,
+    delivery: Delivery,
+    server: Option<Server>,
     streams: Arc<Streams>,
-    reload: &Arc<AtomicBool>,
-) -> Result<Option<Server>, Failure> {
-    if config.http.listen.is_empty() {
-        return Ok(None);
+    /// Somebody wants the configuration to be loaded again.
+    reload: Arc<AtomicBool>,
+}
+
+impl Service {
+    /// Serves what the configuration says, if it says so.
+    fn serve(&self) -> Result<Option<Server>, Failure> {
+        let Self { config, sensor, streams, reload, .. } = self;
+        if config.http.listen.is_empty() {
+            return Ok(None);
+        }
+        let path = &config.http.audit;
+        let audit = if path.as_os_str().is_empty() {
+            Audit::to(Box::new(std::io::stderr()))
+        } else {
+            Audit::open(path).map_err(|error| format!("cannot go on with the audit log {}: {error}", path.display()))?
+        };
+        let served = Served {
+            shared: Arc::clone(&sensor.shared),
+            streams: Arc::clone(streams),
+            flush: config.flush.duration(),
+            audit,
+            operator: Arc::new(Console { reload: Arc::clone(reload) }),
+        };
+        let server = Server::start(&config.http, served)?;
+        let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+        for address in &server.addresses {
+            note(&format!("serving {scheme}://{address}/"));
+        }
+        Ok(Some(server))
     }
-    let path = &config.http.audit;
-    let audit = if path.as_os_str().is_empty() {
-        Audit::to(Box::new(std::io::stderr()))
-    } else {
-        Audit::open(path).map_err(|error| format!("cannot go on with the audit log {}: {error}", path.display()))?
-    };
-    let served = Served {
-        shared: Arc::clone(&sensor.shared),
-        streams,
-        flush: config.flush.duration(),
-        audit,
-        operator: Arc::new(Console { reload: Arc::clone(reload) }),
-    };
-    let server = Server::start(&config.http, served)?;
-    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
-    for address in &server.addresses {
-        note(&format!("serving {scheme}://{address}/"));
+
+    /// Loads configuration and policy again. When anything is wrong with them, what was in force stays in force.
+    fn load_again(&mut self, options: &Watch) {
+        match self.exchange(options) {
+            Ok(()) => note("policy and configuration were loaded again"),
+            Err(Failure(why)) => {
+                super::error(&why);
+                note("what was in force stays in force");
+                self.sensor.reload_failed(why);
+            }
+        }
     }
-    Ok(Some(server))
+
+    fn exchange(&mut self, options: &Watch) -> Result<(), Failure> {
+        let config = configuration(options)?;
+        let policy = analyze::load_policy(&config.policy, options.quiet)?;
+        let outputs = delivery::outputs(&config)?;
+        Server::check(&config.http)?;
+
+        let needs_restart = self.started_with.fixed(&config);
+        for name in &needs_restart {
+            note(&format!("'{name}' is another one now, which is in force after a restart"));
+        }
+        self.sensor.judge_by(policy);
+        let (flush, keep, most) = (config.flush.duration(), config.store.keep.duration(), config.store.max_size.0);
+        self.sensor.pace(Pace { flush, keep, most, needs_restart });
+        self.delivery.change(outputs)?;
+        // Keys of TLS are read when a server starts; what they are does not stand in the configuration.
+        let other = config.http != self.config.http || config.flush != self.config.flush || config.http.tls.is_some();
+        let before = std::mem::replace(&mut self.config, config);
+        if other {
+            self.server.take().into_iter().for_each(Server::stop);
+            match self.serve() {
+                Ok(server) => self.server = server,
+                Err(why) => {
+                    self.config.http = before.http;
+                    self.server = self.serve()?;
+                    return Err(why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops everything, and gives what was known last.
+    fn stop(self) -> Arc<Shared> {
+        self.server.into_iter().for_each(Server::stop);
+        let shared = self.sensor.stop();
+        self.delivery.stop();
+        shared
+    }
 }
 
 /// What operators ask for by HTTP.
@@ -203,22 +256,6 @@ fn reload_on_signal() -> Result<Arc<AtomicBool>, Failure> {
     Ok(reload)
 }
 
-/// Loads the policy again. A bad one is told, and the old one stays in force.
-fn reload_policy(options: &Watch, sensor: &Sensor) {
-    let loaded = configuration(options).and_then(|config| analyze::load_policy(&config.policy, options.quiet));
-    match loaded {
-        Ok(policy) => {
-            sensor.judge_by(policy);
-            note("the policy was loaded again");
-        }
-        Err(Failure(why)) => {
-            super::error(&why);
-            note("the policy that was in force stays in force");
-            sensor.reload_failed(why);
-        }
-    }
-}
-
 /// Tells on stdout what is new, for people.
 fn tell(events: &[Event], quiet: bool) {
     let mut text = String::new();
@@ -237,20 +274,4 @@ fn tell(events: &[Event], quiet: bool) {
 /// The machine's name, which is the sensor's when nothing else is said.
 fn machine() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
-}
-
-/// Starts the delivery of events, if any are to be delivered. Their queues lie beside the store.
-fn deliver(config: &File) -> Result<Option<(Runtime, Arc<Outbox>)>, Failure> {
-    if config.output.is_empty() {
-        return Ok(None);
-    }
-    let outputs = event::config::check(&config.output)
-        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    let folder = config.store.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.map_or_else(|| std::env::temp_dir().join("zonewatch-queue"), |folder| folder.join("queue"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let inside = runtime.enter();
-    let outbox = Outbox::start(outputs, &folder)?;
-    drop(inside);
-    Ok(Some((runtime, Arc::new(outbox))))
 }

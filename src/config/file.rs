@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::limits::Limits;
 use super::output::Output;
 use super::unit::{Seconds, Size};
 
@@ -24,7 +25,7 @@ pub struct File {
     pub home_nets: Vec<IpNet>,
     /// Worker threads.
     pub workers: usize,
-    /// Memory for all tables together.
+    /// Memory for the whole sensor.
     pub memory: Size,
     /// How often what was learned is written, shown and told: at most so much is lost when the power fails.
     pub flush: Seconds,
@@ -68,9 +69,10 @@ pub struct Interface {
     /// Bytes kept of a frame.
     #[serde(default = "snaplen")]
     pub snaplen: Size,
-    /// The kernel's ring, which bridges a sensor that is busy for a moment.
-    #[serde(default = "buffer")]
-    pub buffer: Size,
+    /// The kernel's ring, which bridges a sensor that is busy for a moment. Unless it is said, all interfaces share a quarter
+    /// of the memory, up to 64 MiB each.
+    #[serde(default)]
+    pub buffer: Option<Size>,
     /// Take frames that are addressed to others as well.
     #[serde(default = "yes")]
     pub promiscuous: bool,
@@ -80,7 +82,7 @@ impl Interface {
     /// An interface as it is watched when nothing else is said.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), filter: None, snaplen: snaplen(), buffer: buffer(), promiscuous: true }
+        Self { name: name.to_owned(), filter: None, snaplen: snaplen(), buffer: None, promiscuous: true }
     }
 }
 
@@ -88,9 +90,11 @@ fn snaplen() -> Size {
     Size(256 << 10)
 }
 
-fn buffer() -> Size {
-    Size(64 << 20)
-}
+/// The largest ring that an interface gets unless it is said.
+const RING: u64 = 64 << 20;
+
+/// What the rings and the recent frames must leave of the memory.
+const LEFT: u64 = 48 << 20;
 
 fn yes() -> bool {
     true
@@ -216,13 +220,56 @@ impl File {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError(format!("cannot read {}: {error}", path.display())))?;
-        Self::parse(&text).map_err(|why| ConfigError(format!("{}: {why}", path.display())))
+        Self::parse(&text).map_err(|why| ConfigError(format!("{}{why}", path.display())))
     }
 
+    /// An error begins with where it is: `:3:9: ` for the ninth character of the third line.
     fn parse(text: &str) -> Result<Self, String> {
-        let file: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-        file.check()?;
+        let wrong = |error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let (line, column) =
+                (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+            format!(":{line}:{column}: {}", error.to_string().trim_end())
+        };
+        let file: Self = toml::from_str(text).map_err(wrong)?;
+        file.check().map_err(|why| format!(": {why}"))?;
         Ok(file)
+    }
+
+    /// What differs between this file and another that a running sensor cannot change: it needs a restart.
+    #[must_use]
+    pub fn fixed(&self, other: &Self) -> Vec<&'static str> {
+        let same = [
+            ("sensor", self.sensor == other.sensor),
+            ("interface", self.interface == other.interface),
+            ("home_nets", self.home_nets == other.home_nets),
+            ("workers", self.workers == other.workers),
+            ("memory", self.memory == other.memory),
+            ("store.path", self.store.path == other.store.path),
+            ("evidence", self.evidence == other.evidence),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+
+    /// The kernel's ring of an interface.
+    #[must_use]
+    pub fn ring(&self, interface: &Interface) -> Size {
+        let share = self.memory.0 / 4 / (self.interface.len().max(1) as u64);
+        interface.buffer.unwrap_or(Size(share.min(RING)))
+    }
+
+    /// The limits of the tables: the memory that the rings of the interfaces and the recent frames leave, and of that a half.
+    /// A sensor keeps what was drained from its shards beside them, and what it concluded twice while it concludes anew.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let tables = self.left().saturating_sub(Limits::PROGRAM) / 2;
+        Limits::within(Limits::PROGRAM + tables)
+    }
+
+    fn left(&self) -> u64 {
+        let rings = self.interface.iter().map(|interface| self.ring(interface).0);
+        let context = if self.evidence.path.as_os_str().is_empty() { 0 } else { self.evidence.context.0 };
+        rings.chain([context]).fold(self.memory.0, u64::saturating_sub)
     }
 
     /// Whether the parts make sense together.
@@ -232,6 +279,13 @@ impl File {
     pub fn check(&self) -> Result<(), String> {
         if self.memory < Size(64 << 20) {
             return Err(format!("memory = \"{}\" is too little: give it 64MiB or more", self.memory));
+        }
+        if self.left() < LEFT {
+            return Err(format!(
+                "memory = \"{}\" leaves less than {} beside the buffer of each interface and evidence.context: give it more, or them less",
+                self.memory,
+                Size(LEFT)
+            ));
         }
         if self.flush.0 == 0 || self.flush.0 > 3600 {
             return Err(format!("flush = \"{}\": write between 1s and 1h", self.flush));
@@ -285,6 +339,8 @@ mod tests {
             ("memroy = \"512MiB\"", "unknown field `memroy`"),
             ("memory = \"12 bananas\"", "write it like 64KiB"),
             ("memory = \"1MiB\"", "give it 64MiB or more"),
+            ("memory = \"64MiB\"\n[[interface]]\nname = \"a\"\nbuffer = \"48MiB\"", "leaves less than 48MiB"),
+            ("memory = \"64MiB\"\n[evidence]\npath = \"/x\"\ncontext = \"40MiB\"", "leaves less than 48MiB"),
             ("flush = \"0s\"", "between 1s and 1h"),
             ("[[interface]]\nnmae = \"eth1\"", "unknown field `nmae`"),
             ("[http]\nlisten = [\"0.0.0.0:9470\"]", "listen on 127.0.0.1"),
@@ -299,6 +355,22 @@ mod tests {
             assert_eq!(error.is_empty(), want.is_empty(), "{text}: {error}");
             assert!(error.contains(want), "{text}: {error}");
         }
-        assert!(File::parse("flush = 3\n").err().unwrap().contains("line 1, column 9"));
+        assert!(File::parse("workers = 1\nflush = 3\n").err().unwrap().starts_with(":2:9: "));
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named() {
+        let read = |text: &str| File::parse(text).unwrap();
+        for (text, want) in [
+            ("", &[][..]),
+            ("policy = [\"x\"]\nflush = \"3s\"\n[store]\nkeep = \"3d\"\n[http]\nlisten = []", &[]),
+            ("[[output]]\ntype = \"stdout\"", &[]),
+            ("workers = 2\nmemory = \"1GiB\"", &["workers", "memory"]),
+            ("sensor = \"x\"\nhome_nets = [\"192.0.2.0/24\"]", &["sensor", "home_nets"]),
+            ("[[interface]]\nname = \"a\"", &["interface"]),
+            ("[store]\npath = \"/x\"\n[evidence]\npath = \"/y\"", &["store.path", "evidence"]),
+        ] {
+            assert_eq!(File::default().fixed(&read(text)), want, "{text}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Every limit of the pipeline, with its unit and default. Each that bites is counted and shown.
 
-use crate::decode::fragments::FragmentLimits;
+use crate::decode::fragments::{FragmentLimits, MAX_DATAGRAM};
 use crate::flow::table::FlowLimits;
 use crate::ledger::LedgerLimits;
 use crate::stream::OrderLimits;
@@ -26,6 +26,8 @@ pub struct Limits {
     pub timings: usize,
     /// Segments out of order.
     pub order: OrderLimits,
+    /// Bytes of frames that were read from interfaces and wait for a worker. At the limit they are dropped, and counted.
+    pub queue: usize,
     /// State of one dissector session.
     pub session: dissectors::Limits,
 }
@@ -33,44 +35,59 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1 << 17,
-            flows: FlowLimits { flows: 1 << 18, glimpses: 1 << 14, per_pair: 64 },
+            connections: 1 << 16,
+            flows: FlowLimits { flows: 1 << 17, glimpses: 1 << 14, per_pair: 64 },
             fragments: FragmentLimits::default(),
-            ledger: LedgerLimits { subjects: 1 << 16, facts: 256 },
+            ledger: LedgerLimits { subjects: 1 << 15, facts: 256, total: 1 << 17 },
             links: 1 << 16,
             meters: 1 << 16,
             timings: 0,
             order: OrderLimits::default(),
+            queue: 16 << 20,
             session: dissectors::Limits::default(),
         }
     }
 }
 
+/// A queue that holds some full batches, whatever the budget is.
+const QUEUE: usize = 4 << 20;
+
 impl Limits {
-    /// The limits of a sensor, with which all tables together stay within so many bytes: each takes its share of the budget, in the
-    /// proportions of the default, which is made for [`Self::BUDGET`].
+    /// The limits with which a whole process stays within so many bytes: each table takes its share of what the program
+    /// itself leaves, in the proportions of the default, which is made for [`Self::BUDGET`].
     ///
-    /// The bytes of an entry were measured (docs/sensor.md says how); a plant rarely fills one table, and a flood fills
-    /// those of connections, flows and subjects at the same time.
+    /// They were measured (tests/budget.rs): a plant rarely fills one table, and a flood fills those of connections, flows
+    /// and subjects at the same time.
     #[must_use]
     pub fn within(bytes: u64) -> Self {
         let all = Self::default();
         let scaled = |count: usize| {
-            let share = (count as u128).saturating_mul(bytes.into()) / u128::from(Self::BUDGET);
-            usize::try_from(share).unwrap_or(usize::MAX).clamp(64, 1 << 24)
+            let share = (count as u128).saturating_mul(bytes.saturating_sub(Self::PROGRAM).into());
+            usize::try_from(share / u128::from(Self::BUDGET - Self::PROGRAM)).unwrap_or(usize::MAX).clamp(64, 1 << 30)
         };
         Self {
             connections: scaled(all.connections),
             flows: FlowLimits { flows: scaled(all.flows.flows), glimpses: scaled(all.flows.glimpses), ..all.flows },
-            ledger: LedgerLimits { subjects: scaled(all.ledger.subjects), ..all.ledger },
+            fragments: FragmentLimits { bytes: scaled(all.fragments.bytes), ..all.fragments },
+            ledger: LedgerLimits {
+                subjects: scaled(all.ledger.subjects),
+                total: scaled(all.ledger.total),
+                ..all.ledger
+            },
             links: scaled(all.links),
+            meters: scaled(all.meters),
+            order: OrderLimits { total: scaled(all.order.total), ..all.order },
+            queue: scaled(all.queue).max(QUEUE),
             timings: 256,
-            ..all
+            session: all.session,
         }
     }
 
     /// The budget for which the defaults are made.
     pub const BUDGET: u64 = 256 << 20;
+
+    /// What is there beside the tables: the program, its names and a policy, and a report while it is written.
+    pub const PROGRAM: u64 = 40 << 20;
 
     /// The part of one of `shards` equal shards.
     #[must_use]
@@ -79,9 +96,19 @@ impl Limits {
         Self {
             connections: part(self.connections),
             flows: FlowLimits { flows: part(self.flows.flows), glimpses: part(self.flows.glimpses), ..self.flows },
-            ledger: LedgerLimits { subjects: part(self.ledger.subjects), ..self.ledger },
+            ledger: LedgerLimits {
+                subjects: part(self.ledger.subjects),
+                total: part(self.ledger.total),
+                ..self.ledger
+            },
+            fragments: FragmentLimits {
+                bytes: part(self.fragments.bytes).max(MAX_DATAGRAM),
+                datagrams: part(self.fragments.datagrams),
+                ..self.fragments
+            },
             links: part(self.links),
             meters: part(self.meters),
+            order: OrderLimits { total: part(self.order.total), ..self.order },
             ..*self
         }
     }

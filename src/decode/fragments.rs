@@ -8,8 +8,8 @@ use super::{Ip, Packet};
 use crate::address::Address;
 use crate::time::Timestamp;
 
-/// The longest datagram: its length is a 16-bit field.
-const MAX_DATAGRAM: usize = 65_535;
+/// The longest datagram in bytes: its length is a 16-bit field.
+pub const MAX_DATAGRAM: usize = 65_535;
 
 /// What a fragment costs besides its bytes, about.
 const PIECE_COST: usize = 64;

@@ -31,6 +31,14 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// Whether outputs could be started.
+    ///
+    /// # Errors
+    /// When the PEM files of an output cannot be used.
+    pub fn check(outputs: &[Output]) -> Result<(), Mistake> {
+        outputs.iter().try_for_each(sink::check)
+    }
+
     /// Starts a task for each output, with the queues in folders below `folder`; what waits there from before is sent
     /// first. Must be called in a tokio runtime.
     ///
@@ -38,7 +46,7 @@ impl Outbox {
     /// When the PEM files of an output cannot be used. A receiver that does not answer, or a folder that cannot be
     /// written, is no error but a matter of [`Outbox::health`].
     pub fn start(outputs: Vec<Output>, folder: &Path) -> Result<Self, Mistake> {
-        outputs.iter().try_for_each(sink::check)?;
+        Self::check(&outputs)?;
         let open = |output: Output| {
             let spool = Spool::open(&folder.join(&output.name), output.queue);
             Desk::new(output, spool)

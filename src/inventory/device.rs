@@ -168,7 +168,7 @@ fn sightings(ledger: &Ledger) -> BTreeMap<Host, BTreeMap<Mac, Sighting>> {
     };
     for (host, facts) in whole(ledger) {
         let ttls = ttls(facts);
-        for (key, support) in facts {
+        for (key, support) in facts.iter() {
             let told = matches!(key.method, Method::SelfReport | Method::Announcement);
             let seen = |hops| Sighting { told, hops, count: support.count, first: support.first, last: support.last };
             if key.attribute == attribute::MAC

@@ -5,6 +5,6 @@ mod fact;
 mod table;
 mod tail;
 
-pub use fact::{Evidence, Fact, FactKey, Facts, Ledger, LedgerLimits, Subject, Support};
+pub use fact::{Evidence, Fact, FactKey, Facts, Ledger, LedgerHits, LedgerLimits, Subject, Support};
 pub use table::Table;
 pub use tail::Tail;

@@ -1,7 +1,7 @@
 //! The worker threads of a running sensor: batches in, and on demand what was learned since the last time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -14,8 +14,12 @@ use crate::source::Batch;
 use crate::time::Timestamp;
 use crate::worker::{SHARDS, Shard, ShardResult};
 
-/// Batches on their way to one worker. Together with the kernel's ring they bridge a worker that is busy for a moment.
-const QUEUE: usize = 64;
+/// Batches on their way to one worker. Together with the kernel's ring they bridge a worker that is busy for a moment. On a
+/// quiet link a batch has a frame or two, so they are many; what bounds them is [`Limits::queue`].
+const QUEUE: usize = 1024;
+
+/// Batches that were read and wait to be filled again.
+const SPARE: usize = 4;
 
 /// What a worker is told.
 enum Work {
@@ -36,7 +40,9 @@ pub struct Engine {
     queues: Vec<Sender<Work>>,
     threads: Vec<JoinHandle<Vec<ShardResult>>>,
     used: Receiver<Batch>,
-    give_back: Sender<Batch>,
+    spare: Spare,
+    /// What the memory of the batches that wait may grow to, in bytes.
+    limit: usize,
     lost: AtomicU64,
     recorder: Option<Line>,
 }
@@ -60,16 +66,17 @@ impl Engine {
             }
         }
         // Batches come back when their last reader lets go of them, so that their memory is used again.
-        let (give_back, used) = bounded(2 * QUEUE);
+        let (give_back, used) = bounded(SPARE);
+        let spare = Spare { give_back, queued: Arc::new(AtomicUsize::new(0)) };
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         for (worker, shards) in parts.into_iter().enumerate() {
             let (queue, work) = bounded(QUEUE);
             queues.push(queue);
-            let (back, recorder) = (give_back.clone(), recorder.clone());
-            threads.push(thread::spawn(move || run(shards, (worker, workers), &work, &back, recorder.as_ref())));
+            let (recorder, spare) = (recorder.clone(), spare.clone());
+            threads.push(thread::spawn(move || run(shards, (worker, workers), &work, &spare, recorder.as_ref())));
         }
-        Self { queues, threads, used, give_back, lost: AtomicU64::new(0), recorder }
+        Self { queues, threads, used, spare, limit: limits.queue, lost: AtomicU64::new(0), recorder }
     }
 
     /// A batch to fill, with memory that was used before if there is some.
@@ -81,14 +88,16 @@ impl Engine {
     /// Hands over a batch. When the workers are too far behind, the batch is dropped and its frames are counted: to wait
     /// would only move the loss into the kernel.
     pub fn give(&self, batch: Batch) {
+        let full = self.spare.queued.load(Ordering::Relaxed).saturating_add(batch.memory()) > self.limit;
         // Whether a worker takes it must not depend on the others: each host pair is whole or lost as a whole.
-        if self.queues.iter().any(|queue| queue.len() >= QUEUE - 1) {
+        if full || self.queues.iter().any(|queue| queue.len() >= QUEUE - 1) {
             self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
             return;
         }
+        self.spare.queued.fetch_add(batch.memory(), Ordering::Relaxed);
         let batch = Arc::new(batch);
         // Before the workers have it: what they point out must have been seen.
-        self.recorder.iter().for_each(|recorder| recorder.batch(&batch, &self.give_back));
+        self.recorder.iter().for_each(|recorder| recorder.batch(&batch, &self.spare));
         let mut is_lost = false;
         for queue in &self.queues {
             is_lost |= matches!(queue.try_send(Work::Batch(Arc::clone(&batch))), Err(TrySendError::Full(_)));
@@ -97,6 +106,8 @@ impl Engine {
         if is_lost {
             self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
         }
+        // The others may be done with it already.
+        self.spare.read(batch);
     }
 
     /// Frames that were dropped because the workers were too slow.
@@ -152,11 +163,30 @@ impl Engine {
     }
 }
 
+/// Where batches go that were read.
+#[derive(Clone)]
+pub(super) struct Spare {
+    give_back: Sender<Batch>,
+    /// Memory of the batches that wait, in bytes.
+    queued: Arc<AtomicUsize>,
+}
+
+impl Spare {
+    /// One of those who had a batch needs it no longer; after the last its memory is used again.
+    pub(super) fn read(&self, batch: Arc<Batch>) {
+        if let Some(batch) = Arc::into_inner(batch) {
+            self.queued.fetch_sub(batch.memory(), Ordering::Relaxed);
+            // A full return queue only means that the memory is not needed again.
+            let _ = self.give_back.try_send(batch);
+        }
+    }
+}
+
 fn run(
     mut shards: Vec<Shard>,
     (worker, workers): (usize, usize),
     work: &Receiver<Work>,
-    give_back: &Sender<Batch>,
+    spare: &Spare,
     recorder: Option<&Line>,
 ) -> Vec<ShardResult> {
     for work in work {
@@ -166,10 +196,7 @@ fn run(
                 if let Some(recorder) = recorder {
                     shards.iter_mut().for_each(|shard| recorder.marks(shard.marks()));
                 }
-                if let Some(batch) = Arc::into_inner(batch) {
-                    // A full return queue only means that the memory is not needed again.
-                    let _ = give_back.try_send(batch);
-                }
+                spare.read(batch);
             }
             Work::Drain(now, ruling, answer) => {
                 let _ = answer.send(shards.iter_mut().map(|shard| shard.drain(now)).collect());

@@ -25,8 +25,23 @@ pub enum Order {
     Policy(Option<Arc<Policy>>),
     /// The policy on disk could not be loaded.
     ReloadFailed(String),
+    /// Go on at this pace.
+    Pace(Pace),
     /// Gather the last, and end.
     Stop,
+}
+
+/// What of the settings can change while the sensor runs, and what cannot.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// Time between two flushes.
+    pub flush: Duration,
+    /// What was not seen for so long is forgotten.
+    pub keep: Duration,
+    /// At this size of the store, in bytes, what was seen longest ago is forgotten.
+    pub most: u64,
+    /// Settings that are other ones now, and need a restart to be in force.
+    pub needs_restart: Vec<&'static str>,
 }
 
 /// Who hears of every flush, and of what is to be told.
@@ -83,6 +98,14 @@ impl Keeper {
                     self.health.reload_error = None;
                 }
                 Ok(Order::ReloadFailed(why)) => self.health.reload_error = Some(why),
+                Ok(Order::Pace(pace)) => {
+                    self.flush = pace.flush;
+                    next = next.min(Instant::now() + self.flush);
+                    self.health.needs_restart = pace.needs_restart;
+                    if let Some(keeping) = &mut self.store {
+                        (keeping.keep, keeping.most) = (pace.keep, pace.most);
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     next = Instant::now() + self.flush;
                     self.gather(&engine, engine.drain(clock::now()));

@@ -31,6 +31,7 @@ use crate::source::live::{LiveError, LiveOptions};
 use crate::store::{Store, StoreError};
 use capture::Watched;
 use engine::Engine;
+pub use keeper::Pace;
 use keeper::{Keeper, Order};
 use recorder::{Filing, Recording};
 use shared::Shared;
@@ -134,7 +135,12 @@ impl Sensor {
         let _ = self.orders.send(Order::Policy(policy));
     }
 
-    /// The policy on disk could not be loaded; the one in force stays.
+    /// Goes on at this pace.
+    pub fn pace(&self, pace: Pace) {
+        let _ = self.orders.send(Order::Pace(pace));
+    }
+
+    /// The policy or the configuration on disk could not be loaded; what was in force stays.
     pub fn reload_failed(&self, why: String) {
         let _ = self.orders.send(Order::ReloadFailed(why));
     }

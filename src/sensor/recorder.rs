@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::engine::Spare;
 use super::shared::Shared;
 use crate::evidence::{Claim, Due, Recorder, Room, Shelf};
 use crate::flow::mark::Mark;
@@ -52,7 +53,7 @@ pub struct EvidenceState {
 /// What the thread is told.
 enum Work {
     /// A batch, and where its memory goes back to.
-    Batch(Arc<Batch>, Sender<Batch>),
+    Batch(Arc<Batch>, Spare),
     Marks(Vec<Mark>),
     /// Which frames there are cases of.
     Look(Sender<Vec<Evidence>>),
@@ -78,8 +79,8 @@ pub struct Line {
 
 impl Line {
     /// A batch came. Who lets go of it last gives its memory back.
-    pub fn batch(&self, batch: &Arc<Batch>, give_back: &Sender<Batch>) {
-        if self.queue.try_send(Work::Batch(Arc::clone(batch), give_back.clone())).is_err() {
+    pub(super) fn batch(&self, batch: &Arc<Batch>, spare: &Spare) {
+        if self.queue.try_send(Work::Batch(Arc::clone(batch), spare.clone())).is_err() {
             self.passed.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
         }
     }
@@ -182,11 +183,9 @@ impl Desk {
     fn run(mut self, work: &Receiver<Work>) {
         for work in work {
             match work {
-                Work::Batch(batch, give_back) => {
+                Work::Batch(batch, spare) => {
                     self.recorder.batch(&batch);
-                    if let Some(batch) = Arc::into_inner(batch) {
-                        let _ = give_back.try_send(batch);
-                    }
+                    spare.read(batch);
                     self.write(Due::Closed);
                 }
                 Work::Marks(marks) => marks.iter().for_each(|mark| self.recorder.mark(mark)),

@@ -50,6 +50,8 @@ pub struct Health {
     pub reload_error: Option<String>,
     /// How the keeping of evidence is doing; none when none is kept.
     pub evidence: Option<EvidenceState>,
+    /// What the configuration on disk says otherwise and a running sensor cannot change.
+    pub needs_restart: Vec<&'static str>,
     /// When the policy in force was loaded.
     pub policy_loaded: Option<Timestamp>,
 }
@@ -90,6 +92,10 @@ impl Health {
         let evidence = self.evidence.iter().filter_map(|evidence| evidence.error.as_ref());
         troubles.extend(evidence.map(|error| format!("no frames of findings can be kept: {error}")));
         troubles.extend(self.reload_error.iter().map(|error| format!("the last reload failed: {error}")));
+        if !self.needs_restart.is_empty() {
+            troubles
+                .push(format!("not in force before a restart: {} of the configuration", self.needs_restart.join(", ")));
+        }
         troubles
     }
 }

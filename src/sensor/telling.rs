@@ -60,6 +60,7 @@ impl Telling {
         for line in self.life.tick(now) {
             self.over(&line, picture, &mut events);
         }
+        self.forget(picture);
         let troubles = health.troubles();
         let before = std::mem::replace(&mut self.troubles, troubles.clone());
         for trouble in troubles.iter().filter(|trouble| !before.contains(trouble)) {
@@ -69,6 +70,14 @@ impl Telling {
             self.health("well", "The sensor sees everything again.", Band::Info, now, &site, &mut events);
         }
         events
+    }
+
+    /// Forgets what the picture has forgotten, at a limit.
+    fn forget(&mut self, picture: &Picture) {
+        let assets = &picture.world.analysis.inventory.assets;
+        self.assets.retain(|id, _| assets.binary_search_by(|asset| (*asset.id).cmp(id)).is_ok());
+        let findings = picture.told.findings();
+        self.counts.retain(|id, _| findings.binary_search_by(|finding| finding.id.cmp(id)).is_ok());
     }
 
     /// Another policy is in force: findings that it does not raise are over.

@@ -1,8 +1,9 @@
 //! What a running sensor knows: everything that its shards drained, in one place, and what follows from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use crate::address::Host;
 use crate::analysis::{self, Analysis, Options};
 use crate::flow::key::FlowKey;
 use crate::flow::table::Flows;
@@ -106,9 +107,10 @@ impl World {
         self.table.restore(observed.flows);
         for mut result in results {
             facts::note(&result.flows, &mut result.ledger);
+            observed.coverage.merge(&result.coverage);
+            observed.coverage.ledger(&mut result.ledger);
             changed.subjects.extend(result.ledger.iter().map(|(subject, _)| subject.clone()));
             observed.ledger.merge(result.ledger);
-            observed.coverage.merge(&result.coverage);
             observed.watch.merge(result.watch, self.options.policy.as_deref());
             let (policy, most) = (self.options.policy.as_deref(), self.options.limits.timings);
             observed.timings.merge(result.timings, policy, most);
@@ -122,6 +124,14 @@ impl World {
         telling.for_each(|(capture, ways)| _ = observed.ways.insert(capture, ways));
         observed.flows = self.table.take();
         observed.flows.sort_by_cached_key(|flow| flow.key);
+        if self.table.tell_limits(&mut observed.coverage) {
+            // Whose flows were forgotten is forgotten too, if nothing else is known of him: else a flood of random addresses
+            // would fill the inventory.
+            let hosts: HashSet<Host, ahash::RandomState> =
+                observed.flows.iter().flat_map(|flow| [flow.key.client, flow.key.server]).collect();
+            observed.ledger.forget_glimpses(|host| hosts.contains(&host));
+        }
+        observed.coverage.ledger(&mut observed.ledger);
         self.analysis = self.conclude(observed);
         changed.flows.extend(&self.analysis.judged_again);
         changed

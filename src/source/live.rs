@@ -167,6 +167,8 @@ pub struct Live {
     oversized: u64,
     /// Largest frame that the MTU allows: its payload and the longest header.
     largest: u32,
+    /// The longest frame so far, as it was captured.
+    longest: usize,
     /// libpcap counts in 32 bits, which wrap.
     counts: LiveCounts,
     raw: [u32; 3],
@@ -177,6 +179,9 @@ const HEADER: u32 = 22;
 
 /// Frames put in a batch at most.
 const BATCH_FRAMES: usize = 4096;
+
+/// Bytes of frames that a batch is meant for. Where frames are long, it has fewer of them.
+const BATCH_BYTES: usize = 256 << 10;
 
 impl Live {
     /// Opens an interface: frames that come in, with nanoseconds where the card has them.
@@ -215,6 +220,7 @@ impl Live {
             link,
             oversized: 0,
             largest,
+            longest: 0,
             counts: LiveCounts::default(),
             raw: [0; 3],
         })
@@ -251,11 +257,13 @@ impl Live {
         wait: Duration,
     ) -> Result<usize, LiveError> {
         batch.clear();
-        let Self { link, largest, oversized, .. } = self;
+        let most = (BATCH_BYTES / self.longest.max(1)).clamp(1, BATCH_FRAMES);
+        let Self { link, largest, longest, oversized, .. } = self;
         let mut take = |packet: pcap::Packet<'_>| {
             let Ok(offset) = u32::try_from(batch.bytes.len()) else { return };
             batch.bytes.extend_from_slice(packet.data);
             *number += 1;
+            *longest = packet.data.len().max(*longest);
             *oversized += u64::from(packet.header.len > *largest);
             batch.frames.push(FrameRef {
                 // The field of microseconds holds nanoseconds at this precision.
@@ -268,10 +276,10 @@ impl Live {
                 capture,
             });
         };
-        let taken = match self.capture.dispatch(Some(BATCH_FRAMES), &mut take) {
+        let taken = match self.capture.dispatch(Some(most), &mut take) {
             Ok(0) => {
                 thread::sleep(wait);
-                self.capture.dispatch(Some(BATCH_FRAMES), &mut take)
+                self.capture.dispatch(Some(most), &mut take)
             }
             taken => taken,
         };

@@ -89,6 +89,12 @@ impl Batch {
         self.frames.clear();
     }
 
+    /// The memory that it has, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.frames.capacity() * size_of::<FrameRef>()
+    }
+
     /// The frames in order.
     pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
         self.frames.iter().filter_map(|frame| self.frame(frame))

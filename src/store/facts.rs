@@ -11,7 +11,7 @@ pub(super) fn write(into: &Transaction<'_>, facts: &[(&Subject, &Facts)]) -> rus
     let mut row =
         into.prepare_cached("INSERT OR REPLACE INTO fact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     for (subject, facts) in facts {
-        for (key, support) in *facts {
+        for (key, support) in facts.iter() {
             row.execute(params![
                 subject.host.realm.0,
                 subject.host.address.to_string(),

@@ -11,11 +11,13 @@ pub struct OrderLimits {
     pub segments: usize,
     /// How long, in packet time.
     pub wait: Duration,
+    /// Bytes held for all connections together. At the bound the direction that wants to hold more gives up waiting.
+    pub total: usize,
 }
 
 impl Default for OrderLimits {
     fn default() -> Self {
-        Self { bytes: 256 << 10, segments: 32, wait: Duration::from_millis(500) }
+        Self { bytes: 256 << 10, segments: 32, wait: Duration::from_millis(500), total: 32 << 20 }
     }
 }
 
@@ -143,6 +145,12 @@ impl Order {
         }
         self.drain(at, limits, out);
         true
+    }
+
+    /// Bytes that wait for others before them.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.bytes)
     }
 
     /// Gives up waiting: what is held comes out, with gaps before it.

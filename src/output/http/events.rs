@@ -104,6 +104,11 @@ impl Streams {
         Ok(([(header::CONTENT_TYPE, "text/event-stream")], Body::new(stream)).into_response())
     }
 
+    /// Streams may begin, from now on or again.
+    pub(super) fn open(&self) {
+        self.lock().closed = false;
+    }
+
     /// Ends all streams.
     pub(super) fn close(&self) {
         let mut state = self.lock();

@@ -47,6 +47,11 @@ pub(super) struct Door {
     patience: Duration,
 }
 
+/// Whether the keys of TLS can be used.
+pub(super) fn check(config: &Http) -> Result<(), ServeError> {
+    config.tls.as_ref().map(acceptor).transpose().map(|_| ())
+}
+
 impl Door {
     pub(super) fn new(config: &Http, api: Arc<Api>, router: Router) -> Result<Self, ServeError> {
         Ok(Self {

@@ -97,6 +97,14 @@ const FINISH: Duration = Duration::from_millis(1000);
 const WORKERS: usize = 4;
 
 impl Server {
+    /// Whether the keys of TLS could be used.
+    ///
+    /// # Errors
+    /// [`ServeError`] with the file that cannot.
+    pub fn check(config: &Http) -> Result<(), ServeError> {
+        listen::check(config)
+    }
+
     /// Begins to listen.
     ///
     /// # Errors
@@ -125,6 +133,7 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| ServeError(format!("http: {error}")))?;
+        streams.open();
         let (stop, told) = watch::channel(false);
         let thread = std::thread::spawn(move || run(runtime, door, listeners, told));
         Ok(Self { addresses, stop, streams, thread })
