@@ -13,8 +13,9 @@ use crate::event::{self, Event, Kind, Outbox};
 use crate::output::escape::terminal;
 use crate::output::http::audit::Audit;
 use crate::output::http::{Operator, Served, Server, Streams};
+use crate::policy::life::Acknowledgement;
 use crate::sensor::notify::Manager;
-use crate::sensor::{Keeping, Sensor, Settings};
+use crate::sensor::{Desk, Keeping, Sensor, Settings};
 use crate::source::live::LiveOptions;
 use crate::store::Store;
 
@@ -155,7 +156,7 @@ fn serve(
         streams,
         flush: config.flush.duration(),
         audit,
-        operator: Arc::new(Console { reload: Arc::clone(reload) }),
+        operator: Arc::new(Console { reload: Arc::clone(reload), desk: sensor.desk() }),
     };
     let server = Server::start(&config.http, served)?;
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
@@ -168,11 +169,12 @@ fn serve(
 /// What operators ask for by HTTP.
 struct Console {
     reload: Arc<AtomicBool>,
+    desk: Desk,
 }
 
 impl Operator for Console {
-    fn acknowledge(&self, _: &str, _: &str, _: &str) -> Result<(), String> {
-        Err("this version cannot acknowledge findings yet".to_owned())
+    fn acknowledge(&self, finding: &str, by: Acknowledgement) -> Result<(), String> {
+        self.desk.acknowledge(finding, by)
     }
 
     fn reload(&self) -> Result<(), String> {

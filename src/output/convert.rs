@@ -14,7 +14,7 @@ use crate::flow::{Flow, SideView};
 use crate::id;
 use crate::inventory::{Asset, Known, Part};
 use crate::ledger::Evidence;
-use crate::policy::service_name;
+use crate::policy::{life, service_name};
 use crate::source::file::CaptureSummary;
 use crate::time::Timestamp;
 
@@ -98,6 +98,15 @@ impl Told {
             findings: self.findings(),
             zones: self.zones(analysis),
             conduits: self.conduits(analysis),
+        }
+    }
+
+    /// Findings as they stand by their life, which is longer than what was seen since the last start.
+    pub fn live(&mut self, life: &life::Ledger) {
+        for finding in &mut self.findings.list {
+            if let Some(record) = life.get(&finding.id) {
+                stand(finding, record);
+            }
         }
     }
 
@@ -185,6 +194,21 @@ pub(super) struct Teller<'a> {
     /// The last frame of all captures.
     pub(super) end: Timestamp,
     names: &'a [String],
+}
+
+/// Says of a finding how it stands by its life.
+pub fn stand(finding: &mut FindingView, record: &life::Record) {
+    finding.state = record.state.text();
+    finding.acknowledged = record.acknowledged.as_ref().map(|by| AcknowledgedView {
+        by: by.who.to_string(),
+        at: by.at.to_string(),
+        note: by.note.to_string(),
+        until: by.until.map(|until| until.to_string()),
+    });
+    // What it is made of may be forgotten, and that it was there before is not.
+    if Timestamp::parse(&finding.time.first).is_none_or(|first| record.first < first) {
+        finding.time.first = record.first.to_string();
+    }
 }
 
 /// The stable id of a flow.

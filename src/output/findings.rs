@@ -201,6 +201,7 @@ impl Teller<'_> {
             reason: ReasonView { code: reason.code(), name: reason.name() },
             verdict: judgement.verdict.text(),
             state: self.state(tally.last.at),
+            acknowledged: None,
             severity: severity(score),
             time: span(tally.first.at, tally.last.at),
             count,
@@ -290,6 +291,7 @@ impl Teller<'_> {
             id: format!("K-{}", key.id().trim_start_matches("V-")),
             kind: "campaign",
             state: self.state(last_seen),
+            acknowledged: None,
             time: span(first_seen, last_seen),
             count,
             dst: FindingEndView {
@@ -338,6 +340,7 @@ impl Teller<'_> {
             reason: ReasonView { code: reason.code(), name: reason.name() },
             verdict: "review",
             state: "open",
+            acknowledged: None,
             severity: conflict_severity(policy, conflict),
             time: span(earlier.first.at, later.last.at.max(earlier.last.at)),
             count: 1,

@@ -22,4 +22,4 @@ pub mod summary;
 pub mod text;
 pub mod view;
 
-pub use convert::{Told, VERSION};
+pub use convert::{Told, VERSION, stand};

@@ -327,6 +327,8 @@ pub struct FindingView {
     pub reason: ReasonView,
     pub verdict: &'static str,
     pub state: &'static str,
+    /// Who has seen it; `null` when nobody said so.
+    pub acknowledged: Option<AcknowledgedView>,
     pub severity: SeverityView,
     pub time: SpanView,
     pub count: u64,
@@ -350,6 +352,17 @@ pub struct FindingView {
     /// Of the tables behind `attack` and `requirements`.
     pub mapping_version: &'static str,
     pub tool_version: &'static str,
+}
+
+/// Somebody has seen a finding.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct AcknowledgedView {
+    pub by: String,
+    pub at: String,
+    pub note: String,
+    /// What still happens then is open again; `null`: there is no such time.
+    pub until: Option<String>,
 }
 
 /// A frame that shows a finding, and the declared tap that saw it.

@@ -1,20 +1,23 @@
 //! The keeper: every flush it gathers what the workers learned, concludes, and tells.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::capture::InterfaceState;
 use super::engine::Engine;
-use super::shared::{Health, Shared};
-use super::telling::Telling;
+use super::shared::{Health, Picture, Shared};
+use super::telling::{Past, Telling};
 use super::world::Changed;
 use super::{Keeping, clock};
 use crate::analysis;
 use crate::event::Event;
+use crate::event::format::{Facility, Format};
 use crate::policy::Policy;
-use crate::store::Flush;
+use crate::policy::life::Acknowledgement;
+use crate::store::{Flush, Happened, Kept};
 use crate::time::Timestamp;
 use crate::worker::ShardResult;
 
@@ -24,6 +27,8 @@ pub enum Order {
     Policy(Option<Arc<Policy>>),
     /// The policy on disk could not be loaded.
     ReloadFailed(String),
+    /// Somebody has seen the finding of this id; whether there is one is answered when it is written.
+    Acknowledge(String, Acknowledgement, Sender<Result<(), String>>),
     /// Gather the last, and end.
     Stop,
 }
@@ -43,22 +48,34 @@ pub struct Keeper {
     /// Captures of earlier starts.
     earlier: usize,
     /// What is not written yet.
-    pending: Changed,
+    pending: Pending,
 }
+
+/// What is not written yet.
+#[derive(Default)]
+struct Pending {
+    changed: Changed,
+    findings: BTreeMap<Arc<str>, Kept>,
+    events: VecDeque<Happened>,
+}
+
+/// Events that wait to be written. What is told meanwhile reaches those who listen, and is missing in the store.
+const EVENTS: usize = 1 << 14;
 
 impl Keeper {
     pub(super) fn new(
         shared: Arc<Shared>,
         flush: Duration,
         inbox: Receiver<Order>,
-        (store, earlier): (Option<Keeping>, usize),
+        (store, earlier, past): (Option<Keeping>, usize, Past),
         (name, listener): (String, Listener),
     ) -> Self {
         let now = clock::now();
         let health = Health { at: now, started: now, policy_loaded: Some(now), ..Health::default() };
         shared.set_health(health.clone());
-        let telling = Telling::new(name, &shared.picture());
-        Self { shared, flush, inbox, listener, telling, health, store, earlier, pending: Changed::default() }
+        let telling = Telling::new(name, &shared.picture(), past);
+        shared.picture_mut().told.live(telling.life());
+        Self { shared, flush, inbox, listener, telling, health, store, earlier, pending: Pending::default() }
     }
 
     /// Runs until it is told to stop.
@@ -74,6 +91,10 @@ impl Keeper {
                     self.health.reload_error = None;
                 }
                 Ok(Order::ReloadFailed(why)) => self.health.reload_error = Some(why),
+                Ok(Order::Acknowledge(id, by, answer)) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.acknowledge(&id, by));
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     next = Instant::now() + self.flush;
                     self.gather(&engine, engine.drain(clock::now()));
@@ -97,36 +118,87 @@ impl Keeper {
     fn merge(&mut self, results: Vec<ShardResult>) {
         let now = clock::now();
         let interfaces = self.shared.interfaces();
-        {
-            let mut picture = self.shared.picture_mut();
+        self.health.at = now;
+        self.health.flushes += 1;
+        self.health.interfaces.clone_from(&interfaces);
+        let shared = Arc::clone(&self.shared);
+        let events = {
+            let mut picture = shared.picture_mut();
             picture.world.captures.truncate(self.earlier);
             picture.world.captures.extend(interfaces.iter().map(InterfaceState::summary));
             let mut changed = picture.world.merge(results);
-            self.pending.flows.append(&mut changed.flows);
-            self.pending.subjects.append(&mut changed.subjects);
+            self.pending.changed.flows.append(&mut changed.flows);
+            self.pending.changed.subjects.append(&mut changed.subjects);
             picture.told = picture.world.analysis.tell(&picture.world.captures);
             picture.at = now;
+            let events = self.telling.flushed(&picture, &self.health, now);
+            self.findings_stand(&mut picture);
+            events
+        };
+        self.told(&events, now);
+    }
+
+    /// What was told reaches its listeners first and is written then: after a kill in between it is told twice, and never not
+    /// at all.
+    fn told(&mut self, events: &[Event], now: Timestamp) {
+        (self.listener)(&self.shared, events);
+        for event in events {
+            if self.pending.events.len() >= EVENTS {
+                self.pending.events.pop_front();
+            }
+            self.pending.events.push_back(Happened {
+                sequence: event.sequence,
+                at: event.time,
+                kind: event.kind.text(),
+                subject: event.subject(),
+                record: Format::Json.line(event, Facility::default()),
+            });
         }
-        self.health.at = now;
-        self.health.flushes += 1;
-        self.health.interfaces = interfaces;
         self.write(now);
         self.shared.set_health(self.health.clone());
-        let events = self.telling.flushed(&self.shared.picture(), &self.health, now);
-        (self.listener)(&self.shared, &events);
+    }
+
+    /// Says of each finding how it stands, and keeps what changed.
+    fn findings_stand(&mut self, picture: &mut Picture) {
+        picture.told.live(self.telling.life());
+        if self.store.is_some() {
+            let changed = self.telling.changed(picture).into_iter();
+            self.pending.findings.extend(changed.map(|kept| (Arc::clone(&kept.life.id), kept)));
+        }
+    }
+
+    fn acknowledge(&mut self, id: &str, by: Acknowledgement) -> Result<(), String> {
+        let now = clock::now();
+        let shared = Arc::clone(&self.shared);
+        let events = {
+            let mut picture = shared.picture_mut();
+            let events = self.telling.acknowledge(id, by, &picture);
+            self.findings_stand(&mut picture);
+            events
+        };
+        let events = events.ok_or("it is not open: what is over or accepted needs nobody to acknowledge it")?;
+        self.told(&events, now);
+        match (&self.store, &self.health.store_error) {
+            (Some(_), Some(error)) => {
+                Err(format!("it holds until the sensor stops, and could not be written: {error}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
+        let shared = Arc::clone(&self.shared);
         let events = {
-            let mut picture = self.shared.picture_mut();
+            let mut picture = shared.picture_mut();
             picture.world.judge_by(policy);
             picture.told = picture.world.analysis.tell(&picture.world.captures);
-            self.telling.reloaded(&picture, clock::now())
+            let events = self.telling.reloaded(&picture, clock::now());
+            // Every flow is judged anew, and so is to be written anew.
+            self.pending.changed.flows = picture.world.analysis.observed.flows.iter().map(|flow| flow.key).collect();
+            self.findings_stand(&mut picture);
+            events
         };
-        // Every flow is judged anew, and so is to be written anew.
-        let flows = self.shared.picture().world.analysis.observed.flows.iter().map(|flow| flow.key).collect();
-        self.pending.flows = flows;
-        (self.listener)(&self.shared, &events);
+        self.told(&events, clock::now());
     }
 
     /// Writes what changed. What cannot be written is tried again at the next flush: it stays in memory, which is bounded,
@@ -136,10 +208,16 @@ impl Keeper {
         let picture = self.shared.picture();
         let observed = &picture.world.analysis.observed;
         let captures: Vec<_> = (0..).zip(&picture.world.captures).skip(self.earlier).collect();
-        let facts: Vec<_> =
-            self.pending.subjects.iter().filter_map(|subject| Some((subject, observed.ledger.get(subject)?))).collect();
+        let facts: Vec<_> = self
+            .pending
+            .changed
+            .subjects
+            .iter()
+            .filter_map(|subject| Some((subject, observed.ledger.get(subject)?)))
+            .collect();
         let flows: Vec<_> = self
             .pending
+            .changed
             .flows
             .iter()
             .filter_map(|key| observed.flows.binary_search_by_key(key, |flow| flow.key).ok())
@@ -151,12 +229,14 @@ impl Keeper {
             facts: &facts,
             flows: &flows,
             policy,
-            findings: &[],
+            at: now,
+            findings: &self.pending.findings.values().cloned().collect::<Vec<_>>(),
+            events: self.pending.events.make_contiguous(),
             coverage: &observed.coverage,
         });
         drop(picture);
         let written = written.and_then(|()| {
-            self.pending = Changed::default();
+            self.pending = Pending::default();
             // Once an hour is often enough: nothing hangs on it.
             if self.health.flushes % FORGET == 1 { store.forget(now.before(*keep), *most).map(|_| ()) } else { Ok(()) }
         });

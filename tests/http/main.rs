@@ -24,6 +24,7 @@ use zonewatch::config::{Http, Seconds, Token};
 use zonewatch::output::http::audit::Audit;
 use zonewatch::output::http::{Operator, Served, Server, Streams};
 use zonewatch::policy::Policy;
+use zonewatch::policy::life::Acknowledgement;
 use zonewatch::sensor::capture::InterfaceState;
 use zonewatch::sensor::clock;
 use zonewatch::sensor::shared::{Health, Shared};
@@ -71,8 +72,10 @@ fn plant() -> Arc<Shared> {
 struct Wishes(Mutex<Vec<String>>);
 
 impl Operator for Wishes {
-    fn acknowledge(&self, finding: &str, note: &str, who: &str) -> Result<(), String> {
-        self.0.lock().unwrap().push(format!("{who} acknowledges {finding}: {note}"));
+    fn acknowledge(&self, finding: &str, by: Acknowledgement) -> Result<(), String> {
+        let Acknowledgement { who, note, until, .. } = by;
+        let until = until.map_or(String::new(), |until| format!(" until {until}"));
+        self.0.lock().unwrap().push(format!("{who} acknowledges {finding}{until}: {note}"));
         if note == "no" { Err("it was resolved long ago".to_owned()) } else { Ok(()) }
     }
 
