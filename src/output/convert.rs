@@ -66,6 +66,23 @@ impl Analysis {
         told
     }
 
+    /// The same, with findings as they stand by their life, and those that nothing shows any more.
+    #[must_use]
+    pub fn view_living(
+        &self,
+        captures: &[CaptureSummary],
+        life: &life::Ledger,
+        gone: Vec<FindingView>,
+    ) -> AnalysisView {
+        let mut told = self.tell(captures);
+        let list = &mut told.findings.list;
+        let gone: Vec<_> = gone.into_iter().filter(|gone| list.iter().all(|known| known.id != gone.id)).collect();
+        list.extend(gone);
+        list.sort_by(|a, b| a.id.cmp(&b.id));
+        told.live(life);
+        self.view_of(told, captures, &[])
+    }
+
     /// What happened to frames.
     #[must_use]
     pub fn coverage_view(&self) -> CoverageView {

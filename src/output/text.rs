@@ -23,6 +23,18 @@ pub fn render(analysis: &AnalysisView, columns: u16) -> String {
     out
 }
 
+/// One of its lists alone.
+#[must_use]
+pub fn list(analysis: &AnalysisView, which: &str, columns: u16) -> String {
+    let mut out = String::new();
+    match which {
+        "assets" => assets(&mut out, analysis, columns),
+        "flows" => flows(&mut out, analysis, columns),
+        _ => findings(&mut out, analysis, columns),
+    }
+    out.trim_start().to_owned()
+}
+
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
@@ -88,14 +100,28 @@ fn findings(out: &mut String, analysis: &AnalysisView, columns: u16) {
         let style = band_style(finding.severity.band);
         let _ = writeln!(
             out,
-            "{style}{:>3} {:<8}{style:#} {} {} {DIM}{}{DIM:#}",
-            finding.severity.score, finding.severity.band, finding.reason.code, finding.reason.name, finding.id
+            "{style}{:>3} {:<8}{style:#} {} {} {DIM}{}{DIM:#}{}",
+            finding.severity.score,
+            finding.severity.band,
+            finding.reason.code,
+            finding.reason.name,
+            finding.id,
+            stands(finding)
         );
         for line in wrap(&safe(&finding.what), usize::from(columns).saturating_sub(6)) {
             let _ = writeln!(out, "    {line}");
         }
     }
     more(out, sorted.len());
+}
+
+/// How a finding stands, when it is not just open.
+fn stands(finding: &FindingView) -> String {
+    match &finding.acknowledged {
+        _ if finding.state == "open" => String::new(),
+        Some(by) if finding.state == "acknowledged" => format!(" acknowledged by {}", safe(&by.by)),
+        _ => format!(" {}", finding.state),
+    }
 }
 
 /// Each asset as a few lines: who and where, what it is, what it speaks.

@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::escape::terminal;
 
 /// The version of everything below.
 pub const SCHEMA: &str = "zonewatch/1";
 
 /// The whole analysis.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct AnalysisView {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -35,8 +37,41 @@ pub struct AnalysisView {
     pub conduits: Vec<ConduitView>,
 }
 
+impl AnalysisView {
+    /// Reads what another run wrote: `analysis.json`, or a sensor's snapshot. The words of the contract are static, so the
+    /// text is kept until the process ends: this is for commands, which read one or two.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(text: String) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: Option<String>,
+        }
+        let head: Head = serde_json::from_str(&text).map_err(|error| format!("it is no analysis: {error}"))?;
+        match head.schema.as_deref() {
+            Some(SCHEMA) => {}
+            Some(other) => {
+                let other: String = other.chars().take(40).collect();
+                return Err(format!("its schema is \"{}\", not \"{SCHEMA}\"", terminal(&other)));
+            }
+            None => return Err("it is no analysis: it has no schema".to_owned()),
+        }
+        serde_json::from_str(Box::leak(text.into_boxed_str()))
+            .map_err(|error| format!("it is of another version: {error}"))
+    }
+}
+
+impl FindingView {
+    /// Reads one finding, as [`AnalysisView::read`] does.
+    #[must_use]
+    pub fn read(text: String) -> Option<Self> {
+        serde_json::from_str(Box::leak(text.into_boxed_str())).ok()
+    }
+}
+
 /// The program.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ToolView {
     /// Its name.
     pub name: &'static str,
@@ -45,7 +80,7 @@ pub struct ToolView {
 }
 
 /// The policy in force.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct PolicyView {
     /// Its files as named on the command line.
     pub files: Vec<String>,
@@ -56,7 +91,7 @@ pub struct PolicyView {
 }
 
 /// One capture.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct CaptureView {
     pub name: String,
@@ -72,12 +107,13 @@ pub struct CaptureView {
 }
 
 /// What happened to frames.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct CoverageView {
     pub frames: u64,
     pub bytes: u64,
     pub decoded: u64,
+    #[serde(borrow)]
     pub not_decoded: BTreeMap<&'static str, u64>,
     pub duplicates: u64,
     pub fragments: u64,
@@ -91,7 +127,7 @@ pub struct CoverageView {
 }
 
 /// What was read of one protocol.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct ProtocolCoverageView {
     pub pdus: u64,
@@ -103,7 +139,10 @@ pub struct ProtocolCoverageView {
 }
 
 /// One device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound(
+    deserialize = "RoleView: Deserialize<'de>, Option<LevelView>: Deserialize<'de>, Vec<SpeaksView>: Deserialize<'de>, Vec<ComponentView>: Deserialize<'de>, Vec<FactView>: Deserialize<'de>"
+))]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct AssetView {
     pub id: String,
@@ -133,9 +172,10 @@ pub struct AssetView {
 }
 
 /// What a device is for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RoleView {
     /// The role; `null` when nothing is likely enough.
+    #[serde(borrow)]
     pub value: Option<&'static str>,
     /// Its probability.
     pub confidence: f64,
@@ -144,7 +184,7 @@ pub struct RoleView {
 }
 
 /// A role with its reasons.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct CandidateView {
     pub value: &'static str,
@@ -153,7 +193,7 @@ pub struct CandidateView {
 }
 
 /// A Purdue level.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct LevelView {
     pub value: f64,
@@ -161,7 +201,7 @@ pub struct LevelView {
 }
 
 /// A protocol that a device speaks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct SpeaksView {
     pub name: &'static str,
@@ -170,7 +210,7 @@ pub struct SpeaksView {
 }
 
 /// A part of a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct ComponentView {
     pub id: String,
@@ -179,11 +219,12 @@ pub struct ComponentView {
     pub model: Option<String>,
     pub firmware: Option<String>,
     pub serial: Option<String>,
+    #[serde(borrow)]
     pub role: Option<&'static str>,
 }
 
 /// Something known, and the frames that show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct FactView {
     pub attribute: &'static str,
@@ -200,7 +241,7 @@ pub struct FactView {
 }
 
 /// A frame.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct EvidenceView {
     pub capture: String,
@@ -209,7 +250,7 @@ pub struct EvidenceView {
 }
 
 /// A conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct FlowView {
     pub id: String,
@@ -244,7 +285,7 @@ pub struct FlowView {
 }
 
 /// Mirror copies of a flow's frames.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct CopiesView {
     pub frames_to_server: u64,
@@ -254,7 +295,7 @@ pub struct CopiesView {
 }
 
 /// The asking end of a flow.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct FlowEndView {
     pub asset: Option<String>,
@@ -264,7 +305,7 @@ pub struct FlowEndView {
 }
 
 /// The answering end of a flow.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct FlowServerView {
     #[serde(flatten)]
@@ -273,7 +314,7 @@ pub struct FlowServerView {
 }
 
 /// What was asked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct OperationView {
     pub code: String,
@@ -289,7 +330,7 @@ pub struct OperationView {
 }
 
 /// What it was asked of: a range, or a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[allow(missing_docs)] // The contract says what each is.
 pub enum ObjectView {
@@ -298,16 +339,17 @@ pub enum ObjectView {
 }
 
 /// How a conversation is protected.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct SecurityView {
+    #[serde(borrow)]
     pub mode: Option<&'static str>,
     pub policy: Option<String>,
     pub tokens: Vec<&'static str>,
 }
 
 /// Something out of specification.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct AnomalyView {
     pub what: &'static str,
@@ -316,7 +358,7 @@ pub struct AnomalyView {
 }
 
 /// Something that is not as declared.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingView {
     pub id: String,
@@ -355,7 +397,7 @@ pub struct FindingView {
 }
 
 /// Somebody has seen a finding.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct AcknowledgedView {
     pub by: String,
@@ -366,7 +408,7 @@ pub struct AcknowledgedView {
 }
 
 /// A frame that shows a finding, and the declared tap that saw it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct SampleView {
     #[serde(flatten)]
@@ -375,7 +417,7 @@ pub struct SampleView {
 }
 
 /// Why.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ReasonView {
     pub code: &'static str,
@@ -383,7 +425,7 @@ pub struct ReasonView {
 }
 
 /// How bad, and the sum that says so.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct SeverityView {
     pub score: i32,
@@ -392,7 +434,7 @@ pub struct SeverityView {
 }
 
 /// One term of the sum.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct TermView {
     pub term: String,
@@ -400,7 +442,7 @@ pub struct TermView {
 }
 
 /// From when to when.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct SpanView {
     pub first: String,
@@ -408,13 +450,14 @@ pub struct SpanView {
 }
 
 /// One end of a finding.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingEndView {
     pub asset: Option<String>,
     pub zone: Option<String>,
     pub ip: Option<String>,
     pub mac: Option<String>,
+    #[serde(borrow)]
     pub role: Option<&'static str>,
     pub name: Option<String>,
     pub level: Option<f64>,
@@ -422,7 +465,7 @@ pub struct FindingEndView {
 }
 
 /// What was done.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingOperationView {
     pub class: &'static str,
@@ -434,7 +477,7 @@ pub struct FindingOperationView {
 }
 
 /// An operation code with its number of requests.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct CodeView {
     pub code: String,
@@ -443,7 +486,7 @@ pub struct CodeView {
 }
 
 /// What came back.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct OutcomeView {
     pub answered: u64,
@@ -452,17 +495,18 @@ pub struct OutcomeView {
 }
 
 /// The rule that came nearest, and where it failed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct FindingConduitView {
     pub id: String,
+    #[serde(borrow)]
     pub stage: Option<&'static str>,
     /// What it allows, or why it does not hold, in half a sentence.
     pub detail: String,
 }
 
 /// An ATT&CK for ICS technique.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct AttackView {
     pub id: String,
@@ -471,7 +515,7 @@ pub struct AttackView {
 }
 
 /// A requirement of a standard that this is evidence on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct RequirementView {
     pub std: &'static str,
@@ -482,7 +526,7 @@ pub struct RequirementView {
 }
 
 /// A declared zone.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ZoneView {
     pub id: String,
@@ -495,7 +539,8 @@ pub struct ZoneView {
 }
 
 /// A declared conduit, with its use.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound(deserialize = "UseView: Deserialize<'de>"))]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ConduitView {
     pub id: String,
@@ -508,12 +553,13 @@ pub struct ConduitView {
 }
 
 /// How a conduit was used.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct UseView {
     pub first: Option<String>,
     pub last: Option<String>,
     pub sessions: u64,
     pub operations: u64,
+    #[serde(borrow)]
     pub verdicts: BTreeMap<&'static str, u64>,
 }

@@ -279,6 +279,34 @@ impl Store {
         Ok(restored)
     }
 
+    /// Everything as it was known at a time: what was seen first after it is left out, and findings stand as they were told
+    /// to. Counters are sums, and stay those of today.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_at(&self, policy: Option<&crate::policy::Policy>, at: Timestamp) -> Result<Restored, StoreError> {
+        let mut restored = self.read(policy)?;
+        let known = |evidence: &crate::ledger::Evidence| evidence.at <= at;
+        restored.flows.retain(|flow| known(&flow.first));
+        for flow in &mut restored.flows {
+            flow.book.operations.retain(|operation| known(&operation.tally.first));
+            flow.docket.entries.retain(|entry| known(&entry.tally.first));
+        }
+        let mut ledger = crate::ledger::Ledger::default();
+        for (subject, facts) in restored.ledger.iter() {
+            for (key, support) in facts.iter().filter(|(_, support)| known(&support.first)) {
+                ledger.apply(subject.clone(), crate::ledger::Fact { key: key.clone(), support: support.clone() });
+            }
+        }
+        restored.ledger = ledger;
+        let told = findings::told_until(&self.db, at).map_err(|error| wrong(&self.path, &error))?;
+        restored.findings.retain(|kept| kept.life.first <= at);
+        for kept in &mut restored.findings {
+            kept.life.state = told.get(&*kept.life.id).copied().unwrap_or(kept.life.state);
+        }
+        Ok(restored)
+    }
+
     /// The policy that was in force last, as it was then. `None` when there was none.
     ///
     /// # Errors

@@ -17,8 +17,9 @@ use super::access::{Access, Caller};
 use super::audit::{Audit, Entry};
 use super::events::Streams;
 use super::problem::Problem;
-use super::query::{Form, Item, Query};
+use super::query::{Form, Query};
 use super::{Operator, health, page};
+use crate::output::list::Item;
 use crate::output::summary::Summary;
 use crate::output::view::{AssetView, ConduitView, CoverageView, FindingView, FlowView, SCHEMA, ZoneView};
 use crate::output::{lines, metrics};
@@ -210,7 +211,7 @@ fn page_of<I: Listed>(api: &Api, query: &Query) -> Answer {
         }
         Form::Ndjson => typed("application/x-ndjson", body),
         Form::Csv => {
-            let rows = I::sheet(&rows).ok_or_else(|| Problem::bad("csv is for assets and flows"))?;
+            let rows = I::sheet(&rows).ok_or_else(|| Problem::bad("csv is for assets, flows and findings"))?;
             typed("text/csv; charset=utf-8; header=present", rows)
         }
     };

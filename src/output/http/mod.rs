@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+pub mod ask;
 pub mod audit;
 mod events;
 mod health;
