@@ -3,9 +3,9 @@ use std::io::{self, BufWriter, Write};
 use super::analyze::format;
 use super::{Done, Failure, Outcome, columns, origin, print, written};
 use crate::cli::{Ask, Format};
+use crate::output::lines;
 use crate::output::list::{Item, check};
 use crate::output::view::{AnalysisView, SCHEMA};
-use crate::output::{lines, text};
 
 pub(super) fn assets(options: &Ask) -> Outcome {
     list(options, |view| &mut view.assets)
@@ -21,25 +21,18 @@ pub(super) fn findings(options: &Ask) -> Outcome {
 
 fn list<I: Item>(options: &Ask, of: fn(&mut AnalysisView) -> &mut Vec<I>) -> Outcome {
     let filters = options.filters.iter().map(|text| filter::<I>(text)).collect::<Result<Vec<_>, _>>()?;
-    let mut view = origin::view(&options.origin, &[])?;
-    of(&mut view).retain(|item| filters.iter().all(|(word, value)| item.matches(word, value)));
+    let items = origin::list(&options.origin, &filters, of)?;
     let out = &mut BufWriter::new(io::stdout().lock());
-    match format(options.format) {
-        Format::Table => {
-            let text = text::list(&view, I::LIST, columns());
-            print(&text)?;
-        }
+    let written_out = match format(options.format) {
+        Format::Table => return print(&I::table(&items, columns())).map(|()| Done::Clean),
         Format::Json => {
-            let items = serde_json::to_string_pretty(of(&mut view))?;
-            written(
-                write!(out, "{{\n\"schema\": \"{SCHEMA}\",\n\"{}\": {items}\n}}\n", I::LIST).and_then(|()| out.flush()),
-            )?;
+            let list = serde_json::to_string_pretty(&items)?;
+            writeln!(out, "{{\n\"schema\": \"{SCHEMA}\",\n\"{}\": {list}\n}}", I::LIST)
         }
-        Format::Ndjson => written(lines::all(out, I::KIND, of(&mut view)).and_then(|()| out.flush()))?,
-        Format::Csv => written(out.write_all(&I::sheet(of(&mut view)).unwrap_or_default()).and_then(|()| out.flush()))?,
-    }
-    // The program ends here: to give everything back one by one would only delay that.
-    std::mem::forget(view);
+        Format::Ndjson => lines::all(out, I::KIND, &items),
+        Format::Csv => out.write_all(&I::sheet(&items).unwrap_or_default()),
+    };
+    written(written_out.and_then(|()| out.flush()))?;
     Ok(Done::Clean)
 }
 

@@ -43,7 +43,7 @@ mod live {
 }
 
 #[cfg(all(feature = "live", feature = "sensor"))]
-pub(super) use live::{stored, time};
+pub(super) use live::{list, stored, time};
 
 #[cfg(all(feature = "live", feature = "sensor"))]
 mod live {
@@ -52,6 +52,7 @@ mod live {
     use super::*;
     use crate::config::File;
     use crate::output::http::ask::Place;
+    use crate::output::list::Item;
     use crate::output::view::FindingView;
     use crate::pipeline::Observed;
     use crate::policy::life::{Ledger, Pace};
@@ -61,20 +62,43 @@ mod live {
     /// The configuration of the service.
     const CONFIG: &str = "/etc/zonewatch/zonewatch.toml";
 
+    /// Items on a page that a sensor is asked for: as many as it gives.
+    const PAGE: usize = 1000;
+
     /// What a sensor knows.
     pub(super) fn view(origin: &Origin) -> Result<AnalysisView, Failure> {
         if let Some(url) = &origin.url {
-            let token = origin.token_file.as_ref().map(|file| {
-                fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
-            });
-            let token = token.transpose()?;
-            let place = Place { url, token: token.as_deref().map(str::trim), ca: origin.ca.as_deref() };
-            let text = place.get("/api/v1/snapshot").map_err(|why| format!("no answer from {url}: {why}"))?;
+            let text = asked(origin, url, |place| place.get("/api/v1/snapshot"))?;
             return AnalysisView::read(text)
                 .map_err(|why| Failure(format!("the answer from {url} cannot be used: {why}")));
         }
         let at = origin.at.as_deref().map(time).transpose()?;
         stored(origin, None, at)
+    }
+
+    /// A list of what a sensor knows.
+    pub(in crate::command) fn list<I: Item>(
+        origin: &Origin,
+        filters: &[(&'static str, String)],
+        of: fn(&mut AnalysisView) -> &mut Vec<I>,
+    ) -> Result<Vec<I>, Failure> {
+        if let Some(url) = &origin.url {
+            return asked(origin, url, |place| place.list(filters, PAGE));
+        }
+        let mut view = view(origin)?;
+        let mut items = std::mem::take(of(&mut view));
+        items.retain(|item| filters.iter().all(|(word, value)| item.matches(word, value)));
+        Ok(items)
+    }
+
+    fn asked<T>(origin: &Origin, url: &str, ask: impl FnOnce(&Place<'_>) -> Result<T, String>) -> Result<T, Failure> {
+        let token = origin
+            .token_file
+            .as_ref()
+            .map(|file| fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display())));
+        let token = token.transpose()?;
+        let place = Place { url, token: token.as_deref().map(str::trim), ca: origin.ca.as_deref() };
+        ask(&place).map_err(|why| Failure(format!("no answer from {url}: {why}")))
     }
 
     /// What a store knows, the configured one unless it is named; as of now or of a time.

@@ -22,8 +22,17 @@ pub fn check(filter: &str, value: &str) -> Result<(), String> {
     }
 }
 
+/// Percent-encoding of all but the unreserved characters (RFC 3986, section 2.3).
+fn encode(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
 /// What filters look at.
-pub trait Item: serde::Serialize {
+pub trait Item: serde::Serialize + serde::Deserialize<'static> {
     /// The `"type"` of its lines.
     const KIND: &'static str;
     /// The list's name in `analysis.json`.
@@ -34,6 +43,13 @@ pub trait Item: serde::Serialize {
     fn id(&self) -> &str;
     /// Whether it passes one of its filters.
     fn matches(&self, filter: &str, value: &str) -> bool;
+    /// The items for people, if the list has such a form.
+    fn table(_items: &[Self], _columns: u16) -> String
+    where
+        Self: Sized,
+    {
+        String::new()
+    }
     /// Rows for a spreadsheet, if the list has such a form.
     fn sheet(_items: &[Self]) -> Option<Vec<u8>>
     where
@@ -49,6 +65,12 @@ fn has(text: &str, lower: &str) -> bool {
 
 fn any<'a>(texts: impl IntoIterator<Item = &'a str>, lower: &str) -> bool {
     texts.into_iter().any(|text| has(text, lower))
+}
+
+/// The words of a query, to be asked by HTTP: `zone=cell%20b&q=plc`.
+#[must_use]
+pub fn words(filters: &[(&str, String)]) -> String {
+    filters.iter().map(|(word, value)| format!("{word}={}", encode(value))).collect::<Vec<_>>().join("&")
 }
 
 impl Item for AssetView {
@@ -74,6 +96,12 @@ impl Item for AssetView {
             }
             _ => false,
         }
+    }
+
+    fn table(items: &[Self], columns: u16) -> String {
+        let mut text = String::new();
+        super::text::assets(&mut text, items, columns);
+        text.trim_start().to_owned()
     }
 
     fn sheet(items: &[Self]) -> Option<Vec<u8>> {
@@ -109,6 +137,12 @@ impl Item for FlowView {
             }
             _ => false,
         }
+    }
+
+    fn table(items: &[Self], columns: u16) -> String {
+        let mut text = String::new();
+        super::text::flows(&mut text, items, columns);
+        text.trim_start().to_owned()
     }
 
     fn sheet(items: &[Self]) -> Option<Vec<u8>> {
@@ -150,6 +184,12 @@ impl Item for FindingView {
             }
             _ => false,
         }
+    }
+
+    fn table(items: &[Self], columns: u16) -> String {
+        let mut text = String::new();
+        super::text::findings(&mut text, items, columns);
+        text.trim_start().to_owned()
     }
 
     fn sheet(items: &[Self]) -> Option<Vec<u8>> {

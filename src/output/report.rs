@@ -13,6 +13,8 @@ const PRINT: &str = include_str!("report.css");
 
 /// Rows of a table; the rest is in the analysis.
 const ROWS: usize = 500;
+/// Frames of a TCP connection that is tried and not answered: a SYN and its repetitions.
+const KNOCKS: u64 = 7;
 /// Rows and columns of the matrix of zones.
 const ZONES: usize = 60;
 
@@ -107,7 +109,10 @@ fn head(page: &mut String, view: &AnalysisView) {
 
 fn scope(page: &mut String, view: &AnalysisView) {
     let coverage = &view.coverage;
-    let rows = view.captures.iter().take(ROWS).map(|capture| {
+    // A sensor that was started and heard nothing says nothing.
+    let captures: Vec<_> =
+        view.captures.iter().filter(|capture| capture.frames > 0 || capture.damage.is_some()).collect();
+    let rows = captures.iter().take(ROWS).map(|capture| {
         [
             safe(&capture.name),
             capture.format.to_owned(),
@@ -119,9 +124,11 @@ fn scope(page: &mut String, view: &AnalysisView) {
         ]
     });
     table(page, ["capture or interface", "format", "first frame", "last frame", "#frames", "#bytes", "damage"], rows);
-    more(page, view.captures.len());
-    let two_ways: Vec<&FlowView> = view.flows.iter().filter(|flow| flow.transport == "tcp").collect();
-    let one_way = two_ways.iter().filter(|flow| flow.frames_to_client == 0 || flow.frames_to_server == 0).count();
+    more(page, captures.len());
+    // Knocking that nobody answers is no conversation.
+    let talks = |flow: &&FlowView| flow.transport == "tcp" && flow.frames_to_client.max(flow.frames_to_server) > KNOCKS;
+    let talking: Vec<&FlowView> = view.flows.iter().filter(talks).collect();
+    let one_way = talking.iter().filter(|flow| flow.frames_to_client.min(flow.frames_to_server) == 0).count();
     let mut rows = vec![
         ["frames".to_owned(), coverage.frames.to_string(), String::new()],
         ["decoded".to_owned(), coverage.decoded.to_string(), share(coverage.decoded, coverage.frames)],
@@ -138,7 +145,7 @@ fn scope(page: &mut String, view: &AnalysisView) {
         [
             "TCP conversations seen in one direction only".to_owned(),
             one_way.to_string(),
-            share(one_way as u64, two_ways.len() as u64),
+            share(one_way as u64, talking.len() as u64),
         ],
     ];
     rows.extend(coverage.not_decoded.iter().map(|(why, count)| {
@@ -148,7 +155,7 @@ fn scope(page: &mut String, view: &AnalysisView) {
         [format!("limit reached, not everything was kept: {}", safe(limit)), count.to_string(), String::new()]
     }));
     table(page, ["coverage", "#count", "#share"], rows);
-    if one_way * 2 > two_ways.len() {
+    if one_way * 2 > talking.len() {
         say(
             page,
             "<b>Most conversations were seen in one direction only: the mirror port may copy only what is received or sent.</b>",
@@ -308,7 +315,8 @@ fn conduits(page: &mut String, view: &AnalysisView) {
     let state = |conduit: &ConduitView| {
         let objected: u64 = ["violation", "attempt"].iter().filter_map(|word| conduit.used.verdicts.get(word)).sum();
         match (conduit.used.last.is_some(), objected) {
-            (false, _) => "not used in this window".to_owned(),
+            (false, 0) => "not used in this window".to_owned(),
+            (false, _) => "<span class=\"bad\">used only for what it does not declare</span>".to_owned(),
             (true, 0) => "<span class=\"good\">used as declared</span>".to_owned(),
             (true, _) => "<span class=\"bad\">used, and more than declared</span>".to_owned(),
         }

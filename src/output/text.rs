@@ -16,23 +16,13 @@ const ROWS: usize = 60;
 pub fn render(analysis: &AnalysisView, columns: u16) -> String {
     let mut out = String::new();
     summary(&mut out, analysis, columns);
-    findings(&mut out, analysis, columns);
-    assets(&mut out, analysis, columns);
-    flows(&mut out, analysis, columns);
+    if analysis.policy.is_some() || !analysis.findings.is_empty() {
+        findings(&mut out, &analysis.findings, columns);
+    }
+    assets(&mut out, &analysis.assets, columns);
+    flows(&mut out, &analysis.flows, columns);
     closing(&mut out, analysis);
     out
-}
-
-/// One of its lists alone.
-#[must_use]
-pub fn list(analysis: &AnalysisView, which: &str, columns: u16) -> String {
-    let mut out = String::new();
-    match which {
-        "assets" => assets(&mut out, analysis, columns),
-        "flows" => flows(&mut out, analysis, columns),
-        _ => findings(&mut out, analysis, columns),
-    }
-    out.trim_start().to_owned()
 }
 
 const BOLD: Style = Style::new().bold();
@@ -85,16 +75,14 @@ fn summary(out: &mut String, analysis: &AnalysisView, columns: u16) {
     }
 }
 
-fn findings(out: &mut String, analysis: &AnalysisView, columns: u16) {
-    if analysis.policy.is_none() && analysis.findings.is_empty() {
-        return;
-    }
-    if analysis.findings.is_empty() {
+/// The findings, the gravest first.
+pub(super) fn findings(out: &mut String, findings: &[FindingView], columns: u16) {
+    if findings.is_empty() {
         heading(out, "Findings: none");
         return;
     }
-    heading(out, &format!("Findings ({})", analysis.findings.len()));
-    let mut sorted: Vec<&FindingView> = analysis.findings.iter().collect();
+    heading(out, &format!("Findings ({})", findings.len()));
+    let mut sorted: Vec<&FindingView> = findings.iter().collect();
     sorted.sort_by(|a, b| b.severity.score.cmp(&a.severity.score).then_with(|| a.id.cmp(&b.id)));
     for finding in sorted.iter().take(ROWS) {
         let style = band_style(finding.severity.band);
@@ -125,9 +113,9 @@ fn stands(finding: &FindingView) -> String {
 }
 
 /// Each asset as a few lines: who and where, what it is, what it speaks.
-fn assets(out: &mut String, analysis: &AnalysisView, columns: u16) {
-    heading(out, &format!("Assets ({})", analysis.assets.len()));
-    let mut sorted: Vec<&AssetView> = analysis.assets.iter().collect();
+pub(super) fn assets(out: &mut String, assets: &[AssetView], columns: u16) {
+    heading(out, &format!("Assets ({})", assets.len()));
+    let mut sorted: Vec<&AssetView> = assets.iter().collect();
     // As a network plan would list them: by zone, then by address.
     let place = |asset: &AssetView| (asset.zone.clone(), asset.ips.is_empty(), address_order(asset));
     sorted.sort_by_cached_key(|asset| place(asset));
@@ -154,11 +142,11 @@ fn assets(out: &mut String, analysis: &AnalysisView, columns: u16) {
 }
 
 /// Each flow as a line, and what was asked below it.
-fn flows(out: &mut String, analysis: &AnalysisView, columns: u16) {
-    heading(out, &format!("Flows ({})", analysis.flows.len()));
+pub(super) fn flows(out: &mut String, flows: &[FlowView], columns: u16) {
+    heading(out, &format!("Flows ({})", flows.len()));
     // Address resolution is no conversation; that it went on is enough.
     let (resolution, mut sorted): (Vec<&FlowView>, Vec<&FlowView>) =
-        analysis.flows.iter().partition(|flow| flow.transport == "l2/0x0806");
+        flows.iter().partition(|flow| flow.transport == "l2/0x0806");
     // What is not allowed first, then what was understood, then what moved most.
     let weight = |flow: &FlowView| flow.frames_to_server + flow.frames_to_client;
     sorted.sort_by(|a, b| {

@@ -76,7 +76,7 @@ impl Operator for Wishes {
         let Acknowledgement { who, note, until, .. } = by;
         let until = until.map_or(String::new(), |until| format!(" until {until}"));
         self.0.lock().unwrap().push(format!("{who} acknowledges {finding}{until}: {note}"));
-        if note == "no" { Err("it was resolved long ago".to_owned()) } else { Ok(()) }
+        if &*note == "no" { Err("it was resolved long ago".to_owned()) } else { Ok(()) }
     }
 
     fn reload(&self) -> Result<(), String> {

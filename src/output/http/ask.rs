@@ -10,6 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::output::list::{Item, words};
+
 /// A sensor that does not answer for so long is not there.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -32,6 +34,29 @@ impl Place<'_> {
     /// # Errors
     /// Why there is none.
     pub fn get(&self, path: &str) -> Result<String, String> {
+        self.page(path).map(|(body, _)| body)
+    }
+
+    /// The items of a list that pass these filters, so many on a page.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn list<I: Item>(&self, filters: &[(&str, String)], page: usize) -> Result<Vec<I>, String> {
+        let mut items = Vec::new();
+        let mut next = Some(format!("/api/v1/{}?format=ndjson&limit={page}&{}", I::LIST, words(filters)));
+        while let Some(path) = next.take() {
+            let (body, more) = self.page(path.trim_end_matches('&'))?;
+            // The words of the contract are static: what a command was answered is kept until it ends.
+            for line in Box::leak(body.into_boxed_str()).lines() {
+                items.push(serde_json::from_str(line).map_err(|error| format!("it is of another version: {error}"))?);
+            }
+            next = more;
+        }
+        Ok(items)
+    }
+
+    /// The body of an answer, and where the next page is.
+    fn page(&self, path: &str) -> Result<(String, Option<String>), String> {
         let (scheme, rest) = self.url.split_once("://").ok_or("write it like http://127.0.0.1:9470")?;
         let host = rest.trim_end_matches('/');
         if host.contains('/') || !["http", "https"].contains(&scheme) {
@@ -70,7 +95,7 @@ impl Place<'_> {
     }
 
     /// HTTP/1.0: the answer ends where the connection does.
-    fn ask(&self, mut stream: impl Read + Write, host: &str, path: &str) -> Result<String, String> {
+    fn ask(&self, mut stream: impl Read + Write, host: &str, path: &str) -> Result<(String, Option<String>), String> {
         let token = self.token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
         let question = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n{token}\r\n");
         stream.write_all(question.as_bytes()).map_err(|error| error.to_string())?;
@@ -91,7 +116,10 @@ impl Place<'_> {
             return Err("the answer was cut off".to_owned());
         }
         match head.split(' ').nth(1) {
-            Some("200") => Ok(body.to_owned()),
+            Some("200") => {
+                let next = header("link").and_then(|link| link.strip_prefix('<')?.split_once('>'));
+                Ok((body.to_owned(), next.map(|(path, _)| path.to_owned())))
+            }
             Some("401" | "403") => Err("it wants a token: give it with --token-file".to_owned()),
             _ => {
                 let status: String = head.lines().next().unwrap_or_default().chars().take(80).collect();

@@ -1,7 +1,7 @@
 //! The words behind the `?`: which items, how many, from where, in which form.
 
 use super::problem::Problem;
-use crate::output::list::{Item, check};
+use crate::output::list::{Item, check, words};
 
 /// Items on a page when nothing else is said.
 const LIMIT: usize = 100;
@@ -86,26 +86,16 @@ impl Query {
 
     /// The query of the next page, which begins with this id.
     pub(super) fn next(&self, cursor: &str) -> String {
-        let mut words: Vec<(&str, &str)> = self.filters.iter().map(|(word, value)| (*word, value.as_str())).collect();
-        let limit = self.limit.to_string();
-        words.push(("limit", &limit));
-        words.push(("cursor", cursor));
+        let mut asked = self.filters.clone();
+        asked.push(("limit", self.limit.to_string()));
+        asked.push(("cursor", cursor.to_owned()));
         match self.form {
             Form::Json => {}
-            Form::Ndjson => words.push(("format", "ndjson")),
-            Form::Csv => words.push(("format", "csv")),
+            Form::Ndjson => asked.push(("format", "ndjson".to_owned())),
+            Form::Csv => asked.push(("format", "csv".to_owned())),
         }
-        words.iter().map(|(word, value)| format!("{word}={}", encode(value))).collect::<Vec<_>>().join("&")
+        words(&asked)
     }
-}
-
-/// Percent-encoding of all but the unreserved characters (RFC 3986, section 2.3).
-fn encode(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 #[cfg(test)]
