@@ -29,7 +29,7 @@ impl Analysis {
     /// The same without its flows, which are most of it, for who shows none.
     #[must_use]
     pub fn view_without_flows(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
-        self.view_of(self.tell_findings(captures), captures, sha256s)
+        self.view_of(self.tell_findings(captures, None), captures, sha256s)
     }
 
     fn view_of(&self, told: Told, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
@@ -52,17 +52,28 @@ impl Analysis {
     /// piece.
     #[must_use]
     pub fn tell(&self, captures: &[CaptureSummary]) -> Told {
-        let mut told = self.tell_findings(captures);
+        self.ordered(self.tell_findings(captures, None))
+    }
+
+    /// The same for who tells often: how the network is built and what is used of the declaration changes slowly, and is as
+    /// it was `before`.
+    #[must_use]
+    pub fn tell_again(&self, captures: &[CaptureSummary], before: Told) -> Told {
+        self.ordered(self.tell_findings(captures, Some(before.standing)))
+    }
+
+    fn ordered(&self, mut told: Told) -> Told {
         told.flows = (0..).zip(&self.observed.flows).map(|(place, flow)| (flow_id(flow), place)).collect();
         told.flows.sort_unstable();
         told
     }
 
-    fn tell_findings(&self, captures: &[CaptureSummary]) -> Told {
+    fn tell_findings(&self, captures: &[CaptureSummary], standing: Option<Vec<FindingView>>) -> Told {
         let names = captures.iter().map(|summary| summary.name.clone()).collect();
         let end = captures.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
-        let mut told = Told { names, end, findings: Findings::default(), flows: Vec::new() };
-        told.findings = told.teller(self).fold_findings();
+        let mut told = Told { names, end, ..Told::default() };
+        told.standing = standing.unwrap_or_else(|| told.teller(self).standing_findings());
+        told.findings = told.teller(self).fold_findings(&told.standing);
         told
     }
 
@@ -96,6 +107,8 @@ pub struct Told {
     names: Vec<String>,
     end: Timestamp,
     findings: Findings,
+    /// Those of them that take a look at every flow.
+    standing: Vec<FindingView>,
     /// Ids of flows with their places, in the order of ids.
     flows: Vec<(String, usize)>,
 }

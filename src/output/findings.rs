@@ -59,8 +59,8 @@ const CAMPAIGN: Duration = Duration::from_secs(300);
 pub(super) const DESTINATIONS: usize = 10;
 
 impl Teller<'_> {
-    /// All findings, ordered by id.
-    pub(super) fn fold_findings(&self) -> Findings {
+    /// All findings, ordered by id. `standing` are those of [`Teller::standing_findings`].
+    pub(super) fn fold_findings(&self, standing: &[FindingView]) -> Findings {
         let mut findings = Findings::default();
         if let Some(policy) = self.analysis.policy.as_deref() {
             let mut folds: BTreeMap<String, Fold<'_>> = BTreeMap::new();
@@ -85,9 +85,15 @@ impl Teller<'_> {
             findings.list.push(self.conflict(conflict));
         }
         findings.list.extend(self.differences());
-        findings.list.extend(self.edges());
-        findings.list.extend(self.declarations());
+        findings.list.extend_from_slice(standing);
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
+        findings
+    }
+
+    /// Findings about how the network is built and what of the declaration is used, which take a look at every flow.
+    pub(super) fn standing_findings(&self) -> Vec<FindingView> {
+        let mut findings: Vec<FindingView> = self.edges().into_iter().collect();
+        findings.extend(self.declarations());
         findings
     }
 

@@ -301,6 +301,11 @@ impl Ledger {
         self.records.insert(Arc::clone(&record.id), record);
     }
 
+    /// Forgets what did not happen since that time.
+    pub fn forget(&mut self, before: Timestamp) {
+        self.records.retain(|_, record| record.last >= before);
+    }
+
     /// Findings that something was noted of since this was asked last, by id.
     pub fn changed(&mut self) -> BTreeSet<Arc<str>> {
         std::mem::take(&mut self.changed)

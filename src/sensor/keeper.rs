@@ -15,6 +15,7 @@ use super::{Keeping, clock};
 use crate::analysis;
 use crate::event::Event;
 use crate::event::format::{Facility, Format};
+use crate::output::Told;
 use crate::policy::Policy;
 use crate::policy::life::Acknowledgement;
 use crate::store::{Flush, Happened, Kept};
@@ -49,6 +50,10 @@ pub struct Keeper {
     earlier: usize,
     /// What is not written yet.
     pending: Pending,
+    clock: Clock,
+    pace: Pace,
+    /// What is too old is forgotten with this flush.
+    forgets: bool,
 }
 
 /// What is not written yet.
@@ -75,7 +80,20 @@ impl Keeper {
         shared.set_health(health.clone());
         let telling = Telling::new(name, &shared.picture(), past);
         shared.picture_mut().told.live(telling.life());
-        Self { shared, flush, inbox, listener, telling, health, store, earlier, pending: Pending::default() }
+        Self {
+            shared,
+            flush,
+            inbox,
+            listener,
+            telling,
+            health,
+            store,
+            earlier,
+            pending: Pending::default(),
+            clock: Clock::new(now),
+            pace: Pace::default(),
+            forgets: false,
+        }
     }
 
     /// Runs until it is told to stop.
@@ -121,15 +139,23 @@ impl Keeper {
         self.health.at = now;
         self.health.flushes += 1;
         self.health.interfaces.clone_from(&interfaces);
+        self.clock.look(now);
+        // Once an hour is often enough: nothing hangs on it.
+        self.forgets = self.health.flushes % FORGET == 0 && self.clock.is_steady();
         let shared = Arc::clone(&self.shared);
+        let forgets = self.store.as_ref().filter(|_| self.forgets);
         let events = {
             let mut picture = shared.picture_mut();
+            if let Some(keeping) = forgets {
+                picture.world.forget(now.before(keeping.keep));
+                self.telling.forget(now.before(keeping.keep));
+            }
             picture.world.captures.truncate(self.earlier);
             picture.world.captures.extend(interfaces.iter().map(InterfaceState::summary));
             let mut changed = picture.world.merge(results);
             self.pending.changed.flows.append(&mut changed.flows);
             self.pending.changed.subjects.append(&mut changed.subjects);
-            picture.told = picture.world.analysis.tell(&picture.world.captures);
+            picture.told = self.pace.tell(&mut picture);
             picture.at = now;
             let events = self.telling.flushed(&picture, &self.health, now);
             self.findings_stand(&mut picture);
@@ -237,8 +263,7 @@ impl Keeper {
         drop(picture);
         let written = written.and_then(|()| {
             self.pending = Pending::default();
-            // Once an hour is often enough: nothing hangs on it.
-            if self.health.flushes % FORGET == 1 { store.forget(now.before(*keep), *most).map(|_| ()) } else { Ok(()) }
+            if std::mem::take(&mut self.forgets) { store.forget(now.before(*keep), *most).map(|_| ()) } else { Ok(()) }
         });
         self.health.store_error = written.err().map(|error| error.to_string());
     }
@@ -246,3 +271,57 @@ impl Keeper {
 
 /// Flushes between two looks for what is too old.
 const FORGET: u64 = 360;
+
+/// How often everything is told, in a plant so large that it takes long.
+#[derive(Default)]
+struct Pace {
+    looked: Option<Instant>,
+    took: Duration,
+}
+
+/// To look at every flow takes at most one part of so many of the time.
+const PART: u32 = 20;
+
+impl Pace {
+    /// Says what there is to say; of what changes slowly what was said before, unless that was long enough ago.
+    fn tell(&mut self, picture: &mut Picture) -> Told {
+        let began = Instant::now();
+        let analysis = &picture.world.analysis;
+        if self.looked.is_some_and(|looked| began.duration_since(looked) < self.took * PART) {
+            return analysis.tell_again(&picture.world.captures, std::mem::take(&mut picture.told));
+        }
+        let told = analysis.tell(&picture.world.captures);
+        (self.looked, self.took) = (Some(began), began.elapsed());
+        told
+    }
+}
+
+/// A clock that was set by a year would have everything forgotten: it has to go on steadily for a while first.
+struct Clock {
+    wall: Timestamp,
+    looked: Instant,
+    steady: Instant,
+}
+
+/// The wall clock may differ by so much from the time that has passed.
+const STEP: Duration = Duration::from_secs(60);
+/// Without a step for so long it is believed.
+const STEADY: Duration = Duration::from_secs(1800);
+
+impl Clock {
+    fn new(wall: Timestamp) -> Self {
+        Self { wall, looked: Instant::now(), steady: Instant::now() }
+    }
+
+    fn look(&mut self, wall: Timestamp) {
+        let expected = self.wall.after(self.looked.elapsed());
+        if wall.since(expected) > STEP || expected.since(wall) > STEP {
+            self.steady = Instant::now();
+        }
+        (self.wall, self.looked) = (wall, Instant::now());
+    }
+
+    fn is_steady(&self) -> bool {
+        self.steady.elapsed() >= STEADY
+    }
+}

@@ -115,6 +115,12 @@ impl Telling {
         self.life.reload(now, hash, standing)
     }
 
+    /// Forgets findings that did not happen since that time.
+    pub fn forget(&mut self, before: Timestamp) {
+        self.life.forget(before);
+        self.counts.retain(|id, _| self.life.get(id).is_some());
+    }
+
     /// How a finding stands, for the API.
     #[must_use]
     pub fn life(&self) -> &Ledger {
