@@ -2,6 +2,7 @@
 
 pub mod edges;
 pub mod identity;
+mod named;
 mod seen;
 mod uses;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use dissectors::{Class, REGISTRY};
 use ipnet::IpNet;
 
-use crate::address::Realm;
+use crate::address::{Host, Realm};
 use crate::config::Limits;
 use crate::flow::key::Transport;
 use crate::flow::{Flow, facts};
@@ -59,6 +60,8 @@ pub struct Analysis {
     pub taps: Arc<[TapId]>,
     /// Frames that the captures lost, as they say themselves.
     pub lost: u64,
+    /// The stations behind each address, where the policy asks.
+    pub stations: std::collections::BTreeMap<Host, Vec<u16>>,
 }
 
 /// Runs captures through the pipeline. `fill` gets each batch from them, so that a caller can filter frames and show
@@ -78,10 +81,10 @@ pub fn run(
 
 /// What follows from what was observed, with the facts of its flows noted: the devices.
 #[must_use]
-pub fn conclude(observed: Observed, options: &Options) -> Analysis {
+pub fn conclude(mut observed: Observed, options: &Options) -> Analysis {
     let traffic: Vec<Traffic> = observed.flows.iter().map(traffic).collect();
     let declared = options.policy.as_deref().map(declared).unwrap_or_default();
-    let zone_level = |host: crate::address::Host| {
+    let zone_level = |host: Host| {
         let policy = options.policy.as_deref()?;
         let zone = policy.zone(policy.zone_of(&Member::at(host.address)).zone);
         // The reserved zones are no declaration.
@@ -96,7 +99,19 @@ pub fn conclude(observed: Observed, options: &Options) -> Analysis {
         oui: &options.oui,
         zone_level: &zone_level,
     });
-    Analysis { observed, inventory, policy: options.policy.clone(), taps: Arc::default(), lost: 0 }
+    let stations = named::stations(&inventory, options.policy.as_deref());
+    if let Some(policy) = &options.policy {
+        named::judge(&mut observed, &inventory, &stations, policy);
+    }
+    Analysis { observed, inventory, policy: options.policy.clone(), taps: Arc::default(), lost: 0, stations }
+}
+
+impl Analysis {
+    /// A host with what is known of the device that it is.
+    #[must_use]
+    pub fn member(&self, host: Host) -> Member<'_> {
+        named::member(host, &self.inventory, &self.stations)
+    }
 }
 
 /// Frames that captures lost, as they say themselves.

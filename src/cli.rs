@@ -465,6 +465,9 @@ pub struct PolicyExplain {
     /// The VLAN it was seen on
     #[arg(long, value_name = "N")]
     pub vlan: Option<u16>,
+    /// How its packets are marked: a DSCP from 0 to 63
+    #[arg(long, value_name = "N")]
+    pub dscp: Option<u8>,
     /// How the initiator is known: seen, inferred, unknown
     #[arg(long, value_name = "WORD")]
     pub initiator: Option<String>,

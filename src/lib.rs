@@ -18,6 +18,7 @@
 //!    direction into whole PDUs, or a gap. Which protocol it is, and what a PDU says, the crate [`dissectors`] knows.
 //! 3. [`ledger`] keeps what was observed as facts with their frames; [`inventory`] concludes from them which devices there
 //!    are, and can be run again at any time. [`policy`] judges each distinct operation once, and it is counted from then on.
+//!    Whom a policy knows by a name and not by an address is known only then: [`analysis`] has those flows judged again.
 //! 4. [`worker`] runs all of that to completion for its share of the host pairs; [`pipeline`] feeds one worker inline or
 //!    several by channels; [`analysis`] is a whole run: captures in, inventory and judgements out.
 //! 5. [`output`] alone says what the outside sees; [`cli`] and [`command`] are the words and the wiring.

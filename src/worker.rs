@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ahash::RandomState;
-use dissectors::recognise::{Recognised, recognise_frame, told_name};
+use dissectors::recognise::{Recognised, recognise_frame, told_name, told_stations};
 use dissectors::{
     Attribute, Carrier, ComponentId, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome,
     Party, REGISTRY, Role, Sink, attribute,
@@ -389,6 +389,12 @@ impl Shard {
         notes.watch.frame(at.at);
         if let (Some(policy), true) = (&notes.policy, notes.watch.asks() && !counted.copy) {
             let payload = !headers.payload.is_empty();
+            if payload && headers.is_ip {
+                connection.docket.mark(sender, headers.dscp);
+            }
+            if policy.names_stations() {
+                stations(connection, sender, headers.payload, *at, &mut notes.ledger);
+            }
             docket::frame(connection, policy, *wire_len, payload, *at, &mut notes.watch);
         }
         if let Some(packet) = packet {
@@ -496,6 +502,7 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
             dialog.piece(terms, sender, piece, at, &mut ear);
         });
     }
+    stations(connection, sender, bytes, at, &mut notes.ledger);
 }
 
 /// A SYN, or its answer: who asks is known, and the numbers of this side start.
@@ -534,6 +541,37 @@ fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at
     dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut Ear::new(record, notes, sender, at));
     if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
         notes.told_name(host, recognised, headers.payload, at);
+        stations(connection, sender, headers.payload, at, &mut notes.ledger);
+    }
+}
+
+/// Takes note of which stations a message goes between, where its protocol has such.
+#[inline]
+fn stations(connection: &Connection, sender: Side, message: &[u8], at: Evidence, ledger: &mut Ledger) {
+    if let Some(recognised) = connection.dialog.recognised() {
+        told_stations_of(connection, sender, recognised, message, at, ledger);
+    }
+}
+
+#[cold]
+fn told_stations_of(
+    connection: &Connection,
+    sender: Side,
+    recognised: &Recognised,
+    message: &[u8],
+    at: Evidence,
+    ledger: &mut Ledger,
+) {
+    let Some([to, from]) = told_stations(recognised, message) else { return };
+    for (station, side, method) in [(from, sender, Method::Announcement), (to, sender.other(), Method::ThirdParty)] {
+        let host = connection.key.host(side);
+        // Of whom nothing was heard it is not known that they are there.
+        if let (Some(station), true, false) = (station, connection.has_sent(side), host.address.is_group()) {
+            let value = station.to_string().into();
+            let key = FactKey { attribute: attribute::DNP3_LINK, value, protocol: "dnp3", method };
+            let support = Support { count: 1, first: at, last: at, weight: method.weight(), basis: "" };
+            ledger.apply(Subject { host, component: None }, Fact { key, support });
+        }
     }
 }
 

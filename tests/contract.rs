@@ -40,7 +40,7 @@ const SHAPES: &[(&str, &str)] = &[
         "flows",
         "id client server transport protocol not_protocol service vlans initiator connections frames_to_server \
          frames_to_client bytes_to_server bytes_to_client copies first_seen last_seen operations security anomalies verdict \
-         rule findings",
+         rule qualifiers findings",
     ),
     ("flows.client", "asset ip mac zone"),
     ("flows.server", "asset ip mac zone port"),

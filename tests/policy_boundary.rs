@@ -142,5 +142,8 @@ fn what_cannot_be_checked_is_not_passed() {
         let args = ["policy", "review", "plant.toml", "0.pcap", "--format", "json"];
         let review = support::run_in(folder.path(), args).json();
         assert_eq!(review["conduits"][0]["boundary"].as_str().unwrap().split(':').next(), Some(want), "{case}");
+        let flow = &analyze(&[&tape], POLICY, 1)["flows"][0]["qualifiers"];
+        let told = flow.as_array().unwrap().contains(&"boundary-not-checkable".into());
+        assert_eq!(told, want == "boundary not checkable", "{case}: {flow}");
     }
 }

@@ -357,6 +357,8 @@ fn who_uses_remote_access_no_more() {
         let codes = found.iter().filter(|found| found.kind.code() == "DC012");
         let got: Vec<String> = codes.map(|found| format!("{} {}", found.kind.code(), found.subject)).collect();
         assert_eq!(got.join(", "), want, "{case}");
+        let mut told = found.iter().filter(|found| found.kind.code() == "DC012");
+        assert!(told.all(|found| found.what.contains("known by its address")), "{case}: {found:?}");
     }
 }
 

@@ -132,14 +132,34 @@ fn mistakes() {
             "this is not one selector",
         ),
         (
-            "a marking that is not read",
-            "[[conduit]]\nid = \"C\"\nallow = [{ protocol = \"https\", dscp = 46 }]",
-            "dscp is not evaluated",
+            "a VLAN that there is not",
+            "[[conduit]]\nid = \"C\"\nallow = [{ protocol = \"https\", vlan = 4095 }]",
+            "a VLAN is a number from 0 to 4094",
         ),
         (
-            "a link address",
-            "[[zone]]\nid = \"x\"\nmembers = [ { dnp3_link = 10 } ]",
-            "membership by DNP3 link address is not evaluated",
+            "a marking that there is not",
+            "[[conduit]]\nid = \"C\"\nallow = [{ protocol = \"https\", dscp = 64 }]",
+            "a DSCP is a number from 0 to 63",
+        ),
+        (
+            "a marking of what has none",
+            "[[conduit]]\nid = \"C\"\nallow = [{ protocol = \"lldp\", dscp = 46 }]",
+            "lldp has no IP header, and so no DSCP",
+        ),
+        (
+            "a limit where there is nothing to limit",
+            "[[zone]]\nid = \"x\"\ninside = { deny = [{ protocol = \"https\", dscp = 46 }] }",
+            "dscp limits what is allowed, and this list forbids",
+        ),
+        (
+            "a link address of no station",
+            "[[zone]]\nid = \"x\"\nmembers = [ { dnp3_link = 65535 } ]",
+            "the link address of a station is a number from 0 to 65519",
+        ),
+        (
+            "one query of two zones",
+            "[[zone]]\nid = \"x\"\nmembers = [ { role = \"plc\" } ]\n[[zone]]\nid = \"y\"\nmembers = [ { role = \"PLC\" } ]",
+            "two zones claim the same members",
         ),
         ("zone in itself", "[[zone]]\nid = \"x\"\nparent = \"x\"", "zone \"x\" lies in itself"),
         ("level", "[[zone]]\nid = \"x\"\nlevel = 2.5", "a level is 0, 1, 2, 3, 3.5, 4 or 5"),
@@ -224,6 +244,28 @@ fn warnings() {
             "levels two apart in one zone",
             asset("a", "10.9.8.1", "plc") + &asset("b", "10.9.8.2", "workstation") + &purpose("Mixed"),
             "holds a of level 1 and b of level 4",
+        ),
+        (
+            "who may not program",
+            asset("e", "10.60.0.9", "hmi")
+                + "engineering = false\n"
+                + &conduit("C", "windows = [\"mon 06:00-07:00\"]\nallow = [{ protocol = \"enip\", ops = [\"program\"] }]")
+                    .replace("\"sup\"", "\"e\""),
+            "C lets e program, which has engineering = false",
+        ),
+        (
+            "who may",
+            asset("e", "10.60.0.9", "hmi")
+                + "engineering = true\n"
+                + &conduit("C", "windows = [\"mon 06:00-07:00\"]\ncompensating = [\"locked\"]\nallow = [{ protocol = \"enip\", ops = [\"program\"] }]")
+                    .replace("\"sup\"", "\"e\""),
+            "",
+        ),
+        ("the time source is where time comes from", asset("t", "10.60.0.9", "server") + "time_source = true\n", ""),
+        (
+            "the time source is elsewhere",
+            asset("t", "10.20.2.9", "server") + "time_source = true\n",
+            "T carries time from where no asset is a time_source",
         ),
         (
             "a key switch",
@@ -335,5 +377,59 @@ fn json_has_lines_too() {
     ] {
         let told = Policy::parse("p.json", text).unwrap_err().to_string();
         assert!(told.contains(want), "{case}: {}", &told[..told.len().min(300)]);
+    }
+}
+
+/// What comes of files that are odd as a whole: the errors, each in its first words, and no other.
+#[test]
+fn odd_files() {
+    let site = "[site]\nid = \"a\"\ntimezone = \"UTC\"\n";
+    let text = |text: &str| format!("{site}{text}").into_bytes();
+    let long = format!("[site]\nid = \"{}\"\n", "a".repeat(5 << 20)).into_bytes();
+    let deep = text(&format!("[[zone]]\nid = \"x\"\nnotes = {}{}\n", "[".repeat(20_000), "]".repeat(20_000)));
+    for (case, bytes, want) in [
+        ("empty", Vec::new(), &["there is no [site]"][..]),
+        ("with a byte order mark and CRLF", [b"\xEF\xBB\xBF", site.replace('\n', "\r\n").as_bytes()].concat(), &[]),
+        ("UTF-16", b"\xFF\xFE[\0s\0".to_vec(), &["cannot read p.toml: it is UTF-16; save it as UTF-8"]),
+        (
+            "Latin-1",
+            [&*text("[[zone]]\nid = \"x\"\nname = \""), b"K\xFChlung\"\n"].concat(),
+            &["cannot read p.toml: byte 0xfc in line 6 is not UTF-8; save it as UTF-8"],
+        ),
+        ("an id of 5 MiB", long, &["\"aaaaaaaaaa"]),
+        ("twenty thousand brackets", deep, &["expected text, found a list", "not TOML: "]),
+        (
+            "zones around each other",
+            text("[[zone]]\nid = \"x\"\nparent = \"y\"\n[[zone]]\nid = \"y\"\nparent = \"x\"\n"),
+            &["zone \"x\" lies in itself", "zone \"y\" lies in itself"],
+        ),
+        (
+            "addresses with zone indices",
+            text("[[zone]]\nid = \"x\"\nmembers = [ { ip = \"fe80::1%eth0\" }, { cidr = \"fe80::%3/64\" } ]\n"),
+            &[
+                "\"fe80::1%eth0\" is not an IPv4 or IPv6 address",
+                "\"fe80::%3/64\" is not an address, a CIDR or a range",
+            ],
+        ),
+        (
+            "an end before the beginning, long ago",
+            text(
+                "[[zone]]\nid = \"x\"\nmembers = [ { ip = \"10.0.0.1\" } ]\n[[exception]]\nid = \"X\"\nfrom = [\"x\"]\n\
+                 to = [\"external\"]\nvalid_from = 0002-01-01\nvalid_until = 0001-01-01\nallow = [ { protocol = \"https\" } ]\n",
+            ),
+            &["X ends before it begins"],
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("p.toml"), bytes).unwrap();
+        let found = match Policy::load(&[folder.path().to_owned()]) {
+            Ok(_) => Vec::new(),
+            Err(found) => found.list,
+        };
+        let prefix = format!("{}/", folder.path().display());
+        let says: Vec<String> = found.iter().map(|one| one.message.replace(&prefix, "")).collect();
+        let fits = says.len() == want.len() && says.iter().zip(want).all(|(says, want)| says.starts_with(want));
+        assert!(fits, "{case}: {says:?}");
+        assert!(says.iter().all(|says| says.len() < 1000), "{case}: no message is as long as the file");
     }
 }

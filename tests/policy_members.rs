@@ -40,6 +40,9 @@ members = [ { role = "printer" } ]
 id = "pinned"
 members = [ { asset = "plc-9" } ]
 [[zone]]
+id = "stationed"
+members = [ { dnp3_link = 10 }, { dnp3_link = 12 } ]
+[[zone]]
 id = "safe"
 parent = "wide"
 safety = true
@@ -115,6 +118,17 @@ fn the_most_specific_selector_decides() {
         ("MAC before IP", Member { mac, ..at("10.1.1.15") }, "carded by mac at plant.toml:28:13"),
         ("no IP at all", at("00:1b:21:aa:00:02"), "carded by mac at plant.toml:28:13"),
         ("pinned asset", Member { mac, ..at("10.1.1.16") }, "pinned by pin at plant.toml:34:13"),
+        (
+            "a station before networks",
+            Member { stations: &[9, 10, 12], ..at("10.1.1.9") },
+            "stationed by dnp3_link at plant.toml:37:13",
+        ),
+        (
+            "a host name before a station",
+            Member { hostname: Some("hmi.mill.example"), stations: &[10], ..at("10.1.1.9") },
+            "named by hostname at plant.toml:22:47",
+        ),
+        ("a station of no zone", Member { stations: &[9], ..at("192.168.1.1") }, "unknown by no zone claims it"),
         ("query", Member { role: Some("Printer"), ..at("192.168.1.1") }, "asked by query at plant.toml:31:13"),
         ("private", at("192.168.1.1"), "unknown by no zone claims it"),
         ("public", at("203.0.113.1"), "external by no zone claims it"),

@@ -206,6 +206,27 @@ fn a_conduit_that_many_break_is_wrong() {
     }
 }
 
+/// What is folded into a campaign says so too.
+#[test]
+fn campaigns_that_break_one_conduit_tell_that_it_is_wrong() {
+    let mut tape = Tape::default();
+    for n in 0..100 {
+        let (client, server) = (format!("10.60.0.{}", n / 10 + 10), format!("10.20.2.{}", n % 10 + 10));
+        let mut talk = Talk::new(&client, &server, 502, START + n * SECOND).open(&mut tape);
+        let [ask, answer] = read(1);
+        talk.exchange(&mut tape, &ask, &answer);
+    }
+    let analysis = analyze(&[&tape], &plant("").replace("functions = [3]", "functions = [4]"), 1);
+    let findings = list(&analysis, "findings");
+    assert_eq!(findings.len(), 10, "{:?}", codes(&analysis));
+    for campaign in findings {
+        let details: Vec<&str> = list(campaign, "details").iter().map(|line| line.as_str().unwrap()).collect();
+        assert_eq!((campaign["kind"].as_str(), details.len()), (Some("campaign"), 12), "{details:?}");
+        let hint = "10 sources break C with ZC004: the conduit is wrong, more likely than they.";
+        assert!(details.contains(&hint), "{details:?}");
+    }
+}
+
 #[test]
 fn s04_a_new_policy_resolves_what_it_allows() {
     let tape = one(&[write(1, 100), read(2)], SECOND);
@@ -657,7 +678,7 @@ fn review(tape: &Tape, policy: &str) -> Value {
 #[test]
 fn a_review_tells_what_was_measured() {
     let limits = "units = [1], max_rate = \"5/s\" }";
-    let more = "via = [\"fw\"]\nwindows = [\"mon 10:00-12:00\"]\nremote_access = true\nsl_c = 2\n\
+    let more = "logging = \"refused sessions\"\nvia = [\"fw\"]\nwindows = [\"mon 10:00-12:00\"]\nremote_access = true\nsl_c = 2\n\
                 [[asset]]\nid = \"fw\"\nmac = [\"02:00:00:00:00:02\"]\n\
                 [[exception]]\nid = \"X\"\nrisk_owner = \"x\"\nfrom = [\"supervision\"]\nto = [\"10.20.2.0/25\"]\n\
                 valid_from = 2026-11-01\nvalid_until = 2026-12-01\nallow = [ { protocol = \"http\" } ]\n";
@@ -674,6 +695,22 @@ fn a_review_tells_what_was_measured() {
     assert_eq!((&session["client"], &session["in_window"]), (&SCADA.into(), &true.into()), "{session}");
     assert_eq!(session["seconds"], 2, "from the first payload to the last");
     assert_eq!(row["state"], "used with violations");
+    assert_eq!(row["logging"], "refused sessions");
+    assert_eq!(review["zones"], serde_json::json!([]));
+}
+
+#[test]
+fn a_review_tells_which_zones_may_be_two() {
+    let assets = "[[asset]]\nid = \"low\"\nip = [\"10.20.2.10\"]\nrole = \"plc\"\n\
+                  [[asset]]\nid = \"high\"\nip = [\"10.20.2.11\"]\nrole = \"workstation\"\n";
+    let mut tape = Tape::default();
+    for server in ["10.20.2.10", "10.20.2.11"] {
+        Talk::new(SCADA, server, 502, START).open(&mut tape);
+    }
+    let review = review(&tape, &plant(assets));
+    let says =
+        "zone \"cell\" holds low of level 1 and high of level 4, by the roles that they showed: is it two zones?";
+    assert_eq!(review["zones"], serde_json::json!([says]));
 }
 
 #[test]

@@ -125,6 +125,8 @@ pub mod attribute {
         MAC = "mac";
         /// An address of another zone that it asked for by ARP, as for a neighbour.
         ARP_TARGET = "arp-target";
+        /// Address of a station on a data link (IEEE 1815, 9.2.4), in decimal: several can be behind one address of IP.
+        DNP3_LINK = "dnp3-link";
         /// Root of the spanning tree that a bridge told of (IEEE 802.1D, 9.3.1): priority and MAC, in hex.
         BRIDGE_ROOT = "bridge-root";
         /// VLAN id that its frames were tagged with (IEEE 802.1Q), in decimal.

@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use dissectors::REGISTRY;
 
 use super::Analysis;
+use crate::address::Host;
 use crate::flow::Flow;
 use crate::flow::docket::Entry;
 use crate::flow::key::Transport;
 use crate::policy::Statement;
 use crate::policy::declaration::{Declaration, declarations};
+use crate::policy::level_of;
 use crate::policy::review::{Use, Watched};
 use crate::policy::suggest::Talk;
+
+/// Confidence from which on a role says where a device stands, in per cent.
+const SURE: u8 = 80;
 
 impl Analysis {
     /// How each rule was used, and in which time. None: there was no packet.
@@ -38,6 +43,20 @@ impl Analysis {
             payload,
             lost: (self.lost, self.observed.coverage.frames),
         })
+    }
+
+    /// The zones whose devices, by the roles that they showed, stand two levels apart or more: one sentence each.
+    #[must_use]
+    pub fn mixed_zones(&self) -> Vec<String> {
+        let Some(policy) = self.policy.as_deref() else { return Vec::new() };
+        let stands = self.inventory.assets.iter().filter_map(|asset| {
+            let level = level_of(asset.role.value.filter(|_| asset.role.confidence >= SURE)?)?;
+            let address = asset.ips.first().copied().or_else(|| asset.macs.first().map(|mac| (*mac).into()))?;
+            let member = self.member(Host { realm: asset.realm, address });
+            Some((policy.zone_of(&member).zone, level, &*asset.id))
+        });
+        let says = |(_, text): (_, String)| format!("{text}, by the roles that they showed: is it two zones?");
+        policy.far_apart(stands).into_iter().map(says).collect()
     }
 
     /// What is to be said of the declaration itself. Nothing without a policy, or without a packet.

@@ -274,7 +274,7 @@ impl Datagram {
         });
         let ip = self.head.ip.map(|ip| Ip { fragment: None, ..ip });
         // Every datagram began with a fragment, which has an IP header.
-        let ip = ip.unwrap_or(Ip { ttl: 0, id: 0, protocol: 0, fragment: None });
+        let ip = ip.unwrap_or(Ip { ttl: 0, id: 0, protocol: 0, dscp: 0, fragment: None });
         Reassembled { head: self.head, ip, bytes }
     }
 }
@@ -302,7 +302,7 @@ mod tests {
         Packet {
             src: Address::v4([10, 0, 0, 1]),
             dst: Address::v4([10, 0, 0, 2]),
-            ip: Some(Ip { ttl: 64, id, protocol: 17, fragment }),
+            ip: Some(Ip { ttl: 64, id, protocol: 17, dscp: 0, fragment }),
             upper: Upper::Ip(17),
             payload: bytes,
             ..Packet::empty(0)

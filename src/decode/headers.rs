@@ -102,6 +102,8 @@ pub struct Headers<'a> {
     pub is_ip: bool,
     /// It is a fragment of an IP packet.
     pub is_fragment: bool,
+    /// See [`super::Ip::dscp`]; 0 without IP.
+    pub dscp: u8,
     /// TCP: flags.
     pub flags: u8,
     /// TCP: sequence number.
@@ -130,6 +132,7 @@ impl Default for Headers<'_> {
             transport: Transport::Ethertype(0),
             is_ip: false,
             is_fragment: false,
+            dscp: 0,
             flags: 0,
             seq: 0,
             ack: 0,
@@ -170,6 +173,7 @@ impl<'a> Headers<'a> {
             transport,
             is_ip: packet.ip.is_some(),
             is_fragment: packet.ip.is_some_and(|ip| ip.fragment.is_some()),
+            dscp: packet.ip.map_or(0, |ip| ip.dscp),
             flags,
             seq,
             ack,
@@ -204,7 +208,7 @@ impl<'a> Headers<'a> {
         let (ttl, protocol, body);
         match ethertype {
             0x0800 => {
-                let [version, _, l0, l1, i0, i1, f0, f1, time, number, _, _, a, b, c, d, e, f, g, h] =
+                let [version, service, l0, l1, i0, i1, f0, f1, time, number, _, _, a, b, c, d, e, f, g, h] =
                     *rest.first_chunk()?;
                 // Five words of header; neither "more fragments" nor an offset.
                 if version != 0x45 || u16::from_be_bytes([f0, f1]) & 0x3FFF != 0 {
@@ -213,11 +217,12 @@ impl<'a> Headers<'a> {
                 body = rest.get(20..usize::from(u16::from_be_bytes([l0, l1])))?;
                 (self.src, self.dst) = (Address::v4([a, b, c, d]), Address::v4([e, f, g, h]));
                 (ttl, protocol) = (time, number);
+                self.dscp = service >> 2;
                 self.id = u16::from_be_bytes([i0, i1]).into();
             }
             0x86DD => {
                 let (head, behind) = rest.split_first_chunk::<40>()?;
-                let ([version, _, _, _, l0, l1, next, hops], addresses) = head.split_first_chunk::<8>()?;
+                let ([version, class, _, _, l0, l1, next, hops], addresses) = head.split_first_chunk::<8>()?;
                 let length = usize::from(u16::from_be_bytes([*l0, *l1]));
                 if version >> 4 != 6 || length == 0 {
                     return None;
@@ -226,6 +231,7 @@ impl<'a> Headers<'a> {
                 body = behind.get(..length)?;
                 (self.src, self.dst) = (Address::v6(*from), Address::v6(*to.first_chunk()?));
                 (ttl, protocol) = (*hops, *next);
+                self.dscp = (version & 0x0F) << 2 | class >> 6;
                 self.id = 0;
             }
             _ => return None,

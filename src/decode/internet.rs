@@ -64,7 +64,8 @@ pub(super) fn ipv4<'a>(mut packet: Packet<'a>, bytes: &'a [u8]) -> Result<Packet
             (protocol, body) = (next, behind);
         }
     }
-    let ip = Ip { ttl: header.ttl(), id: header.identification().into(), protocol, fragment };
+    let dscp = header.dcp().value();
+    let ip = Ip { ttl: header.ttl(), id: header.identification().into(), protocol, dscp, fragment };
     packet.ip = Some(ip);
     Ok(by_protocol(packet, ip, body))
 }
@@ -78,7 +79,8 @@ pub(super) fn ipv6<'a>(mut packet: Packet<'a>, bytes: &'a [u8]) -> Result<Packet
     let length = Some(usize::from(header.payload_length())).filter(|length| *length != 0);
     let mut body = limit(&mut packet, bytes.get(header.slice().len()..).unwrap_or(&[]), length);
     let mut protocol = header.next_header().0;
-    let mut ip = Ip { ttl: header.hop_limit(), id: 0, protocol, fragment: None };
+    let dscp = header.dscp().value();
+    let mut ip = Ip { ttl: header.hop_limit(), id: 0, protocol, dscp, fragment: None };
     for _ in 0..MAX_EXTENSIONS {
         let next = match protocol {
             number::HOP_BY_HOP

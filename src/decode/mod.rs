@@ -117,6 +117,8 @@ pub struct Ip {
     pub id: u32,
     /// The payload's protocol number (after IPv6 extension headers).
     pub protocol: u8,
+    /// Differentiated services codepoint (RFC 2474), 0 to 63.
+    pub dscp: u8,
     /// Set when this is a fragment.
     pub fragment: Option<Fragment>,
 }

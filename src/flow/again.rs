@@ -15,27 +15,40 @@ use super::docket::{self, Docket, Entry};
 use super::ops::Operation;
 use crate::policy::{Conversation, Judgement, Policy, Protection, Request, Stage, bucket, spoken_name};
 
-/// Judges a flow anew.
+/// Judges a flow anew, by another policy.
 pub fn judge(flow: &mut Flow, policy: Option<&Policy>) {
-    let earlier = std::mem::take(&mut flow.docket);
     flow.client.paths.forget_taps();
     flow.server.paths.forget_taps();
-    let Some(policy) = policy else { return };
+    match policy {
+        Some(policy) => judge_as(flow, policy, docket::conversation_of(policy, flow)),
+        None => flow.docket = Docket::default(),
+    }
+}
+
+/// Judges a flow anew, by what was found to concern its two sides.
+pub fn judge_as(flow: &mut Flow, policy: &Policy, conversation: Conversation) {
+    let earlier = std::mem::take(&mut flow.docket);
     // ARP is no conversation.
     if flow.key.transport == super::key::Transport::Ethertype(0x0806) {
         return;
     }
     let security = protection(flow.book.protection(), &earlier);
-    let conversation = Arc::new(docket::conversation_of(policy, flow));
+    let conversation = Arc::new(conversation);
+    let around = Request {
+        security,
+        marked: flow.client.marked,
+        way: Some(docket::way_of(policy, flow)),
+        ..Request::at(flow.first.at)
+    };
     let mut entries = Vec::new();
     if let Some(protocol) = flow.protocol.and_then(|place| REGISTRY.get(place)) {
         for operation in &flow.book.operations {
             let code = protocol.operation(operation.key.code).code;
-            entries.push(entry(policy, &conversation, operation, (protocol.info().name, &code), security));
+            entries.push(entry(policy, &conversation, operation, (protocol.info().name, &code), &around));
         }
     }
     if entries.is_empty() {
-        entries.push(whole(flow, policy, conversation, security));
+        entries.push(whole(flow, policy, conversation, &around));
     }
     // Those that say the same become one.
     for entry in entries {
@@ -48,7 +61,7 @@ fn entry(
     conversation: &Arc<Conversation>,
     operation: &Operation,
     (protocol, code): (&str, &str),
-    security: Protection<'_>,
+    around: &Request<'_>,
 ) -> Entry {
     let id = operation.key.component.as_deref().map(|text| text.split_once('/').map_or(text, |(_, id)| id));
     let component = id.map(|id| match id.parse() {
@@ -64,8 +77,8 @@ fn entry(
         code,
         component,
         orphan: objects.is_empty() && operation.tally.requests == 0,
-        security,
-        ..Request::at(operation.tally.last.at)
+        at: operation.tally.last.at,
+        ..*around
     };
     let one = |objects: &[Object<'_>]| {
         (conversation.judge(policy, &Request { objects, ..request }), bucket(code, component, objects))
@@ -87,10 +100,10 @@ fn entry(
 }
 
 /// A flow of which no operation is known.
-fn whole(flow: &Flow, policy: &Policy, conversation: Arc<Conversation>, security: Protection<'_>) -> Entry {
+fn whole(flow: &Flow, policy: &Policy, conversation: Arc<Conversation>, around: &Request<'_>) -> Entry {
     let dissected = flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name);
     let recognised = flow.recognised.map(|it| spoken_name(it.name, flow.key.transport, flow.key.port));
-    let security = Protection { version: flow.recognised.and_then(|it| it.version), ..security };
+    let security = Protection { version: flow.recognised.and_then(|it| it.version), ..around.security };
     let blocked = flow.is_blocked();
     let request = Request {
         protocol: dissected.or(recognised),
@@ -98,7 +111,7 @@ fn whole(flow: &Flow, policy: &Policy, conversation: Arc<Conversation>, security
         opaque: flow.book.opaque() > 0 || recognised.is_some_and(|name| policy.tells_operations(name)),
         security,
         blocked,
-        ..Request::at(flow.first.at)
+        ..*around
     };
     let judgement: Judgement = conversation.judge(policy, &request);
     let mut tally = super::ops::Tally::new(flow.first);

@@ -6,6 +6,7 @@ use super::docket::{self, Docket};
 use super::key::{FlowKey, Initiator};
 use super::path::Paths;
 use crate::ledger::Evidence;
+use crate::policy::Markings;
 
 /// What people mean by "A talks to B": all connections of one client to one service.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct SideView {
     pub flags: u8,
     /// By which ways its frames came.
     pub paths: Paths,
+    /// How its packets with payload were marked, where the policy asks.
+    pub marked: Markings,
 }
 
 /// Different paths kept for one side of a flow.
@@ -65,6 +68,7 @@ impl SideView {
             payload: connection.payload[at],
             flags: connection.flags[at],
             paths: std::mem::take(&mut connection.paths[at]),
+            marked: connection.docket.marked(side),
         }
     }
 
@@ -77,6 +81,7 @@ impl SideView {
             payload: std::mem::take(&mut connection.payload[at]),
             flags: connection.flags[at],
             paths: connection.paths[at].drain(),
+            marked: connection.docket.marked(side),
         }
     }
 
@@ -85,6 +90,7 @@ impl SideView {
         self.payload += other.payload;
         self.flags |= other.flags;
         self.paths.merge(&other.paths, PATHS);
+        self.marked.add(other.marked);
     }
 }
 
@@ -94,8 +100,8 @@ impl Flow {
     pub fn take(connection: &mut Connection) -> Self {
         let client = connection.orientation.client;
         docket::follow(connection);
-        let (book, docket) = (std::mem::take(&mut connection.book), std::mem::take(&mut connection.docket));
         let sides = (SideView::take(connection, client), SideView::take(connection, client.other()));
+        let (book, docket) = (std::mem::take(&mut connection.book), std::mem::take(&mut connection.docket));
         Self::new(connection, sides, book.closed(), docket.closed())
     }
 

@@ -12,13 +12,13 @@ use super::meter::Meters;
 use super::ops::{Objects, Tally};
 use super::path::{Path, PathUse, Paths};
 use super::watch::{Asks, Attention, Glance, Watch};
-use crate::address::Mac;
+use crate::address::{Host, Mac};
 use crate::bounded;
 use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign, Stage,
-    Statement, Table, TapId, Verdict, Way, ZoneId, bucket, spoken_name,
+    Cast, Conversation, Ends, Judgement, Markings, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign,
+    Stage, Statement, Table, TapId, Verdict, Way, ZoneId, bucket, spoken_name,
 };
 use crate::time::Timestamp;
 
@@ -32,6 +32,8 @@ pub struct Docket {
     attention: Attention,
     /// Frames were cut by the snap length.
     pub truncated: bool,
+    /// How the packets of each side were marked, where the policy asks.
+    marked: [Markings; 2],
     /// Entries were drained: there was a judgement before.
     drained: bool,
     /// The conversation was judged as a whole.
@@ -282,6 +284,19 @@ impl Docket {
         self.attention.close(watch);
     }
 
+    /// Takes note of how a packet with payload is marked. What was judged before it came still holds for what it was about.
+    pub fn mark(&mut self, sender: Side, dscp: u8) {
+        if self.marked.get_mut(sender.index()).is_some_and(|marked| marked.add(Markings::of(dscp))) {
+            self.unsettle();
+        }
+    }
+
+    /// How the packets of a side were marked.
+    #[must_use]
+    pub fn marked(&self, side: Side) -> Markings {
+        self.marked.get(side.index()).copied().unwrap_or_default()
+    }
+
     /// Judges an operation.
     #[cold]
     pub fn operation(
@@ -385,6 +400,7 @@ impl Docket {
                 token: protection.tokens.first().copied(),
                 version: None,
             },
+            marked: self.marked(case.orientation.client),
             way: Some(parties.way(case.policy, case.orientation.client)),
             truncated: self.truncated,
             ..Request::at(case.at.at)
@@ -497,17 +513,35 @@ impl Docket {
 /// What the policy has to say about the two sides of a flow.
 #[must_use]
 pub fn conversation_of(policy: &Policy, flow: &super::Flow) -> Conversation {
+    conversation_among(policy, flow, &|host| Member::at(host.address))
+}
+
+/// The same, where more is known of who they are than their frames tell.
+#[must_use]
+pub fn conversation_among<'a>(
+    policy: &'a Policy,
+    flow: &super::Flow,
+    known: &dyn Fn(Host) -> Member<'a>,
+) -> Conversation {
     let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
     conversation(
         policy,
         Orientation { client: Side::A, how: flow.initiator },
         &Parties { key: key_of(flow), paths: &paths },
+        known,
     )
+}
+
+/// By which way the client's frames of a flow went.
+#[must_use]
+pub fn way_of(policy: &Policy, flow: &super::Flow) -> Way {
+    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
+    Parties { key: key_of(flow), paths: &paths }.way(policy, Side::A)
 }
 
 /// A flow as a connection, the client first.
 fn key_of(flow: &super::Flow) -> super::connection::ConnectionKey {
-    let end = |host: crate::address::Host, port| super::connection::Endpoint { address: host.address, port };
+    let end = |host: Host, port| super::connection::Endpoint { address: host.address, port };
     super::connection::ConnectionKey {
         a: end(flow.key.client, 0),
         b: end(flow.key.server, flow.key.port),
@@ -519,7 +553,7 @@ fn key_of(flow: &super::Flow) -> super::connection::ConnectionKey {
 impl Sides {
     #[cold]
     fn find(policy: &Policy, orientation: Orientation, parties: &Parties<'_>, meters: &mut Meters) -> Self {
-        let conversation = conversation(policy, orientation, parties);
+        let conversation = conversation(policy, orientation, parties, &|host| Member::at(host.address));
         let [client, server] = [orientation.client, orientation.client.other()].map(|side| parties.key.host(side));
         let limited = conversation.limited(policy).into_iter();
         let meters =
@@ -640,6 +674,7 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
         security: Seen { version: recognised.and_then(|it| it.version), ..Seen::default() },
         // Which operations they are nobody read.
         opaque: spoken.is_some_and(|name| policy.tells_operations(name)),
+        marked: connection.docket.marked(client),
         way: Some(parties.way(policy, client)),
         blocked,
         truncated: connection.docket.truncated,
@@ -663,7 +698,12 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
     }
 }
 
-fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties<'_>) -> Conversation {
+fn conversation<'a>(
+    policy: &'a Policy,
+    orientation: Orientation,
+    parties: &Parties<'_>,
+    known: &dyn Fn(Host) -> Member<'a>,
+) -> Conversation {
     let Parties { key, .. } = parties;
     let client = orientation.client;
     let member = |side: Side| {
@@ -673,7 +713,7 @@ fn conversation(policy: &Policy, orientation: Orientation, parties: &Parties<'_>
             mac: address.as_mac().or(path.and_then(|path| path.src_mac)),
             vlan: path.and_then(|path| path.vlans.first().copied()).filter(|id| *id != 0),
             tap: path.and_then(|path| policy.tap_name(tap(policy, &path))),
-            ..Member::at(address)
+            ..known(key.host(side))
         }
     };
     let server = key.end(client.other());

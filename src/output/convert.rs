@@ -425,6 +425,7 @@ impl Teller<'_> {
                 .collect(),
             verdict: judged.as_ref().map(|judged| judged.verdict),
             rule: judged.as_ref().and_then(|judged| judged.rule.clone()),
+            qualifiers: judged.as_ref().map(|judged| judged.qualifiers.clone()).unwrap_or_default(),
             findings: judged.map(|judged| judged.findings).unwrap_or_default(),
         }
     }

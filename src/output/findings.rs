@@ -7,7 +7,7 @@ use std::time::Duration;
 use dissectors::{Protocol, REGISTRY};
 
 use super::convert::{Teller, VERSION, objects, share, tenths};
-use super::rollup::broken;
+use super::rollup::{Hints, hint};
 use super::view::{
     AttackView, CodeView, ConduitView, FindingConduitView, FindingEndView, FindingOperationView, FindingView,
     OutcomeView, ReasonView, RequirementView, SCHEMA, SampleView, SeverityView, SpanView, TermView, UseView, ZoneView,
@@ -23,8 +23,8 @@ use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::life::{Pace, State};
 use crate::policy::{
-    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Reason, Statement, Touched, Verdict,
-    Who, class_attack, evidence_class, mapping_version, technique_name,
+    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Qualifier, Reason, Statement, Touched,
+    Verdict, Who, class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -32,6 +32,7 @@ use crate::time::Timestamp;
 pub(super) struct JudgedFlow {
     pub(super) verdict: &'static str,
     pub(super) rule: Option<String>,
+    pub(super) qualifiers: Vec<&'static str>,
     pub(super) findings: Vec<String>,
 }
 
@@ -71,13 +72,11 @@ impl Teller<'_> {
             }
             let hints = self.hints(policy, &folds);
             for campaign in campaigns(&folds) {
-                self.campaign(policy, &campaign, &mut folds, &mut findings);
+                self.campaign(policy, &campaign, &hints, &mut folds, &mut findings);
             }
             for (id, fold) in &folds {
                 let mut finding = self.finding(policy, id, fold);
-                finding
-                    .details
-                    .extend(broken(fold).and_then(|broken| hints.get(&broken)).into_iter().flatten().cloned());
+                finding.details.extend(hint(fold, &hints).cloned());
                 findings.add(finding, &fold.flows);
             }
         }
@@ -247,7 +246,14 @@ impl Teller<'_> {
     }
 
     /// Many equal findings of one source as one, with its destinations.
-    fn campaign(&self, policy: &Policy, ids: &[String], folds: &mut BTreeMap<String, Fold<'_>>, out: &mut Findings) {
+    fn campaign(
+        &self,
+        policy: &Policy,
+        ids: &[String],
+        hints: &Hints,
+        folds: &mut BTreeMap<String, Fold<'_>>,
+        out: &mut Findings,
+    ) {
         let children: Vec<(String, Fold<'_>)> = ids.iter().filter_map(|id| folds.remove_entry(id)).collect();
         let views: Vec<FindingView> = children.iter().map(|(id, fold)| self.finding(policy, id, fold)).collect();
         // The worst child speaks for all.
@@ -291,6 +297,8 @@ impl Teller<'_> {
         let mut destinations: Vec<(Host, &FindingView)> =
             children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
         destinations.sort_by_key(|(host, _)| *host);
+        // Where others break the same conduit too, it is more likely wrong than they are.
+        let told: BTreeSet<&String> = children.iter().flat_map(|(_, fold)| hint(fold, hints)).collect();
         // What would allow one destination allows no campaign.
         let do_next = first_steps(&worst);
         let view = FindingView {
@@ -313,6 +321,7 @@ impl Teller<'_> {
             details: destinations
                 .iter()
                 .map(|(host, view)| format!("{} {} {}", host.address, view.verdict, view.id))
+                .chain(told.into_iter().cloned())
                 .collect(),
             samples: self.samples(&samples),
             ..worst
@@ -445,7 +454,7 @@ impl Teller<'_> {
     }
 
     pub(super) fn policy_member(&self, host: Host) -> Member<'_> {
-        member(host, self.analysis.inventory.at(host))
+        self.analysis.member(host)
     }
 
     pub(super) fn zone_of_host(&self, host: Host) -> Option<String> {
@@ -453,8 +462,7 @@ impl Teller<'_> {
         if host.address.is_group() {
             return None;
         }
-        let asset = self.analysis.inventory.at(host);
-        Some(policy.zone(policy.zone_of(&member(host, asset)).zone).id.clone())
+        Some(policy.zone(policy.zone_of(&self.analysis.member(host)).zone).id.clone())
     }
 
     pub(super) fn zone_of_asset(&self, asset: &Asset) -> Option<String> {
@@ -465,9 +473,12 @@ impl Teller<'_> {
     pub(super) fn judged(&self, flow: &Flow, findings: &Findings) -> Option<JudgedFlow> {
         let policy = self.analysis.policy.as_deref()?;
         let worst = self.worst(flow)?;
+        let qualifiers: BTreeSet<Qualifier> =
+            flow.docket.entries.iter().flat_map(|entry| entry.judgement.qualifiers.iter()).collect();
         Some(JudgedFlow {
             verdict: worst.verdict.text(),
             rule: worst.statement.map(|statement| policy.reference(statement)),
+            qualifiers: qualifiers.into_iter().map(Qualifier::text).collect(),
             findings: findings.by_flow.get(&flow.key).into_iter().flatten().cloned().collect(),
         })
     }
@@ -575,14 +586,6 @@ impl Used {
             last: self.span.map(|(_, last)| last.to_string()),
             ..self.view
         }
-    }
-}
-
-fn member(host: Host, asset: Option<&Asset>) -> Member<'_> {
-    Member {
-        mac: host.address.as_mac().or(asset.and_then(|asset| asset.macs.first().copied())),
-        hostname: asset.and_then(|asset| asset.hostnames.first()).map(|name| &**name),
-        ..Member::at(host.address)
     }
 }
 

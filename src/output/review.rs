@@ -28,6 +28,8 @@ pub struct ReviewView {
     pub first: String,
     /// First and last packet.
     pub last: String,
+    /// What is to be said of zones by what was seen in them.
+    pub zones: Vec<String>,
     /// One row for each conduit and exception, those that need a decision first.
     pub conduits: Vec<RowView>,
 }
@@ -64,6 +66,8 @@ pub struct RowView {
     pub sl_t: Vec<EndView>,
     pub sl_c: Option<u8>,
     pub compensating: Vec<String>,
+    pub logging: Option<String>,
+    pub inspected_by: Option<String>,
     pub exceptions: Vec<String>,
     pub remote: Vec<SessionView>,
     pub idle_clients: Vec<IdleView>,
@@ -171,7 +175,7 @@ impl From<&User> for UserView {
 
 /// Makes the review of a policy.
 #[must_use]
-pub fn view(policy: &Policy, watched: &Watched, rows: &[Row<'_>]) -> ReviewView {
+pub fn view(policy: &Policy, watched: &Watched, rows: &[Row<'_>], zones: Vec<String>) -> ReviewView {
     let text = |at: Timestamp| at.to_string();
     let rate = |seen: &RateSeen| RateView {
         of: seen.peak.measure.text(),
@@ -211,6 +215,8 @@ pub fn view(policy: &Policy, watched: &Watched, rows: &[Row<'_>]) -> ReviewView 
         sl_t: policy.targets_of(row.rule).into_iter().map(end).collect(),
         sl_c: row.rule.sl_c.map(|levels| levels.rdf()),
         compensating: row.rule.compensating.clone(),
+        logging: row.rule.logging.clone(),
+        inspected_by: row.rule.inspected_by.clone(),
         exceptions: row.exceptions.clone(),
         remote: row.sessions_seen.iter().map(|seen| session(row, seen)).collect(),
         idle_clients: row
@@ -251,6 +257,7 @@ pub fn view(policy: &Policy, watched: &Watched, rows: &[Row<'_>]) -> ReviewView 
         policy_sha256: policy.sha256.clone(),
         first: watched.first.to_string(),
         last: watched.last.to_string(),
+        zones,
         conduits: rows.iter().map(row).collect(),
     }
 }
@@ -278,6 +285,11 @@ fn details(out: &mut String, row: &RowView) {
     }
     if let Some(boundary) = &row.boundary {
         let _ = writeln!(out, "    boundary {}: {boundary}", row.via.join(", "));
+    }
+    for (what, said) in [("logging", &row.logging), ("inspected by", &row.inspected_by)] {
+        if let Some(said) = said {
+            let _ = writeln!(out, "    {what}, as declared: {}", terminal(said));
+        }
     }
     if row.not_verifiable > 0 {
         let _ = writeln!(out, "    not verifiable: {} operations were hidden", row.not_verifiable);
@@ -318,6 +330,9 @@ pub fn render(view: &ReviewView) -> String {
         "Conduit review of {}, {} to {}. What needs a decision stands first.",
         view.site, view.first, view.last
     );
+    for zone in &view.zones {
+        let _ = writeln!(out, "\n{}", terminal(zone));
+    }
     for row in &view.conduits {
         let exception = if row.exception { ", exception" } else { "" };
         let _ = writeln!(out, "\n{} {}: {}{exception}", row.id, terminal(&row.name), row.state);

@@ -16,9 +16,17 @@ const SOURCES: usize = 10;
 /// The conduit or exception that is broken, by its number in the policy, and for what reason.
 type Broken = (u32, &'static str);
 
+/// The hint for each conduit that many break for one reason.
+pub(super) type Hints = BTreeMap<Broken, Vec<String>>;
+
+/// What is to be said of a finding because others are like it.
+pub(super) fn hint<'a>(fold: &Fold<'_>, hints: &'a Hints) -> impl Iterator<Item = &'a String> {
+    broken(fold).and_then(|broken| hints.get(&broken)).into_iter().flatten()
+}
+
 impl Teller<'_> {
     /// The hint for each conduit that many break for one reason.
-    pub(super) fn hints(&self, policy: &Policy, folds: &BTreeMap<String, Fold<'_>>) -> BTreeMap<Broken, Vec<String>> {
+    pub(super) fn hints(&self, policy: &Policy, folds: &BTreeMap<String, Fold<'_>>) -> Hints {
         let mut breaches: BTreeMap<Broken, (Reason, Breach)> = BTreeMap::new();
         for fold in folds.values() {
             let (Some(broken), Some(reason)) = (broken(fold), fold.judgement.reason) else { continue };
@@ -39,7 +47,7 @@ impl Teller<'_> {
 }
 
 /// What a fold breaks.
-pub(super) fn broken(fold: &Fold<'_>) -> Option<Broken> {
+fn broken(fold: &Fold<'_>) -> Option<Broken> {
     match (fold.judgement.verdict, fold.judgement.statement) {
         (Verdict::Violation, Some(Statement::Rule(number))) => Some((number, fold.judgement.reason?.code())),
         _ => None,

@@ -280,6 +280,8 @@ pub struct FlowView {
     pub anomalies: Vec<AnomalyView>,
     pub verdict: Option<&'static str>,
     pub rule: Option<String>,
+    /// What to know of its judgements besides: `operations-hidden`, `boundary-not-checkable`.
+    pub qualifiers: Vec<&'static str>,
     /// Findings that this flow is part of.
     pub findings: Vec<String>,
 }

@@ -62,6 +62,7 @@ impl Allow {
             && slower(self.max_rate, other.max_rate)
             && slower(self.max_bytes, other.max_bytes)
             && (other.vlan.is_none() || self.vlan == other.vlan)
+            && (other.dscp.is_none() || self.dscp == other.dscp)
     }
 
     fn ports_within(&self, other: &Self) -> bool {

@@ -254,7 +254,8 @@ fn of_rule(policy: &Policy, watched: &Watched, number: u32, rule: &Rule, found: 
             is_rule: false,
             at: Some(rule.at),
             what: format!(
-                "{client} used {what} {} last {} ago; remote access may idle for {} days.",
+                "{client} (known by its address: no account was read) used {what} {} last {} ago; remote access may \
+                 idle for {} days.",
                 rule.id,
                 days(watched.last.since(last)),
                 rule.max_idle_days

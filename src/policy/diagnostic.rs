@@ -86,7 +86,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(super) fn error(at: Span, message: impl Into<String>) -> Self {
-        let (message, label, kind) = (message.into(), String::new(), Kind::BadValue);
+        let (message, label, kind) = (short(message.into()), String::new(), Kind::BadValue);
         Self { severity: Severity::Error, kind, at, message, label, related: None, help: None }
     }
 
@@ -116,6 +116,17 @@ impl Diagnostic {
         self.related = Some((at, why.into()));
         self
     }
+}
+
+/// A message quotes what somebody wrote, which may be megabytes: its beginning and its end are enough.
+fn short(message: String) -> String {
+    const MOST: usize = 400;
+    if message.chars().nth(MOST).is_none() {
+        return message;
+    }
+    let start: String = message.chars().take(MOST / 2).collect();
+    let tail: Vec<char> = message.chars().rev().take(MOST / 4).collect();
+    format!("{start}...{}", tail.iter().rev().collect::<String>())
 }
 
 /// Everything that one reading of a policy found, in the order of the files.

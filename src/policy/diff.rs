@@ -208,7 +208,9 @@ impl<'a> Pair<'a> {
         differ(&mut says, "role", &none(&old.role), &none(&new.role));
         differ(&mut says, "approved", yes(old.approved), yes(new.approved));
         differ(&mut says, "crown jewel", yes(old.crown_jewel), yes(new.crown_jewel));
-        differ(&mut says, "engineering", yes(old.engineering), yes(new.engineering));
+        let said = |may: Option<bool>| may.map_or("not said", yes);
+        differ(&mut says, "engineering", said(old.engineering), said(new.engineering));
+        differ(&mut says, "time source", yes(old.time_source), yes(new.time_source));
         let edges = |policy: &Policy, asset: &Asset| {
             list(asset.boundary_of.iter().map(|zone| policy.zone(*zone).id.clone()).collect())
         };

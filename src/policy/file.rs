@@ -226,25 +226,25 @@ schema! {
         name: Option<String>,
         /// IANA time zone, like "Europe/Stockholm": windows and dates are in it.
         timezone: Option<At<String>>,
-        /// Who answers for the declaration.
+        /// Who answers for the declaration. Documentation.
         owner: Option<String>,
         /// false: a draft, which nobody approved yet.
         approved: Option<bool>,
-        /// Who approved it (IEC 62443-3-2, ZCR 7.1).
+        /// Who approved it (IEC 62443-3-2, ZCR 7.1). Documentation.
         approved_by: Option<String>,
-        /// When it was approved.
+        /// When it was approved. Documentation.
         approved_on: Option<When>,
         /// When it has to be looked at again.
         review_due: Option<When>,
-        /// References: risk assessment, drawings, requirements.
+        /// References: risk assessment, drawings, requirements. Documentation.
         documents: Vec<String>,
-        /// The tolerable risk, or where it is written.
+        /// The tolerable risk, or where it is written. Documentation.
         tolerable_risk: Option<String>,
-        /// Regulations that apply.
+        /// Regulations that apply. Documentation.
         regulations: Option<TextOrList>,
-        /// The threat assumptions, or where they are written.
+        /// The threat assumptions, or where they are written. Documentation.
         threat_reference: Option<TextOrList>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -272,7 +272,7 @@ schema! {
         max_idle_days: Option<u32>,
         /// Longest exception in days; 180.
         exception_max_days: Option<u32>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -286,7 +286,7 @@ schema! {
         floors: Option<Numbers>,
         /// Scores at which low, medium, high and critical begin.
         bands: Option<Numbers>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -321,25 +321,25 @@ schema! {
         safety: Option<bool>,
         /// Vendor pools, guests, cellular.
         untrusted: Option<bool>,
-        /// Temporarily connected devices.
+        /// Temporarily connected devices (IEC 62443-3-2, ZCR 3.4). Documentation.
         temporary: bool,
-        /// Wireless devices.
+        /// Wireless devices (ZCR 3.5). Documentation.
         wireless: bool,
         /// Who answers for it.
         owner: Option<String>,
-        /// Where it is.
+        /// Where it is. Documentation.
         physical: Option<String>,
-        /// Policies that apply.
+        /// Policies that apply. Documentation.
         policies: Option<TextOrList>,
-        /// Assumptions that were made.
+        /// Assumptions that were made. Documentation.
         assumptions: Option<TextOrList>,
-        /// Physical and logical access points.
+        /// Physical and logical access points. Documentation.
         access_points: Option<TextOrList>,
         /// Who is in it. The most specific selector of any zone wins.
         members: Vec<Selector>,
         /// What its members may do among themselves.
         inside: Option<InsideTable>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -367,9 +367,9 @@ schema! {
         vendor: Option<At<String>>,
         /// A role, as observed.
         role: Option<At<String>>,
-        /// A link address.
+        /// The link address of a DNP3 station, 0 to 65519. Of several behind one address the lowest that a zone claims decides.
         dnp3_link: Option<At<u16>>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
     }
 
@@ -381,7 +381,7 @@ schema! {
         allow: Vec<InsideItem>,
         /// The same, forbidden.
         deny: Vec<InsideItem>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
     }
 
@@ -417,9 +417,9 @@ schema! {
         approved: Option<bool>,
         /// Who answers for it.
         owner: Option<String>,
-        /// Where it stands.
+        /// Where it stands. Documentation.
         location: Option<String>,
-        /// Its number in the asset register.
+        /// Its number in the asset register. Documentation.
         asset_number: Option<String>,
         /// May have addresses in two zones.
         multi_homed: bool,
@@ -427,17 +427,17 @@ schema! {
         represents: Vec<At<Address>>,
         /// Zones whose edge it forms: a firewall, a router.
         boundary_of: Vec<At<String>>,
-        /// Gives the time.
+        /// Gives the time: a conduit that carries time from anywhere else is warned of.
         time_source: bool,
-        /// May program controllers.
-        engineering: bool,
+        /// true: may program controllers. false: a rule that lets it is warned of.
+        engineering: Option<bool>,
         /// The firmware it should have.
         expected_firmware: Option<String>,
         /// The position its key switch must have. Not evaluated yet: a warning.
         key_must_be: Option<At<Key>>,
         /// The day it was retired: what it does from then on is not approved.
         retired_on: Option<At<When>>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -451,7 +451,7 @@ schema! {
         name: Option<String>,
         /// Assets, addresses, networks, or queries.
         members: Vec<GroupMember>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -527,13 +527,13 @@ schema! {
         criticality: Option<Criticality>,
         /// What makes up for what it lacks.
         compensating: Vec<String>,
-        /// Policies that apply.
+        /// Policies that apply. Documentation.
         policies: Option<TextOrList>,
-        /// Assumptions that were made.
+        /// Assumptions that were made. Documentation.
         assumptions: Option<TextOrList>,
-        /// What the boundary device logs.
+        /// What the boundary device logs. Shown in the review.
         logging: Option<String>,
-        /// What inspects it.
+        /// What inspects it. Shown in the review.
         inspected_by: Option<String>,
         /// Who carries the risk of an exception.
         risk_owner: Option<At<String>>,
@@ -541,7 +541,7 @@ schema! {
         approved_by: Option<At<Vec<String>>>,
         /// Denies that an exception beats.
         overrides: Option<At<Vec<At<String>>>>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -569,11 +569,11 @@ schema! {
         max_rate: Option<Rate>,
         /// Bytes in time, like "50MB/h".
         max_bytes: Option<Rate>,
-        /// Only with this DSCP. Not evaluated yet: an error.
+        /// Only where all packets with payload of the side that opens have this DSCP, 0 to 63.
         dscp: Option<At<u8>>,
         /// Only on this VLAN.
-        vlan: Option<u16>,
-        /// Free text.
+        vlan: Option<At<u16>>,
+        /// Free text. Documentation.
         notes: Option<String>,
     }
 
@@ -599,7 +599,7 @@ schema! {
         db: Option<At<u64>>,
         /// An object type; with instance and property.
         kind = "type" : Option<At<Code>>,
-        /// A property.
+        /// A property. Not evaluated: which property is asked for is not read.
         property: Option<At<Code>>,
         /// A file name, with * and ?.
         name: Option<At<String>>,
@@ -639,7 +639,7 @@ schema! {
         ops: Option<Vec<Classes>>,
         /// Who answers for it.
         owner: Option<String>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -659,7 +659,7 @@ schema! {
         to: Option<At<Vec<At<String>>>>,
         /// Which protocols: none of those that can write or program.
         protocols: Option<Vec<At<String>>>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -673,7 +673,7 @@ schema! {
         outside: Option<At<String>>,
         /// The same, as it is inside; of equal size.
         inside: Option<At<String>>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -692,7 +692,7 @@ schema! {
         vlans: Vec<At<u16>>,
         /// both (default), rx or tx. Where one way is seen alone, a missing answer says nothing.
         direction: Option<TapDirection>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,
@@ -712,7 +712,7 @@ schema! {
         class: Option<At<String>>,
         /// The known protocol that its bytes look like: "tls", "http".
         over: Option<At<String>>,
-        /// Free text.
+        /// Free text. Documentation.
         notes: Option<String>,
         /// Free words.
         tags: Vec<String>,

@@ -127,6 +127,8 @@ fn says(policy: &Policy, rule: &Rule, allow: &Allow) -> String {
     let limits = [
         (allow.looks_inside(), "operations"),
         (allow.security.is_some(), "security"),
+        (allow.vlan.is_some(), "VLAN"),
+        (allow.dscp.is_some(), "DSCP"),
         (allow.max_rate.is_some() || allow.max_bytes.is_some(), "rates"),
         (!rule.schedule.windows.is_empty(), "windows"),
         (rule.schedule.from.is_some() || rule.schedule.until.is_some(), "dates"),

@@ -9,6 +9,7 @@ use dissectors::{Class, Component, Mode, Object, Security, Token};
 use super::boundary::Way;
 use super::conversation::{Cast, Conversation, Without};
 use super::file::{Default as Fallback, Inside, MidStream, Multicast};
+use super::marking::Markings;
 use super::matching::ObjectPattern;
 use super::model::{Allow, Carried, Defaults, Minimum, Policy, Rule, ZoneId};
 use super::protocol::Protocol;
@@ -48,6 +49,8 @@ pub struct Request<'a> {
     pub byte_rate: Option<f64>,
     /// Tables whose rate the two sides have used up at that time.
     pub spent: &'a [Table],
+    /// How the packets of the side that asks were marked so far.
+    pub marked: Markings,
     /// By which way it went, for the check of the boundary. None: nobody asks.
     pub way: Option<Way>,
     /// No answer, a reset, or an ICMP prohibition.
@@ -74,6 +77,7 @@ impl Request<'_> {
             rate: None,
             byte_rate: None,
             spent: &[],
+            marked: Markings::default(),
             way: None,
             blocked: false,
             at,
@@ -101,7 +105,7 @@ impl<'a> From<Security<'a>> for Protection<'a> {
 }
 
 /// The statement that decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Statement {
     /// A conduit or exception, by its number in [`Policy::rules`].
     Rule(u32),
@@ -330,36 +334,65 @@ impl Conversation {
     fn denied(&self, policy: &Policy, asked: &Asked<'_>, bad: Verdict) -> Option<Judgement> {
         let mut overridden = None;
         for number in self.denies.iter().filter(|number| self.matches_deny(policy, **number, asked)) {
-            let beats = self.candidates.iter().copied().find(|(rule, _)| {
-                let known = policy.rule(*rule);
-                known.is_some_and(|known| {
-                    known.overrides.contains(number) && self.passes(policy, *rule, known, asked).is_ok()
-                })
-            });
-            match beats {
-                Some((rule, _)) => overridden = Some(rule),
-                None => return Some(self.finding(asked, bad, Reason::ExplicitDeny).by(Statement::Deny(*number))),
+            let beating = self.candidates.iter().map(|(rule, _)| *rule);
+            let beating = beating.filter(|rule| policy.rule(*rule).is_some_and(|rule| rule.overrides.contains(number)));
+            let mut exceeded = None;
+            overridden = None;
+            for statement in beating.map(Statement::Rule) {
+                match self.passes(policy, statement, asked) {
+                    Ok((qualifiers, place)) => {
+                        overridden = Some((qualifiers, Table { statement, place }));
+                        break;
+                    }
+                    // It would beat the deny, were it not for how often it was used.
+                    Err((Stage::Rate, place)) => exceeded = exceeded.or(Some(Table { statement, place })),
+                    Err(_) => {}
+                }
+            }
+            match (overridden, exceeded) {
+                (Some(_), _) => {}
+                (None, Some(table)) => return Some(self.refused(asked, bad, Stage::Rate, policy, table)),
+                (None, None) => {
+                    return Some(self.finding(asked, bad, Reason::ExplicitDeny).by(Statement::Deny(*number)));
+                }
             }
         }
-        let rule = overridden?;
-        Some(self.passed(policy, asked, Verdict::Exception, Statement::Rule(rule), Qualifiers::default()))
+        let (qualifiers, table) = overridden?;
+        let judgement = self.passed(policy, asked, Verdict::Exception, table.statement, qualifiers);
+        Some(Judgement { limited: limited(policy, table), ..judgement })
+    }
+
+    /// What a table of a statement allows but for a stage.
+    fn refused(&self, asked: &Asked<'_>, bad: Verdict, stage: Stage, policy: &Policy, table: Table) -> Judgement {
+        let finding = self.finding(asked, bad, stage.reason()).by(table.statement);
+        let limited = if stage == Stage::Rate { limited(policy, table) } else { None };
+        Judgement { stage: Some(stage), limited, ..finding }
     }
 
     fn inside(&self, policy: &Policy, asked: &Asked<'_>, bad: Verdict) -> Judgement {
         let zone = self.client.zone;
         let rules = &policy.zone(zone).inside;
         let default = rules.default.unwrap_or(policy.defaults.intra_zone);
-        let pass = |list: &[Allow]| list.iter().find_map(|allow| self.try_allow(policy, allow, asked).ok());
         let statement = Statement::Inside(zone);
-        let refused = self.finding(asked, bad, Reason::IntraZoneNotListed).by(statement);
-        if pass(&rules.deny).is_some() {
-            return refused;
+        let not_listed = self.finding(asked, bad, Reason::IntraZoneNotListed).by(statement);
+        if rules.deny.iter().any(|allow| self.try_allow(policy, allow, asked).is_ok()) {
+            return not_listed;
         }
-        match (pass(&rules.allow), default) {
-            (Some(qualifiers), _) => self.passed(policy, asked, Verdict::Allow, statement, qualifiers),
-            (None, Inside::Allow) => self.passed(policy, asked, Verdict::Allow, statement, Qualifiers::default()),
-            (None, Inside::Review) => Judgement { verdict: Verdict::Review, ..refused },
-            (None, Inside::Listed | Inside::Deny) => refused,
+        let refused = match self.passes(policy, statement, asked) {
+            Ok((qualifiers, place)) => {
+                let judgement = self.passed(policy, asked, Verdict::Allow, statement, qualifiers);
+                return Judgement { limited: limited(policy, Table { statement, place }), ..judgement };
+            }
+            // It is on the list, with a condition that it does not keep.
+            Err((stage @ (Stage::Security | Stage::Rate), place)) => {
+                self.refused(asked, bad, stage, policy, Table { statement, place })
+            }
+            Err(_) => not_listed,
+        };
+        match default {
+            Inside::Allow => self.passed(policy, asked, Verdict::Allow, statement, Qualifiers::default()),
+            Inside::Review => Judgement { verdict: Verdict::Review, ..refused },
+            Inside::Listed | Inside::Deny => refused,
         }
     }
 
@@ -371,35 +404,36 @@ impl Conversation {
             let Some(rule) = policy.rule(*number) else { continue };
             // Conduits before exceptions, then the more specific, then the smaller id.
             let preference = (!rule.exception, *specificity, std::cmp::Reverse(*number));
-            match self.passes(policy, *number, rule, asked) {
+            match self.passes(policy, Statement::Rule(*number), asked) {
                 Ok(passed) => best = best.max(Some((preference, Aside(passed)))),
                 Err((stage, place)) => furthest = furthest.max(Some((stage, preference, Aside(place)))),
             }
         }
-        let limited = |rule: u32, place: u32| {
-            let table = Table { rule, place };
-            policy.rates(table).map(|_| table)
-        };
         if let Some(((conduit, _, number), Aside((qualifiers, place)))) = best {
             let verdict = if conduit { Verdict::Allow } else { Verdict::Exception };
-            let judgement = self.passed(policy, asked, verdict, Statement::Rule(number.0), qualifiers);
-            return Judgement { limited: limited(number.0, place), ..judgement };
+            let statement = Statement::Rule(number.0);
+            let judgement = self.passed(policy, asked, verdict, statement, qualifiers);
+            return Judgement { limited: limited(policy, Table { statement, place }), ..judgement };
         }
         let Some((mut stage, (.., number), Aside(place))) = furthest else {
             return self.finding(asked, bad, Reason::UndeclaredConduit);
         };
-        if stage == Stage::Protocol && asked.request.protocol.is_some() && self.port_is_listed(policy) {
+        if stage == Stage::Protocol && asked.request.protocol.is_some() && self.port_is_listed(policy, asked) {
             stage = Stage::Mismatch;
         }
-        let finding = self.finding(asked, bad, stage.reason()).by(Statement::Rule(number.0));
-        let limited = if stage == Stage::Rate { limited(number.0, place) } else { None };
-        Judgement { stage: Some(stage), limited, ..finding }
+        self.refused(asked, bad, stage, policy, Table { statement: Statement::Rule(number.0), place })
     }
 
     /// Some candidate lists this port, for another protocol.
-    fn port_is_listed(&self, policy: &Policy) -> bool {
+    fn port_is_listed(&self, policy: &Policy, asked: &Asked<'_>) -> bool {
         let tables = self.candidates.iter().filter_map(|(number, _)| policy.rule(*number)).flat_map(|rule| &rule.allow);
-        tables.into_iter().any(|allow| match (&allow.ports, allow.protocol) {
+        // What is the table's own fails by its VLAN or marking: that is no mismatch.
+        let own = |allow: &&Allow| match allow.protocol {
+            Carried::Protocol(number) => policy.may_be(asked.number, number),
+            Carried::Transport(transport) => transport == self.transport,
+        };
+        let mut others = tables.into_iter().filter(|allow| !own(allow));
+        others.any(|allow| match (&allow.ports, allow.protocol) {
             (Some(ports), _) => listed(ports, self.port),
             (None, Carried::Protocol(number)) => {
                 let protocol = policy.protocols.get(number as usize);
@@ -409,18 +443,17 @@ impl Conversation {
         })
     }
 
-    /// One of a rule's tables passes every stage, and which; else the furthest that any got.
+    /// One of a statement's tables passes every stage, and which; else the furthest that any got.
     fn passes(
         &self,
         policy: &Policy,
-        number: u32,
-        rule: &Rule,
+        statement: Statement,
         asked: &Asked<'_>,
     ) -> Result<(Qualifiers, u32), (Stage, u32)> {
         let mut furthest = (Stage::Protocol, 0);
-        for (place, allow) in (0..).zip(&rule.allow) {
-            let spent = asked.request.spent.contains(&Table { rule: number, place });
-            let failed = match self.try_table(policy, rule, allow, asked) {
+        for (place, allow) in (0..).zip(policy.tables(statement)) {
+            let spent = asked.request.spent.contains(&Table { statement, place });
+            let failed = match self.try_table(policy, statement, allow, asked) {
                 Ok(_) | Err(Stage::Boundary) if spent => Stage::Rate,
                 Ok(qualifiers) => return Ok((qualifiers, place)),
                 Err(stage) => stage,
@@ -432,16 +465,26 @@ impl Conversation {
         Err(furthest)
     }
 
-    /// One table with the conditions of its rule.
+    /// One table with the conditions of its statement.
     pub(super) fn try_table(
         &self,
         policy: &Policy,
-        rule: &Rule,
+        statement: Statement,
         allow: &Allow,
         asked: &Asked<'_>,
     ) -> Result<Qualifiers, Stage> {
         let mut qualifiers = self.try_allow(policy, allow, asked)?;
-        self.try_rule(policy, rule, allow, asked, &mut qualifiers)?;
+        let rule = match statement {
+            Statement::Rule(number) => policy.rule(number),
+            _ => None,
+        };
+        if let Some(rule) = rule {
+            self.try_schedule(policy, rule, asked)?;
+        }
+        self.try_limits(allow, asked, &mut qualifiers)?;
+        if let Some(rule) = rule {
+            self.try_way(policy, rule, asked, &mut qualifiers)?;
+        }
         Ok(qualifiers)
     }
 
@@ -449,7 +492,9 @@ impl Conversation {
     pub(super) fn try_allow(&self, policy: &Policy, allow: &Allow, asked: &Asked<'_>) -> Result<Qualifiers, Stage> {
         let request = asked.request;
         let mut qualifiers = Qualifiers::default();
-        if allow.vlan.is_some_and(|wanted| self.vlan.is_some_and(|vlan| vlan != wanted)) {
+        let tagged = allow.vlan.is_none_or(|wanted| self.vlan.is_none_or(|vlan| vlan == wanted));
+        let marked = allow.dscp.is_none_or(|wanted| request.marked.are_only(wanted));
+        if !tagged || !marked {
             return Err(Stage::Protocol);
         }
         match allow.protocol {
@@ -514,22 +559,19 @@ impl Conversation {
         Ok(qualifiers)
     }
 
-    /// Dates, windows, security, rate and path.
-    fn try_rule(
-        &self,
-        policy: &Policy,
-        rule: &Rule,
-        allow: &Allow,
-        asked: &Asked<'_>,
-        qualifiers: &mut Qualifiers,
-    ) -> Result<(), Stage> {
+    /// Dates and windows.
+    fn try_schedule(&self, policy: &Policy, rule: &Rule, asked: &Asked<'_>) -> Result<(), Stage> {
+        let at = asked.request.at;
+        match (rule.schedule.valid(at), rule.schedule.open(at, &policy.time_zone)) {
+            (false, _) => Err(Stage::Validity),
+            (true, false) => Err(Stage::Window),
+            (true, true) => Ok(()),
+        }
+    }
+
+    /// Security and rate.
+    fn try_limits(&self, allow: &Allow, asked: &Asked<'_>, qualifiers: &mut Qualifiers) -> Result<(), Stage> {
         let request = asked.request;
-        if !rule.schedule.valid(request.at) {
-            return Err(Stage::Validity);
-        }
-        if !rule.schedule.open(request.at, &policy.time_zone) {
-            return Err(Stage::Window);
-        }
         let minimum = allow.security.as_ref().filter(|_| request.protocol.is_some() && !asked.setup);
         if minimum.is_some_and(|minimum| !secure_enough(minimum, asked)) {
             return Err(Stage::Security);
@@ -543,7 +585,18 @@ impl Conversation {
         if above(allow.max_rate, request.rate) || above(allow.max_bytes, request.byte_rate) {
             return Err(Stage::Rate);
         }
-        if let (false, Some(way)) = (rule.via.is_empty(), request.way) {
+        Ok(())
+    }
+
+    /// The boundary devices.
+    fn try_way(
+        &self,
+        policy: &Policy,
+        rule: &Rule,
+        asked: &Asked<'_>,
+        qualifiers: &mut Qualifiers,
+    ) -> Result<(), Stage> {
+        if let (false, Some(way)) = (rule.via.is_empty(), asked.request.way) {
             let devices = rule.via.iter().filter_map(|device| policy.asset(*device));
             let macs: Vec<Mac> = devices.flat_map(|device| device.macs.iter().copied()).collect();
             match way.against(&macs) {
@@ -634,6 +687,11 @@ impl<T> Ord for Aside<T> {
     fn cmp(&self, _: &Self) -> std::cmp::Ordering {
         std::cmp::Ordering::Equal
     }
+}
+
+/// The table, where it declares a rate: what it decides about is counted there.
+fn limited(policy: &Policy, table: Table) -> Option<Table> {
+    policy.rates(table).map(|_| table)
 }
 
 fn listed(ports: &[Ports], port: u16) -> bool {

@@ -63,6 +63,8 @@ kinds! {
     WithinAnother "within-another" "A wider conduit of the same zones allows all of it: its limits never bind.",
     WideMembers "wide-members" "A zone that claims a very large network.",
     NoMembers "no-members" "A zone that nothing is a member of.",
+    EngineeringElsewhere "engineering-elsewhere" "Engineering rights of an asset that the policy does not let program.",
+    TimeFromElsewhere "time-from-elsewhere" "Time from where the policy names no source of it.",
     NoTime "no-time" "No conduit carries time between zones.",
     Draft "draft" "A draft from traffic that nobody approved: what it would allow is reviewed.",
     OneApprover "one-approver" "An exception into a safety zone that fewer than two people approved.",

@@ -8,8 +8,9 @@ use super::diagnostic::{Diagnostic, Span};
 use super::file::ZoneKind;
 use super::kind::Kind;
 use super::membership::Wanted;
-use super::model::{Allow, Carried, End, Policy, Rule, Zone, ZoneId};
+use super::model::{Allow, Asset, Carried, End, Policy, Rule, Zone, ZoneId};
 use super::read::At;
+use super::side::Reach;
 use super::word::Classes;
 use crate::inventory::{DefaultLevel, Role};
 
@@ -21,6 +22,8 @@ pub(super) fn lint(policy: &Policy, found: &mut Vec<Diagnostic>) {
         level_skip(policy, rule, found);
         safety_from_engineering(policy, rule, found);
         engineering(rule, found);
+        engineering_from(policy, rule, found);
+        time_from(policy, rule, found);
         security_level(policy, rule, found);
         boundary(policy, rule, found);
         clear_text(policy, rule, found);
@@ -67,30 +70,47 @@ pub(super) fn purpose(purpose: &At<String>, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Assets of one zone whose roles stand two levels apart or more.
+/// Declared assets of one zone that stand two levels apart or more.
 fn levels(policy: &Policy, found: &mut Vec<Diagnostic>) {
-    let mut stand = BTreeMap::<ZoneId, BTreeMap<u8, &str>>::new();
-    for asset in &policy.assets {
-        let level = asset.level.or_else(|| match Role::named(asset.role.as_deref()?)?.level {
-            DefaultLevel::Fixed(level) => Some(level.0),
-            DefaultLevel::Neighbours => None,
-        });
-        let place = asset.zone.or_else(|| asset.ips.first().map(|ip| policy.zone_at(*ip)));
-        if let (Some(level), Some(zone)) = (level, place) {
-            stand.entry(zone).or_default().entry(level).or_insert(&asset.id);
-        }
+    let place = |asset: &Asset| asset.zone.or_else(|| asset.ips.first().map(|ip| policy.zone_at(*ip)));
+    let stands = policy.assets.iter().filter_map(|asset| {
+        let level = asset.level.or_else(|| level_of(asset.role.as_deref()?))?;
+        Some((place(asset)?, level, asset.id.as_str()))
+    });
+    for (zone, text) in policy.far_apart(stands) {
+        let warning = Diagnostic::warning(Kind::TwoPurposes, policy.zone(zone).at.unwrap_or_default(), text);
+        found.push(warning.help("a zone groups what needs the same protection: make it two zones"));
     }
-    for (zone, levels) in stand {
-        let (Some((low, one)), Some((high, other))) = (levels.first_key_value(), levels.last_key_value()) else {
-            continue;
-        };
-        let zone = policy.zone(zone);
-        if let (true, Some(at)) = (high - low >= 20, zone.at) {
-            let text =
-                format!("zone \"{}\" holds {one} of level {} and {other} of level {}", zone.id, low / 10, high / 10);
-            let warning = Diagnostic::warning(Kind::TwoPurposes, at, text);
-            found.push(warning.help("a zone groups what needs the same protection: make it two zones"));
+}
+
+/// The Purdue level at which a role stands, in tenths.
+#[must_use]
+pub fn level_of(role: &str) -> Option<u8> {
+    match Role::named(role)?.level {
+        DefaultLevel::Fixed(level) => Some(level.0),
+        DefaultLevel::Neighbours => None,
+    }
+}
+
+impl Policy {
+    /// The declared zones that hold devices two levels apart or more, each with what is to be said of it. Of a device its
+    /// zone, its level in tenths, and its id.
+    #[must_use]
+    pub fn far_apart<'a>(&self, stands: impl Iterator<Item = (ZoneId, u8, &'a str)>) -> Vec<(ZoneId, String)> {
+        let mut by_zone = BTreeMap::<ZoneId, BTreeMap<u8, &str>>::new();
+        for (zone, level, id) in stands {
+            by_zone.entry(zone).or_default().entry(level).or_insert(id);
         }
+        let apart = |(zone, levels): (ZoneId, BTreeMap<u8, &str>)| {
+            let ((low, one), (high, other)) = (levels.first_key_value()?, levels.last_key_value()?);
+            let known = self.zone(zone);
+            let level = |tenths: u8| f64::from(tenths) / 10.0;
+            (high.saturating_sub(*low) >= 20 && known.at.is_some()).then(|| {
+                let (low, high) = (level(*low), level(*high));
+                (zone, format!("zone \"{}\" holds {one} of level {low} and {other} of level {high}", known.id))
+            })
+        };
+        by_zone.into_iter().filter_map(apart).collect()
     }
 }
 
@@ -189,14 +209,15 @@ fn safety_from_engineering(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnos
     }
 }
 
+/// Rights to change devices: engineering but for reading programs and files.
+fn changes_devices(allow: &Allow) -> bool {
+    let grave = Classes(Classes::ENGINEER.0 & !dissectors::Class::Upload.bit() & !dissectors::Class::FileRead.bit());
+    matches!(allow.protocol, Carried::Protocol(_)) && allow.classes.is_some_and(|classes| classes.meets(grave))
+}
+
 /// Rights to change devices want a window, and a standing remote link should not have them at all.
 fn engineering(rule: &Rule, found: &mut Vec<Diagnostic>) {
-    let engineers = |allow: &Allow| {
-        let grave =
-            Classes(Classes::ENGINEER.0 & !dissectors::Class::Upload.bit() & !dissectors::Class::FileRead.bit());
-        matches!(allow.protocol, Carried::Protocol(_)) && allow.classes.is_some_and(|classes| classes.meets(grave))
-    };
-    if !rule.allow.iter().any(engineers) {
+    if !rule.allow.iter().any(changes_devices) {
         return;
     }
     let bounded = rule.schedule.until.is_some();
@@ -214,6 +235,49 @@ fn engineering(rule: &Rule, found: &mut Vec<Diagnostic>) {
             format!("{} allows engineering at any time", rule.id),
         );
         found.push(warning.help("write windows = [\"tue,thu 08:00-16:00\"]"));
+    }
+}
+
+/// An asset of which the policy says that it may not program, and that a rule lets program.
+fn engineering_from(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let not_for_it = |end: &End| match end {
+        End::Asset(asset) => policy.asset(*asset).filter(|asset| asset.engineering == Some(false)),
+        _ => None,
+    };
+    if let (true, Some(asset)) = (rule.allow.iter().any(changes_devices), rule.from.iter().find_map(not_for_it)) {
+        let text = format!("{} lets {} program, which has engineering = false", rule.id, asset.id);
+        let warning = Diagnostic::warning(Kind::EngineeringElsewhere, rule.at, text);
+        found.push(warning.related(asset.at, "declared here").help("name the engineering workstation instead"));
+    }
+}
+
+/// Where the policy names what gives the time, time comes from there.
+fn time_from(policy: &Policy, rule: &Rule, found: &mut Vec<Diagnostic>) {
+    let sources = || policy.assets.iter().filter(|asset| asset.time_source);
+    let is_at = |end: &End, asset: &Asset| match end {
+        End::Any => true,
+        End::Zone(zone) => {
+            let home = asset.zone.or_else(|| asset.ips.first().map(|ip| policy.zone_at(*ip)));
+            home.is_some_and(|home| policy.reaches(*zone, home, Reach::Whole))
+        }
+        End::Asset(named) => policy.asset(*named).is_some_and(|named| named.id == asset.id),
+        End::Net(net) => asset.ips.iter().any(|ip| net.contains(*ip)),
+        End::Mac(mac) => asset.macs.contains(mac),
+        End::Query { .. } => true,
+    };
+    let from_there = || rule.to.iter().any(|end| sources().any(|asset| is_at(end, asset)));
+    if rule.allow.iter().any(|allow| gives_time(policy, allow)) && sources().next().is_some() && !from_there() {
+        let text = format!("{} carries time from where no asset is a time_source", rule.id);
+        let warning = Diagnostic::warning(Kind::TimeFromElsewhere, rule.at, text);
+        found
+            .push(warning.help("let it lead to the time source, or write time_source = true in the asset it leads to"));
+    }
+}
+
+fn gives_time(policy: &Policy, allow: &Allow) -> bool {
+    match allow.protocol {
+        Carried::Protocol(number) => policy.protocols.get(number as usize).is_some_and(|protocol| protocol.time),
+        Carried::Transport(_) => false,
     }
 }
 
@@ -318,12 +382,8 @@ fn within_another(policy: &Policy, found: &mut Vec<Diagnostic>) {
 
 /// Devices agree on the time only if it reaches their zones.
 pub(super) fn time(policy: &Policy, at: Span, found: &mut Vec<Diagnostic>) {
-    let gives_time = |allow: &Allow| match allow.protocol {
-        Carried::Protocol(number) => policy.protocols.get(number as usize).is_some_and(|protocol| protocol.time),
-        Carried::Transport(_) => false,
-    };
     let mut conduits = policy.rules.iter().filter(|rule| !rule.exception).peekable();
-    if conduits.peek().is_some() && !conduits.any(|rule| rule.allow.iter().any(gives_time)) {
+    if conduits.peek().is_some() && !conduits.any(|rule| rule.allow.iter().any(|allow| gives_time(policy, allow))) {
         let names: Vec<&str> =
             policy.protocols.iter().filter(|protocol| protocol.time).map(|protocol| protocol.name.as_str()).collect();
         let warning = Diagnostic::warning(Kind::NoTime, at, "no conduit carries time between zones");

@@ -1,7 +1,7 @@
 //! Which zone an endpoint is in, and which line of the policy says so.
 //!
-//! The most specific selector wins: a pinned asset, a MAC address, a single IP address, a host name, a VLAN with a
-//! CIDR, the longest CIDR or smallest range, a VLAN alone, a query. Equal claims of two zones are a load error unless
+//! The most specific selector wins: a pinned asset, a MAC address, a single IP address, a host name, a DNP3 link
+//! address, a VLAN with a CIDR, the longest CIDR or smallest range, a VLAN alone, a query. Equal claims of two zones are a load error unless
 //! one zone lies in the other, where the deeper one wins.
 
 use std::cmp::Reverse;
@@ -13,8 +13,9 @@ use ipnet::IpNet;
 
 use super::diagnostic::{Diagnostic, Span};
 use super::kind::Kind;
-use super::model::{AssetId, Policy, ZoneId};
+use super::model::{AssetId, End, Policy, ZoneId};
 use super::read::Mistake;
+use super::word::NO_ZONE_INDEX;
 use crate::address::{Address, Mac};
 
 /// An endpoint as traffic and inventory show it.
@@ -36,6 +37,8 @@ pub struct Member<'a> {
     pub vendor: Option<&'a str>,
     /// Its role, as observed.
     pub role: Option<&'a str>,
+    /// Link addresses of the DNP3 stations behind its address, as observed, in order.
+    pub stations: &'a [u16],
 }
 
 impl Member<'_> {
@@ -43,7 +46,8 @@ impl Member<'_> {
     #[must_use]
     pub fn at(address: Address) -> Self {
         let mac = address.as_mac();
-        Self { address, mac, vlan: None, tap: None, hostname: None, serial: None, vendor: None, role: None }
+        let stations = &[];
+        Self { address, mac, vlan: None, tap: None, hostname: None, serial: None, vendor: None, role: None, stations }
     }
 }
 
@@ -58,6 +62,8 @@ pub enum Selector {
     Ip,
     /// A host name or a suffix of it.
     Hostname,
+    /// The link address of a DNP3 station.
+    Station,
     /// A VLAN and a CIDR together.
     VlanCidr,
     /// A CIDR or a range.
@@ -79,6 +85,7 @@ impl Selector {
             Self::Mac => "mac",
             Self::Ip => "ip",
             Self::Hostname => "hostname",
+            Self::Station => "dnp3_link",
             Self::VlanCidr => "vlan and cidr",
             Self::Cidr => "cidr or range",
             Self::Vlan => "vlan",
@@ -93,7 +100,7 @@ impl Selector {
         match self {
             Self::Pin | Self::Mac | Self::Ip | Self::None => 100,
             Self::VlanCidr | Self::Cidr => 90,
-            Self::Hostname => 80,
+            Self::Hostname | Self::Station => 80,
             Self::Vlan => 70,
             Self::Query => 50,
         }
@@ -177,8 +184,10 @@ impl Interval {
                 Err(Mistake::new(format!("the range {text} is empty")).help("write the lower address first"))
             };
         }
-        Err(Mistake::new(format!("\"{text}\" is not an address, a CIDR or a range"))
-            .help("write 10.20.2.10, 10.20.0.0/16 or 10.20.2.10-10.20.2.19"))
+        Err(Mistake::new(format!("\"{text}\" is not an address, a CIDR or a range")).help(match text.contains('%') {
+            true => NO_ZONE_INDEX,
+            false => "write 10.20.2.10, 10.20.0.0/16 or 10.20.2.10-10.20.2.19",
+        }))
     }
 
     fn net(net: IpNet) -> Result<Self, Mistake> {
@@ -230,6 +239,7 @@ pub(super) struct Directory {
     ips: AHashMap<Address, Claim>,
     hosts: AHashMap<String, Claim>,
     suffixes: AHashMap<String, Claim>,
+    stations: AHashMap<u16, Claim>,
     vlan_nets: AHashMap<u16, Segments>,
     nets: Segments,
     vlans: AHashMap<u16, Claim>,
@@ -265,6 +275,7 @@ pub(super) enum Wanted {
     Mac(Mac),
     Ip(Address),
     Host(String),
+    Station(u16),
     VlanNet(u16, Interval),
     Net(Interval),
     Vlan(u16),
@@ -288,6 +299,7 @@ impl Directory {
     ) -> Self {
         let mut directory = Self { assets, ..Self::default() };
         let (mut nets, mut vlan_nets) = (Vec::new(), BTreeMap::<u16, Vec<_>>::new());
+        let mut queries = AHashMap::new();
         for (wanted, claim) in claims {
             directory.claimed.insert(claim.zone);
             match wanted {
@@ -298,11 +310,16 @@ impl Directory {
                     Some(suffix) => put(&mut directory.suffixes, suffix.to_owned(), claim, nesting, found),
                     None => put(&mut directory.hosts, name, claim, nesting, found),
                 },
+                Wanted::Station(link) => put(&mut directory.stations, link, claim, nesting, found),
                 Wanted::Vlan(vlan) => put(&mut directory.vlans, vlan, claim, nesting, found),
                 Wanted::Tap(tap) => put(&mut directory.taps, tap, claim, nesting, found),
                 Wanted::Net(net) => nets.push((net, claim)),
                 Wanted::VlanNet(vlan, net) => vlan_nets.entry(vlan).or_default().push((net, claim)),
-                Wanted::Query { vendor, role } => directory.queries.push((vendor, role, claim)),
+                Wanted::Query { vendor, role } => {
+                    let plain = [&vendor, &role].map(|word| word.as_ref().map(|word| word.to_ascii_lowercase()));
+                    put(&mut queries, plain, claim, nesting, found);
+                    directory.queries.push((vendor, role, claim));
+                }
             }
         }
         // The order of the file is invisible: more words first, then the deeper zone, then the zone's number.
@@ -335,6 +352,18 @@ impl Directory {
         hosts.into_iter()
     }
 
+    /// Some zone is asked for by the address of a station.
+    pub(super) fn names_stations(&self) -> bool {
+        !self.stations.is_empty()
+    }
+
+    /// Something claims by what devices tell of themselves, or is recognised by it.
+    pub(super) fn asks_identity(&self) -> bool {
+        let asked = [&self.hosts, &self.suffixes].into_iter().any(|map| !map.is_empty());
+        let recognised = [&self.assets.hosts, &self.assets.serials].into_iter().any(|map| !map.is_empty());
+        asked || recognised || !self.stations.is_empty() || !self.queries.is_empty()
+    }
+
     /// Zones that claim something.
     pub(super) fn claimed(&self) -> &AHashSet<ZoneId> {
         &self.claimed
@@ -362,6 +391,7 @@ impl Directory {
         list.extend(self.macs.iter().map(|(mac, claim)| (format!("mac {mac}"), claim.zone)));
         list.extend(self.hosts.iter().map(|(name, claim)| (format!("hostname {name}"), claim.zone)));
         list.extend(self.suffixes.iter().map(|(name, claim)| (format!("hostname *.{name}"), claim.zone)));
+        list.extend(self.stations.iter().map(|(link, claim)| (format!("dnp3_link {link}"), claim.zone)));
         list.extend(self.vlans.iter().map(|(vlan, claim)| (format!("vlan {vlan}"), claim.zone)));
         list.extend(self.taps.iter().map(|(tap, claim)| (format!("subnet_of_tap {tap}"), claim.zone)));
         for (vlan, nets) in &self.vlan_nets {
@@ -403,6 +433,8 @@ impl Directory {
                 .find(|(vendor, wanted, _)| agrees(vendor, member.vendor) && agrees(wanted, role))
                 .map(|(_, _, claim)| claim)
         };
+        // Of several stations behind one address the lowest that a zone claims decides.
+        let station = || member.stations.iter().find_map(|link| self.stations.get(link));
         let vlan_net = || member.vlan.and_then(|vlan| self.vlan_nets.get(&vlan)?.find(member.address));
         let segment = || {
             member.vlan.and_then(|vlan| self.vlans.get(&vlan)).or_else(|| member.tap.and_then(|tap| self.taps.get(tap)))
@@ -413,6 +445,7 @@ impl Directory {
             .or_else(|| member.mac.and_then(|mac| self.macs.get(&mac)).map(found(Selector::Mac)))
             .or_else(|| self.ips.get(&member.address).map(found(Selector::Ip)))
             .or_else(|| host().map(found(Selector::Hostname)))
+            .or_else(|| station().map(found(Selector::Station)))
             .or_else(|| vlan_net().map(found(Selector::VlanCidr)))
             .or_else(|| self.nets.find(member.address).map(found(Selector::Cidr)))
             .or_else(|| segment().map(found(Selector::Vlan)))
@@ -549,6 +582,28 @@ impl Policy {
                 Membership { zone, asset, by: Selector::None, at: None }
             }
         }
+    }
+
+    /// Whether zones or rules ask for more of a member than its addresses and its segment: a name, a serial number, a
+    /// maker, a role, a station.
+    #[must_use]
+    pub fn asks_identity(&self) -> bool {
+        self.directory.asks_identity() || self.queries_ends()
+    }
+
+    /// Whether some zone is asked for by the address of a DNP3 station.
+    #[must_use]
+    pub fn names_stations(&self) -> bool {
+        self.directory.names_stations()
+    }
+
+    /// Whether an end of some statement is all of a maker or a role.
+    #[must_use]
+    pub fn queries_ends(&self) -> bool {
+        let query = |ends: &[End]| ends.iter().any(|end| matches!(end, End::Query { .. }));
+        self.rules.iter().any(|rule| query(&rule.from) || query(&rule.to))
+            || self.denies.iter().any(|deny| query(&deny.from) || query(&deny.to) || query(&deny.except_from))
+            || self.ignores.iter().any(|ignore| query(&ignore.from) || query(&ignore.to))
     }
 
     /// The zone of an endpoint of which only the address is known.

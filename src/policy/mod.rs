@@ -16,7 +16,7 @@
 //! id      = "cell-a"
 //! level   = 1                                  # Purdue: a label for severity and reports, not a rule
 //! sl_t    = { all = 2, RDF = 3 }               # target security levels
-//! members = [ { cidr = "10.20.1.0/24" } ]      # or ip, range, mac, hostname, vlan, vlan with cidr, asset, vendor, role
+//! members = [ { cidr = "10.20.1.0/24" } ]      # or ip, range, mac, hostname, vlan, vlan with cidr, asset, dnp3_link, vendor, role
 //! inside  = { default = "listed", allow = ["enip"] }
 //!
 //! [[zone]]
@@ -91,6 +91,7 @@ mod judge;
 mod kind;
 pub mod life;
 mod lint;
+mod marking;
 mod matching;
 mod membership;
 mod model;
@@ -123,6 +124,8 @@ pub use file::{Consequence, Criticality, ZoneKind};
 pub use finding::{Identity, bucket};
 pub use judge::{Judgement, Protection, Request, Statement};
 pub use kind::Kind;
+pub use lint::level_of;
+pub use marking::Markings;
 pub use matching::code_matches;
 pub use membership::{Member, Membership, Selector};
 pub use model::{Asset, AssetId, Policy, Rule, Zone, ZoneId};

@@ -278,8 +278,10 @@ pub struct Asset {
     pub multi_homed: bool,
     /// Zones whose edge it forms.
     pub boundary_of: Vec<ZoneId>,
-    /// May program controllers.
-    pub engineering: bool,
+    /// Whether it may program controllers, where the policy says.
+    pub engineering: Option<bool>,
+    /// Gives the time.
+    pub time_source: bool,
     /// The firmware it should have.
     pub expected_firmware: Option<String>,
     /// Where it stands.
@@ -330,6 +332,10 @@ pub struct Rule {
     pub approved_by: Vec<String>,
     /// What makes up for what it lacks.
     pub compensating: Vec<String>,
+    /// What the boundary device is said to log.
+    pub logging: Option<String>,
+    /// What is said to inspect it.
+    pub inspected_by: Option<String>,
     /// Where it stands.
     pub at: Span,
     pub(super) from: Vec<End>,
@@ -388,6 +394,7 @@ pub(super) struct Allow {
     pub(super) max_rate: Option<Rate>,
     pub(super) max_bytes: Option<Rate>,
     pub(super) vlan: Option<u16>,
+    pub(super) dscp: Option<u8>,
 }
 
 impl Allow {
@@ -425,6 +432,11 @@ impl Allow {
         }
         if let Some(objects) = &self.objects {
             text = format!("{text}, {}", list(objects));
+        }
+        for (what, value) in [("VLAN", self.vlan), ("DSCP", self.dscp.map(u16::from))] {
+            if let Some(value) = value {
+                text = format!("{text}, {what} {value}");
+            }
         }
         text
     }

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::boundary::Way;
 use super::conversation::{Cast, Conversation, Ends};
 use super::judge::{Judgement, Protection, Request};
+use super::marking::Markings;
 use super::membership::Member;
 use super::model::{Policy, ZoneId};
 use super::protocol;
@@ -45,6 +46,7 @@ pub struct Question {
     unapproved: bool,
     rate: Option<f64>,
     byte_rate: Option<f64>,
+    marked: Markings,
     way: Option<Way>,
     state: State,
 }
@@ -116,6 +118,7 @@ impl Question {
             unapproved: false,
             rate: None,
             byte_rate: None,
+            marked: Markings::default(),
             way: None,
             state: State::Answered,
         }
@@ -157,7 +160,7 @@ impl Question {
     }
 
     /// Sets what is around the flow, by the keys of a test case: `vlan`, `initiator`, `cast`, `seen_in`, `unapproved`,
-    /// `opaque`, `rate`, `byte_rate`, `src_mac`, `dst_mac`, `via`, `state`.
+    /// `opaque`, `rate`, `byte_rate`, `dscp`, `src_mac`, `dst_mac`, `via`, `state`.
     ///
     /// # Errors
     /// Which key is wrong, and why.
@@ -195,6 +198,11 @@ impl Question {
         question.opaque = flow.flag("opaque")?;
         question.rate = flow.rate("rate")?;
         question.byte_rate = flow.rate("byte_rate")?;
+        question.marked = match flow.number("dscp")?.map(u8::try_from) {
+            None => Markings::default(),
+            Some(Ok(dscp @ ..=Markings::HIGHEST)) => Markings::of(dscp),
+            Some(_) => return Err(format!("dscp is a number from 0 to {}", Markings::HIGHEST)),
+        };
         let mut mac = |key: &str| -> Result<Option<Mac>, String> {
             flow.text(key)?.map(|mac| mac.parse().map_err(|why| format!("{key}: {why}"))).transpose()
         };
@@ -279,6 +287,7 @@ impl Question {
             opaque: self.opaque,
             rate: self.rate,
             byte_rate: self.byte_rate,
+            marked: self.marked,
             way: self.way,
             blocked: self.state == State::Blocked,
             ..Request::at(self.at)

@@ -1,6 +1,6 @@
 //! Rates that a policy declares, and what is needed to hold traffic against them.
 //!
-//! A rate is declared in an allow table and measured for that table and one client-server pair, by whoever sees the
+//! A rate is declared in an allow table, of a rule or of a zone's inside list, and measured for that table and one pair, by whoever sees the
 //! packets; the policy only says which tables ask for it ([`Conversation::limited`]) and is told which of them are spent
 //! ([`Request::spent`](super::Request::spent)).
 
@@ -8,17 +8,17 @@ use std::fmt;
 use std::time::Duration;
 
 use super::conversation::{Cast, Conversation};
-use super::judge::Request;
+use super::judge::{Request, Statement};
 use super::model::{Allow, Policy, Rule};
 use super::word::Rate;
 use crate::time::Timestamp;
 
-/// An allow table of a conduit or exception.
+/// An allow table of a conduit, of an exception, or of a zone's inside list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Table {
-    /// The rule, by its number in [`Policy::rules`].
-    pub rule: u32,
-    /// The table, by its place in the rule.
+    /// Whose it is.
+    pub statement: Statement,
+    /// The table, by its place there.
     pub place: u32,
 }
 
@@ -88,23 +88,36 @@ impl fmt::Display for Peak {
 }
 
 impl Policy {
+    /// The allow tables of a statement.
+    pub(super) fn tables(&self, statement: Statement) -> &[Allow] {
+        match statement {
+            Statement::Rule(number) => self.rule(number).map_or(&[], |rule| &rule.allow),
+            Statement::Inside(zone) => &self.zone(zone).inside.allow,
+            Statement::Deny(_) | Statement::Ignore(_) => &[],
+        }
+    }
+
+    fn table(&self, table: Table) -> Option<&Allow> {
+        self.tables(table.statement).get(table.place as usize)
+    }
+
     /// What an allow table limits; none when it declares no rate.
     #[must_use]
     pub fn rates(&self, table: Table) -> Option<Rates> {
-        Rates::of(self.rule(table.rule)?.allow.get(table.place as usize)?)
+        Rates::of(self.table(table)?)
     }
 }
 
 impl Policy {
-    /// Whether some rule asks about the frames of its conversations: a limit of bytes, sessions of remote access, or
-    /// the expectation to be busy.
+    /// Whether some rule asks about the frames of its conversations: a limit of bytes, a marking, the stations behind an
+    /// address, sessions of remote access, or the expectation to be busy.
     #[must_use]
     pub fn watches_frames(&self) -> bool {
-        let asks = |rule: &Rule| {
-            let limits_bytes = rule.allow.iter().any(|allow| allow.max_bytes.is_some());
-            rule.remote_access || rule.max_silence.is_some() || limits_bytes
-        };
-        self.rules.iter().any(asks)
+        let asks = |allow: &Allow| allow.max_bytes.is_some() || allow.dscp.is_some();
+        let watched = |rule: &Rule| rule.remote_access || rule.max_silence.is_some() || rule.allow.iter().any(asks);
+        self.names_stations()
+            || self.rules.iter().any(watched)
+            || self.zones.iter().any(|zone| zone.inside.allow.iter().any(asks))
     }
 
     /// The shortest of the silences that rules may have at the longest.
@@ -119,8 +132,9 @@ impl Conversation {
     #[must_use]
     pub fn spoken(&self, policy: &Policy, protocol: Option<&str>) -> Vec<u32> {
         let speaks = |number: &u32| {
-            let places = policy.rule(*number).map_or(0, |rule| rule.allow.len());
-            (0..).take(places).any(|place| self.speaks(policy, Table { rule: *number, place }, protocol))
+            let statement = Statement::Rule(*number);
+            let places = policy.tables(statement).len();
+            (0..).take(places).any(|place| self.speaks(policy, Table { statement, place }, protocol))
         };
         self.candidates.iter().map(|(number, _)| *number).filter(speaks).collect()
     }
@@ -128,20 +142,20 @@ impl Conversation {
     /// The tables that may decide about these two sides and declare a rate.
     #[must_use]
     pub fn limited(&self, policy: &Policy) -> Vec<(Table, Rates)> {
-        let tables = self.candidates.iter().filter_map(|(number, _)| Some((*number, policy.rule(*number)?)));
-        tables
-            .flat_map(|(rule, known)| {
-                let places = (0..).zip(&known.allow);
-                places.filter_map(move |(place, allow)| Some((Table { rule, place }, Rates::of(allow)?)))
-            })
-            .collect()
+        let rules = self.candidates.iter().map(|(number, _)| Statement::Rule(*number));
+        let inside = (self.client.zone == self.destination).then_some(Statement::Inside(self.client.zone));
+        let limited = |statement: Statement| {
+            let places = (0..).zip(policy.tables(statement));
+            places.filter_map(move |(place, allow)| Some((Table { statement, place }, Rates::of(allow)?)))
+        };
+        rules.chain(inside).flat_map(limited).collect()
     }
 
     /// Whether a table speaks of what these sides speak, whatever they ask: by the protocol that the bytes confirmed,
     /// else by the port.
     #[must_use]
     pub fn speaks(&self, policy: &Policy, table: Table, protocol: Option<&str>) -> bool {
-        let allow = policy.rule(table.rule).and_then(|rule| rule.allow.get(table.place as usize));
+        let allow = policy.table(table);
         // An answer does not depend on the time as long as no rule is asked.
         let request = Request { protocol, opaque: true, ..Request::at(Timestamp::MIN) };
         let asked = self.asked(policy, &request);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use dissectors::Class;
 
 use super::decisions::{Decision, Decisions};
+use super::judge::Statement;
 use super::lint::zones;
 use super::matching::{CodePattern, ObjectPattern};
 use super::model::{Allow, Carried, Policy, Rule, ZoneId};
@@ -239,7 +240,7 @@ pub fn review<'a>(policy: &'a Policy, watched: &Watched, decisions: &'a Decision
 /// How fast the pairs of a rule were, for each rate that it declares: that of the fastest pair.
 fn rates(watched: &Watched, number: u32) -> Vec<RateSeen> {
     let mut fastest: BTreeMap<(u32, Measure), RateSeen> = BTreeMap::new();
-    for meter in watched.watch.rates().into_iter().filter(|meter| meter.table.rule == number) {
+    for meter in watched.watch.rates().into_iter().filter(|meter| meter.table.statement == Statement::Rule(number)) {
         for (measure, gauge) in [(Measure::Operations, &meter.operations), (Measure::Bytes, &meter.bytes)] {
             let Some(gauge) = gauge.as_ref().filter(|gauge| gauge.total > 0) else { continue };
             let seen = RateSeen {

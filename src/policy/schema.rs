@@ -10,10 +10,13 @@ use dissectors::Class;
 use serde_json::{Map, Value as Json, json};
 
 use super::file::{File, GroupMember, InsideItem, Numbers, TextOrList};
+use super::marking::Markings;
 use super::protocol::{PRESETS, PROTOCOLS};
 use super::read::At;
 use super::window::Window;
-use super::word::{Classes, Code, FOUNDATIONAL, GROUPS, Id, Level, Ports, Rate, SecurityLevels, Span, When};
+use super::word::{
+    Classes, Code, FOUNDATIONAL, GROUPS, Id, Level, MAX_STATION, MAX_VLAN, Ports, Rate, SecurityLevels, Span, When,
+};
 use crate::address::{Address, Mac};
 
 /// The schema of one policy file.
@@ -36,6 +39,17 @@ pub fn schema() -> Json {
     file["exception"]["items"] = json!({ "allOf": [conduit, { "required": ["valid_until"] }] });
     whole["definitions"]["Allow"]["properties"]["protocol"] = protocol();
     whole["definitions"]["Allow"]["allOf"] = rights();
+    // Numbers that have fewer bits than their types.
+    let (dscp, vlan, station) = (Markings::HIGHEST.into(), MAX_VLAN, MAX_STATION);
+    let narrow = [
+        ("Allow", "dscp", dscp),
+        ("Allow", "vlan", vlan),
+        ("Selector", "vlan", vlan),
+        ("Selector", "dnp3_link", station),
+    ];
+    for (table, key, most) in narrow {
+        whole["definitions"][table]["properties"][key]["maximum"] = most.into();
+    }
     whole
 }
 

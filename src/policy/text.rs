@@ -314,7 +314,7 @@ impl Policy {
                     rule.to_words.join(", ")
                 )
             }
-            (Reason::RateExceeded, Some(_)) if let Some(peak) = finding.peak => format!("{id} {peak}"),
+            (Reason::RateExceeded, _) if let Some(peak) = finding.peak => format!("{id} {peak}"),
             (reason, Some(_)) => format!("{id}: {}", reason.says()),
             (Reason::ExplicitDeny, None) => format!("{id} forbids it"),
             (reason, None) => reason.says().to_owned(),

@@ -124,10 +124,12 @@ impl Policy {
             return;
         }
         let mut says = Vec::new();
-        for rule in conversation.candidates.iter().filter_map(|(number, _)| self.rule(*number)) {
+        for (number, rule) in
+            conversation.candidates.iter().filter_map(|(number, _)| Some((*number, self.rule(*number)?)))
+        {
             says.push(format!("{} covers both ends: {}", self.rule_text(rule), ends_text(rule)));
             for allow in &rule.allow {
-                let result = conversation.try_table(self, rule, allow, asked);
+                let result = conversation.try_table(self, Statement::Rule(number), allow, asked);
                 says.push(self.table_text(rule, allow, asked, result));
             }
         }
@@ -142,6 +144,10 @@ impl Policy {
         let zone = self.zone(side.zone);
         let _ = write!(text, "{} is in zone \"{}\"", side.address, zone.id);
         let _ = match (side.by, side.at) {
+            (Selector::None, _) if self.asks_identity() => {
+                let what = "a name, a serial number, a station, a maker or a role";
+                write!(text, ": no zone claims its address; whether one claims {what} of it, only traffic tells")
+            }
             (Selector::None, _) => write!(text, ": no zone claims it, and the address decides"),
             (by, at) => write!(text, ", by {}{}", by.text(), self.place_text(at)),
         };
@@ -185,18 +191,27 @@ impl Policy {
         let rules = &self.zone(zone).inside;
         let mut says =
             vec![format!("both ends are in \"{}\": its inside list is asked, not the conduits", self.zone(zone).id)];
-        let passes = |allow: &Allow| conversation.try_allow(self, allow, asked);
-        for (list, word) in [(&rules.deny, "denied"), (&rules.allow, "allowed")] {
-            for allow in list {
-                says.push(match passes(allow) {
-                    Ok(_) => format!("  {word}: {}: this is it", allow.described(&self.protocols)),
-                    Err(stage) => format!("  {word}: {}: another {}", allow.described(&self.protocols), stage.text()),
-                });
-            }
+        for allow in &rules.deny {
+            let result = conversation.try_allow(self, allow, asked);
+            says.push(format!("  denied: {}", self.listed_text(allow, result)));
+        }
+        for allow in &rules.allow {
+            let result = conversation.try_table(self, Statement::Inside(zone), allow, asked);
+            says.push(format!("  allowed: {}", self.listed_text(allow, result)));
         }
         let default = rules.default.unwrap_or(self.defaults.intra_zone);
         says.push(format!("  the rest: {}", default.text()));
         says
+    }
+
+    fn listed_text(&self, allow: &Allow, result: Result<Qualifiers, Stage>) -> String {
+        let described = allow.described(&self.protocols);
+        match result {
+            Ok(_) => format!("{described}: this is it"),
+            Err(Stage::Security) => format!("{described}: {}", asked_security(allow)),
+            Err(Stage::Rate) => format!("{described}: faster than it allows"),
+            Err(stage) => format!("{described}: another {}", stage.text()),
+        }
     }
 
     /// Which rules come near: those that cover one of the two ends.
@@ -255,6 +270,9 @@ impl Policy {
     fn failed(&self, stage: Stage, rule: &Rule, allow: &Allow, asked: &Asked<'_>) -> String {
         let request = asked.request;
         match stage {
+            Stage::Protocol if allow.vlan.is_some() || allow.dscp.is_some() => {
+                "another protocol, port, VLAN or DSCP".to_owned()
+            }
             Stage::Protocol => "another protocol or port".to_owned(),
             Stage::Mismatch => "the port is not one of this protocol's".to_owned(),
             Stage::Operation if request.code.is_empty() && allow.codes.is_some() => {
@@ -272,9 +290,7 @@ impl Policy {
                 let windows: Vec<String> = rule.schedule.windows.iter().map(ToString::to_string).collect();
                 format!("it is open {}", windows.join(" and "))
             }
-            Stage::Security => {
-                format!("it asks for {}", allow.security.as_ref().map(Minimum::to_string).unwrap_or_default())
-            }
+            Stage::Security => asked_security(allow),
             Stage::Rate => "faster than it allows".to_owned(),
             Stage::Boundary => {
                 let devices = rule.via.iter().filter_map(|device| self.asset(*device)).map(|device| device.id.as_str());
@@ -311,6 +327,10 @@ impl Policy {
         }
         says
     }
+}
+
+fn asked_security(allow: &Allow) -> String {
+    format!("it asks for {}", allow.security.as_ref().map(Minimum::to_string).unwrap_or_default())
 }
 
 fn ends_text(rule: &Rule) -> String {

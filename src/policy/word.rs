@@ -35,11 +35,26 @@ impl Word for Mac {
     }
 }
 
+/// IEEE 802.1Q, 9.6: 4095 is reserved.
+pub(super) const MAX_VLAN: u16 = 4094;
+
+/// IEEE 1815, 9.2.5.2: link addresses above are broadcast, or reserved.
+pub(super) const MAX_STATION: u16 = 65519;
+
+/// RFC 4007, 11: what follows the percent sign.
+pub(super) const NO_ZONE_INDEX: &str =
+    "leave out what follows the %: it is the name of an interface of one computer, and no packet carries it";
+
 impl Word for Address {
     fn parse(text: &str) -> Result<Self, Mistake> {
         match text.parse::<Self>() {
             Ok(address) if address.ip().is_some() => Ok(address),
-            _ => Err(Mistake::new(format!("\"{text}\" is not an IPv4 or IPv6 address"))),
+            _ => {
+                Err(Mistake::new(format!("\"{text}\" is not an IPv4 or IPv6 address")).help(match text.contains('%') {
+                    true => NO_ZONE_INDEX,
+                    false => "write 10.20.2.10 or fd00::10; a network is a cidr, like 10.20.2.0/24",
+                }))
+            }
         }
     }
 }

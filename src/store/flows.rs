@@ -16,7 +16,7 @@ use crate::flow::ops::{Objects, Operation, OperationKey, Tally};
 use crate::flow::path::{Path, PathUse, Paths};
 use crate::flow::{Flow, SideView};
 use crate::ledger::Evidence;
-use crate::policy::{Judgement, Measure, Peak, Policy, Qualifier, Qualifiers, Rate, Reason, Stage, Verdict};
+use crate::policy::{Judgement, Markings, Measure, Peak, Policy, Qualifier, Qualifiers, Rate, Reason, Stage, Verdict};
 use crate::time::Timestamp;
 
 pub(super) fn write(into: &Transaction<'_>, flows: &[&Flow], policy: Option<&Policy>) -> rusqlite::Result<()> {
@@ -117,6 +117,8 @@ struct SideRow {
     payload: u64,
     flags: u8,
     paths: Vec<PathRow>,
+    #[serde(default)]
+    marked: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -273,13 +275,15 @@ impl SideRow {
     fn of(side: &SideView, policy: Option<&Policy>) -> Self {
         let Traffic { frames, bytes, copies, copied_bytes } = side.traffic;
         let paths = side.paths.iter().map(|used| PathRow::of(&used, policy)).collect();
-        Self { frames, bytes, copies, copied_bytes, payload: side.payload, flags: side.flags, paths }
+        let (payload, flags, marked) = (side.payload, side.flags, side.marked.bits());
+        Self { frames, bytes, copies, copied_bytes, payload, flags, paths, marked }
     }
 
     fn side(self, policy: Option<&Policy>) -> SideView {
-        let Self { frames, bytes, copies, copied_bytes, payload, flags, paths } = self;
+        let Self { frames, bytes, copies, copied_bytes, payload, flags, paths, marked } = self;
         let traffic = Traffic { frames, bytes, copies, copied_bytes };
-        SideView { traffic, payload, flags, paths: Paths::of_uses(paths.into_iter().map(|row| row.path_use(policy))) }
+        let paths = Paths::of_uses(paths.into_iter().map(|row| row.path_use(policy)));
+        SideView { traffic, payload, flags, paths, marked: Markings::from_bits(marked) }
     }
 }
 

@@ -83,12 +83,16 @@ fn are_apdus(mut head: &[u8]) -> bool {
 
 /// IEEE 1815, 9.2: the start bytes and the checksum of the link header.
 pub(super) fn dnp3(heads: &Heads<'_>) -> Option<Answer> {
-    either(heads, |head| {
-        let header: &[u8; 10] = head.first_chunk()?;
-        let [0x05, 0x64, 5..=255, .., low, high] = *header else { return None };
-        let (covered, _) = header.split_at_checked(8)?;
-        (crc_dnp(covered) == u16::from_le_bytes([low, high])).then_some(Is(&DNP3))
-    })
+    either(heads, |head| stations(head).map(|_| Is(&DNP3)))
+}
+
+/// Destination and source of the frame that begins there, by the link header (IEEE 1815, 9.2.4).
+pub(super) fn stations(head: &[u8]) -> Option<[u16; 2]> {
+    let header: &[u8; 10] = head.first_chunk()?;
+    let [0x05, 0x64, 5..=255, _control, d0, d1, s0, s1, low, high] = *header else { return None };
+    let (covered, _) = header.split_at_checked(8)?;
+    let is_whole = crc_dnp(covered) == u16::from_le_bytes([low, high]);
+    is_whole.then_some([u16::from_le_bytes([d0, d1]), u16::from_le_bytes([s0, s1])])
 }
 
 /// The polynomial 0x3D65, reflected and complemented.

@@ -111,6 +111,15 @@ pub fn told_name(recognised: &Recognised, datagram: &[u8]) -> Option<String> {
     (recognised.name == "nbns").then(|| packet::registered_name(datagram)).flatten()
 }
 
+/// The link addresses of the station that a message goes to and of the one that sent it, where the protocol has such:
+/// DNP3. None for what goes to all, and for the numbers that the standard reserves (IEEE 1815, 9.2.5.2).
+#[must_use]
+pub fn told_stations(recognised: &Recognised, message: &[u8]) -> Option<[Option<u16>; 2]> {
+    const RESERVED: u16 = 0xFFF0;
+    let stations = (recognised.name == "dnp3").then(|| industrial::stations(message)).flatten()?;
+    Some(stations.map(|station| Some(station).filter(|station| *station < RESERVED)))
+}
+
 /// Every name that can be answered.
 pub const NAMES: &[&str] = &[
     "bacnet",

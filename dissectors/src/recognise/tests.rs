@@ -120,6 +120,20 @@ fn datagrams() {
 }
 
 #[test]
+fn stations() {
+    let dnp3 = Recognised::industrial("dnp3");
+    for (case, name, hex, want) in [
+        ("to 1 from 10", &dnp3, "#05 64 05 c0 0100 0a00 e08c", Some([Some(1), Some(10)])),
+        ("to all", &dnp3, "#05 64 05 c4 ffff 0a00 a521", Some([None, Some(10)])),
+        ("wrong checksum", &dnp3, "#05 64 05 c0 0100 0a00 e18c", None),
+        ("cut off", &dnp3, "#05 64 05 c0 0100 0a00 e0", None),
+        ("another protocol", &Recognised::new("ssh"), "#05 64 05 c0 0100 0a00 e08c", None),
+    ] {
+        assert_eq!(told_stations(name, &bytes(hex)), want, "{case}");
+    }
+}
+
+#[test]
 fn frames() {
     for (case, ethertype, hex, want) in [
         ("DCP identify", 0x8892, "#fefe 05 00", Some("profinet-dcp")),

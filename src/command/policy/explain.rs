@@ -59,6 +59,7 @@ fn conditions(options: &PolicyExplain) -> Value {
         "dst_mac": options.dst_mac,
         "via": options.via,
         "vlan": options.vlan,
+        "dscp": options.dscp,
         "initiator": options.initiator,
         "cast": options.cast,
         "seen_in": seen_in,

@@ -31,7 +31,7 @@ pub(super) fn run(options: &PolicyReview) -> Outcome {
         file.and_then(|mut file| file.write_all(draft(policy, &watched, &rows).as_bytes()))
             .map_err(|error| format!("cannot write {name}: {error}"))?;
     }
-    let review = view(policy, &watched, &rows);
+    let review = view(policy, &watched, &rows, analysis.mixed_zones());
     match options.format.unwrap_or(if for_people() { TableOrJson::Table } else { TableOrJson::Json }) {
         TableOrJson::Table => print(&render(&review))?,
         TableOrJson::Json => print(&format!("{}\n", serde_json::to_string_pretty(&review)?))?,

@@ -25,7 +25,7 @@ impl Policy {
         let mut unreadable = Vec::new();
         for path in paths.iter().flat_map(|path| files(path)) {
             let name = path.display().to_string().into();
-            match std::fs::read_to_string(&path) {
+            match std::fs::read(&path).map_err(|error| error.to_string()).and_then(text) {
                 Ok(text) => sources.push(Source { name, text: text.into() }),
                 Err(error) => {
                     let at = Span { file: u16::try_from(sources.len()).unwrap_or(u16::MAX), ..Span::default() };
@@ -61,6 +61,19 @@ impl Policy {
         let source = |(name, text): (&str, &str)| Source { name: name.into(), text: text.into() };
         compile(files.into_iter().map(source).collect())
     }
+}
+
+/// The text that bytes are, or what keeps them from being one.
+fn text(bytes: Vec<u8>) -> Result<String, String> {
+    if let [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] = bytes.as_slice() {
+        return Err("it is UTF-16; save it as UTF-8".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let (good, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let byte = rest.first().copied().unwrap_or_default();
+        format!("byte {byte:#04x} in line {line} is not UTF-8; save it as UTF-8")
+    })
 }
 
 /// The files of a folder in the order of their names; anything else is itself.

@@ -188,7 +188,8 @@ impl<'r> Compiler<'r> {
             return (String::new(), String::new());
         };
         let id = site.id.as_ref().map(|id| id.value.0.clone()).unwrap_or_default();
-        if site.id.is_none() {
+        // What is wrong with a written one has been told.
+        if site.id.is_none() && !site.had_id {
             self.reader.found.push(Diagnostic::error(site.at, "[site] has no id").kind(Kind::MissingKey));
         }
         match &site.timezone {

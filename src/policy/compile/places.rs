@@ -11,7 +11,7 @@ use crate::policy::model::{Asset, AssetId, InsideRules, Zone, ZoneId};
 use crate::policy::read::{At, Reader};
 use crate::policy::tap::Tap;
 use crate::policy::window::instant;
-use crate::policy::word::Id;
+use crate::policy::word::{Id, MAX_STATION, MAX_VLAN};
 
 use super::Compiler;
 
@@ -128,6 +128,7 @@ impl Compiler<'_> {
                 multi_homed: entry.multi_homed,
                 boundary_of,
                 engineering: entry.engineering,
+                time_source: entry.time_source,
                 expected_firmware: entry.expected_firmware.clone(),
                 at: id.at,
                 tags: entry.tags.clone(),
@@ -145,7 +146,7 @@ impl Compiler<'_> {
             };
             self.statement(id);
             let sees = entry.sees.iter().filter_map(|word| self.zone_named(word)).collect();
-            for vlan in entry.vlans.iter().filter(|vlan| vlan.value > 4094) {
+            for vlan in entry.vlans.iter().filter(|vlan| vlan.value > MAX_VLAN) {
                 self.error(vlan.at, "a VLAN is a number from 0 to 4094");
             }
             let vlans = entry.vlans.iter().map(|vlan| vlan.value).collect();
@@ -159,7 +160,7 @@ impl Compiler<'_> {
         let file::Selector {
             asset, mac, ip, cidr, range, hostname, vlan, subnet_of_tap, vendor, role, dnp3_link, ..
         } = entry;
-        if let Some(vlan) = vlan.as_ref().filter(|vlan| vlan.value > 4094) {
+        if let Some(vlan) = vlan.as_ref().filter(|vlan| vlan.value > MAX_VLAN) {
             self.error(vlan.at, "a VLAN is a number from 0 to 4094");
         }
         let words = [asset, cidr, range, hostname, subnet_of_tap];
@@ -171,10 +172,14 @@ impl Compiler<'_> {
         let alone = (given == 1 && vlan.is_none()) || (given == 0 && vlan.is_some());
         let with_vlan = given == 1 && vlan.is_some() && cidr.is_some();
         if !alone && !with_vlan {
+            // One with a value that means nothing has been told.
+            if self.reader.found.iter().any(|other| entry.at.contains(other.at)) {
+                return None;
+            }
             let error = Diagnostic::error(entry.at, "this is not one selector").kind(Kind::ConflictingKeys);
             self.reader.found.push(error.help(
-                "a member is one of asset, mac, ip, cidr, range, hostname, vlan, vlan with cidr, subnet_of_tap, \
-                 vendor and/or role; write the others as members of their own",
+                "a member is one of asset, mac, ip, cidr, range, hostname, dnp3_link, vlan, vlan with cidr, \
+                 subnet_of_tap, vendor and/or role; write the others as members of their own",
             ));
             return None;
         }
@@ -200,15 +205,10 @@ impl Compiler<'_> {
             return Some(Wanted::Host(word.value.to_ascii_lowercase()));
         }
         if let Some(link) = dnp3_link {
-            let error = Diagnostic::error(
-                link.at,
-                "membership by DNP3 link address is not evaluated: no message is read that far",
-            )
-            .kind(Kind::NotEvaluated);
-            self.reader
-                .found
-                .push(error.help("name the station by its ip; stations behind one address are one member"));
-            return None;
+            if link.value > MAX_STATION {
+                self.error(link.at, "the link address of a station is a number from 0 to 65519");
+            }
+            return Some(Wanted::Station(link.value));
         }
         let text = |word: &Option<At<String>>| word.as_ref().map(|word| word.value.clone());
         let simple = mac.as_ref().map(|mac| Wanted::Mac(mac.value));

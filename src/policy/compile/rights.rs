@@ -6,11 +6,12 @@ use crate::flow::key::Transport;
 use crate::policy::diagnostic::{Diagnostic, did_you_mean};
 use crate::policy::file::{self, InsideItem, ModeWord, TokenWord};
 use crate::policy::kind::Kind;
+use crate::policy::marking::Markings;
 use crate::policy::matching::{CodePattern, ObjectPattern, UnitPattern};
 use crate::policy::model::{Allow, Carried, InsideRules, Minimum};
 use crate::policy::protocol::{self, PRESETS};
 use crate::policy::read::At;
-use crate::policy::word::Classes;
+use crate::policy::word::{Classes, MAX_VLAN};
 
 use super::Compiler;
 
@@ -26,6 +27,11 @@ impl Compiler<'_> {
                 .collect()
         };
         let (allow, deny) = (list(&table.allow), list(&table.deny));
+        for item in &table.deny {
+            if let InsideItem::Table(entry) = item {
+                self.unconditional(entry);
+            }
+        }
         InsideRules { default: table.default, allow, deny }
     }
 
@@ -44,6 +50,7 @@ impl Compiler<'_> {
             max_rate: None,
             max_bytes: None,
             vlan: None,
+            dscp: None,
         })
     }
 
@@ -119,10 +126,11 @@ impl Compiler<'_> {
                 .kind(Kind::PortsMissing);
             self.reader.found.push(error.help("write ports = [5140], or name a protocol"));
         }
+        if let Some(vlan) = entry.vlan.as_ref().filter(|vlan| vlan.value > MAX_VLAN) {
+            self.error(vlan.at, "a VLAN is a number from 0 to 4094");
+        }
         if let Some(dscp) = &entry.dscp {
-            let error = Diagnostic::error(dscp.at, "dscp is not evaluated: the marking of packets is not read")
-                .kind(Kind::NotEvaluated);
-            self.reader.found.push(error.help("leave it out: the table then allows every marking"));
+            self.marking(dscp, carried, name);
         }
         let decoded = match carried {
             Carried::Protocol(number) => {
@@ -158,8 +166,44 @@ impl Compiler<'_> {
             security: entry.security.as_ref().map(minimum),
             max_rate: entry.max_rate,
             max_bytes: entry.max_bytes,
-            vlan: entry.vlan,
+            vlan: entry.vlan.as_ref().map(|vlan| vlan.value),
+            dscp: entry.dscp.as_ref().map(|dscp| dscp.value),
         })
+    }
+}
+
+impl Compiler<'_> {
+    /// What forbids has no conditions that whoever is forbidden could choose not to meet.
+    fn unconditional(&mut self, entry: &file::Allow) {
+        let conditions = [
+            ("dscp", entry.dscp.is_some()),
+            ("security", entry.security.is_some()),
+            ("max_rate", entry.max_rate.is_some()),
+            ("max_bytes", entry.max_bytes.is_some()),
+        ];
+        for (key, _) in conditions.into_iter().filter(|(_, given)| *given) {
+            let text = format!("{key} limits what is allowed, and this list forbids");
+            let error = Diagnostic::error(entry.at, text).kind(Kind::ConflictingKeys);
+            self.reader.found.push(error.help(format!("leave {key} out here, and write it in the allow list")));
+        }
+    }
+
+    /// A marking that packets of that protocol can have.
+    fn marking(&mut self, dscp: &At<u8>, carried: Carried, name: &str) {
+        if dscp.value > Markings::HIGHEST {
+            self.error(dscp.at, format!("a DSCP is a number from 0 to {}", Markings::HIGHEST));
+        }
+        let over_ip = |transport: &Transport| !matches!(transport, Transport::Ethertype(_) | Transport::Llc(_));
+        let marked = match carried {
+            Carried::Transport(transport) => over_ip(&transport),
+            Carried::Protocol(number) => self.protocols.get(number as usize).is_none_or(|protocol| {
+                protocol.carriers.is_empty() || protocol.carriers.iter().any(|(carrier, _)| over_ip(carrier))
+            }),
+        };
+        if !marked {
+            let error = Diagnostic::error(dscp.at, format!("{name} has no IP header, and so no DSCP"));
+            self.reader.found.push(error.kind(Kind::ConflictingKeys).help("leave it out, or write vlan instead"));
+        }
     }
 }
 

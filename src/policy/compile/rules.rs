@@ -128,6 +128,8 @@ impl Compiler<'_> {
                 sl_c: entry.sl_c,
                 approved_by: entry.approved_by.iter().flat_map(|names| names.value.clone()).collect(),
                 compensating: entry.compensating.clone(),
+                logging: entry.logging.clone(),
+                inspected_by: entry.inspected_by.clone(),
                 at: id.at,
                 from,
                 to,
