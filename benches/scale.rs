@@ -216,8 +216,17 @@ fn flush(flows: u32) {
         let flows: Vec<_> = changed.flows.iter().filter_map(place).map(|place| &observed.flows[place]).collect();
         let policy = picture.world.options().policy.as_deref();
         let (coverage, findings) = (&observed.coverage, &kept[..]);
-        let flush =
-            Flush { captures: &[], facts: &facts, flows: &flows, policy, at: now, findings, events: &[], coverage };
+        let flush = Flush {
+            captures: &[],
+            facts: &facts,
+            flows: &flows,
+            policy,
+            at: now,
+            watch: &observed.watch,
+            findings,
+            events: &[],
+            coverage,
+        };
         let started = Instant::now();
         store.write(&flush).expect("there is room");
         let written = started.elapsed();

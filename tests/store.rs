@@ -74,6 +74,7 @@ fn filled(path: &Path) {
             flows: &observed.flows.iter().collect::<Vec<_>>(),
             policy: analysis.policy.as_deref(),
             at,
+            watch: &observed.watch,
             findings: &life.iter().map(kept).collect::<Vec<_>>(),
             events: &events,
             coverage: &observed.coverage,
@@ -143,7 +144,7 @@ fn lists_are_filtered_by_the_words_of_the_api() {
     for (list, filters, holds) in [
         ("assets", &["zone=cell-b"][..], "/zone=cell-b"),
         ("assets", &["zone=cell-b", "role=plc"], "/role/value=plc"),
-        ("assets", &["q=LOGIX"], ""),
+        ("assets", &["q=BOILER"], ""),
         ("flows", &["verdict=violation"], "/verdict=violation"),
         ("findings", &["state=acknowledged"], "/state=acknowledged"),
         ("findings", &["severity=critical"], "/severity/band=critical"),

@@ -256,6 +256,7 @@ impl Keeper {
             flows: &flows,
             policy,
             at: now,
+            watch: &observed.watch,
             findings: &self.pending.findings.values().cloned().collect::<Vec<_>>(),
             events: self.pending.events.make_contiguous(),
             coverage: &observed.coverage,

@@ -70,6 +70,7 @@ impl World {
         observed.flows.sort_by_cached_key(|flow| flow.key);
         observed.ledger.merge(restored.ledger);
         observed.coverage.merge(&restored.coverage);
+        observed.watch.merge(restored.watch, self.options.policy.as_deref());
         self.captures = restored.captures;
         self.analysis = self.conclude(observed);
     }

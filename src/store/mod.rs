@@ -10,6 +10,7 @@ mod facts;
 mod findings;
 mod flows;
 mod policies;
+mod watch;
 mod words;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
 
+use crate::flow::watch::Watch;
 use crate::source::file::{CaptureSummary, Compression, Format};
 use crate::time::Timestamp;
 use crate::worker::Coverage;
@@ -33,6 +35,7 @@ const SCHEMA: &str = include_str!("schema.sql");
 const UPGRADES: &[&str] = &["
     ALTER TABLE capture ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE policy (sha256 TEXT PRIMARY KEY, since INTEGER NOT NULL, files TEXT NOT NULL) STRICT;
+    CREATE TABLE watch (id INTEGER PRIMARY KEY, policy TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 "];
 
 /// The open store.
@@ -69,6 +72,8 @@ pub struct Restored {
     pub coverage: Coverage,
     /// The interfaces that were watched, as captures.
     pub captures: Vec<CaptureSummary>,
+    /// What was watched over time for the policy that is in force.
+    pub watch: Watch,
     /// Findings with their life, by id.
     pub findings: Vec<Kept>,
     /// The number of the newest event.
@@ -221,6 +226,7 @@ impl Store {
                 ])?;
             }
             policies::write(&into, flush.policy, flush.at)?;
+            watch::write(&into, flush.watch, flush.policy)?;
             facts::write(&into, flush.facts)?;
             flows::write(&into, flush.flows, flush.policy)?;
             findings::write(&into, flush.findings)?;
@@ -263,6 +269,7 @@ impl Store {
             }
             facts::read(&self.db, words, restored)?;
             flows::read(&self.db, words, policy, restored)?;
+            restored.watch = watch::read(&self.db, policy)?;
             findings::read(&self.db, restored)?;
             restored.last_event = findings::last_event(&self.db)?;
             restored.policy = policies::last(&self.db)?.map(|(sha256, _)| sha256);
@@ -378,6 +385,8 @@ pub struct Flush<'a> {
     pub policy: Option<&'a crate::policy::Policy>,
     /// When.
     pub at: Timestamp,
+    /// What was watched over time.
+    pub watch: &'a Watch,
     /// Findings that something was noted of.
     pub findings: &'a [Kept],
     /// What was told.
@@ -448,6 +457,7 @@ mod tests {
             flows: &observed.flows.iter().collect::<Vec<_>>(),
             policy: analysis.policy.as_deref(),
             at: captures[0].last.unwrap(),
+            watch: &observed.watch,
             findings: &kept(analysis, captures),
             events: &[Happened {
                 sequence: 7,
@@ -507,13 +517,11 @@ mod tests {
         flows.sort_by_key(|flow| flow.key);
         let mut ledger = crate::ledger::Ledger::default();
         ledger.merge(restored.ledger);
-        let observed = Observed { flows, ledger, coverage: restored.coverage, ..Observed::default() };
+        let observed =
+            Observed { flows, ledger, coverage: restored.coverage, watch: restored.watch, ..Observed::default() };
         let again = analysis::conclude(observed, &options);
         let text = |analysis: &analysis::Analysis| {
-            let mut view = serde_json::to_value(analysis.view(&captures, &[])).unwrap();
-            // What is watched frame by frame is not kept: sessions of remote access, and silences.
-            let findings = view["findings"].as_array_mut().unwrap();
-            findings.retain(|finding| finding["kind"] != "declaration");
+            let view = serde_json::to_value(analysis.view(&captures, &[])).unwrap();
             serde_json::to_string_pretty(&view).unwrap()
         };
         let (before, after) = (text(&analysis), text(&again));
@@ -553,6 +561,7 @@ mod tests {
             flows,
             policy: options.policy.as_deref(),
             at,
+            watch: &Watch::default(),
             findings,
             events: &[],
             coverage: &coverage,
@@ -566,8 +575,10 @@ mod tests {
     /// The tables of version 1.
     fn first_version(db: &Connection) {
         let schema = SCHEMA.replace(", lost INTEGER NOT NULL DEFAULT 0", "");
-        let policy = schema.lines().find(|line| line.starts_with("CREATE TABLE policy")).unwrap();
-        db.execute_batch(&format!("{} PRAGMA user_version = 1;", schema.replace(policy, ""))).unwrap();
+        let later =
+            |line: &&str| !["policy", "watch"].iter().any(|table| line.starts_with(&format!("CREATE TABLE {table}")));
+        let schema: Vec<_> = schema.lines().filter(later).collect();
+        db.execute_batch(&format!("{} PRAGMA user_version = 1;", schema.join("\n"))).unwrap();
     }
 
     #[test]
@@ -587,7 +598,7 @@ mod tests {
             let mut rows = store.db.prepare(&format!("PRAGMA table_info({table})")).unwrap();
             rows.query_map([], |row| row.get(1)).unwrap().collect::<Result<_, _>>().unwrap()
         };
-        for table in ["capture", "policy", "fact", "flow", "finding", "coverage", "event"] {
+        for table in ["capture", "policy", "watch", "fact", "flow", "finding", "coverage", "event"] {
             assert_eq!(columns(&upgraded, table), columns(&new, table), "{table}");
             assert!(!columns(&new, table).is_empty(), "{table}");
         }

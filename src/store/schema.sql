@@ -10,6 +10,9 @@ CREATE TABLE capture (
 -- Policies that were in force, with their files as JSON: [[name, text], ...].
 CREATE TABLE policy (sha256 TEXT PRIMARY KEY, since INTEGER NOT NULL, files TEXT NOT NULL) STRICT;
 
+-- What was watched over time, one row as JSON: runs by which silences are told, sessions of remote access.
+CREATE TABLE watch (id INTEGER PRIMARY KEY, policy TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+
 -- What was observed of whom, with its first and last evidence.
 CREATE TABLE fact (
     realm INTEGER NOT NULL, address TEXT NOT NULL, component TEXT NOT NULL, attribute TEXT NOT NULL, value TEXT NOT NULL,
