@@ -142,7 +142,7 @@ mod live {
         }
         restored.flows.sort_by_cached_key(|flow| flow.key);
         let (flows, ledger, coverage, watch) = (restored.flows, restored.ledger, restored.coverage, restored.watch);
-        let observed = Observed { flows, ledger, coverage, watch, ..Observed::default() };
+        let observed = Observed { flows, ledger, coverage, watch };
         let options = Options { policy, home_nets: config.home_nets, ..Options::default() };
         let captures = restored.captures;
         let taps = analysis::taps(&captures, options.policy.as_deref());

@@ -21,8 +21,11 @@ const ZONES: usize = 60;
 /// Reasons that are a crossing which no conduit declares.
 const CROSSINGS: [&str; 6] = ["ZC001", "ZC013", "ZC015", "ZC018", "ZC021", "ZC023"];
 
+/// Writes a part of the report.
+type Part = fn(&mut String, &AnalysisView);
+
 /// Parts, with the names that links lead to.
-const PARTS: [(&str, fn(&mut String, &AnalysisView)); 12] = [
+const PARTS: [(&str, Part); 12] = [
     ("Scope and coverage", scope),
     ("Declared model", model),
     ("Who asks whom", matrix),
@@ -257,7 +260,7 @@ fn verdicts(page: &mut String, view: &AnalysisView) {
 }
 
 /// The gravest first.
-fn sorted<'a>(view: &'a AnalysisView, takes: impl Fn(&FindingView) -> bool) -> Vec<&'a FindingView> {
+fn sorted(view: &AnalysisView, takes: impl Fn(&FindingView) -> bool) -> Vec<&FindingView> {
     let mut findings: Vec<&FindingView> = view.findings.iter().filter(|finding| takes(finding)).collect();
     findings.sort_by(|a, b| b.severity.score.cmp(&a.severity.score).then_with(|| a.id.cmp(&b.id)));
     findings
@@ -464,7 +467,7 @@ fn assets(page: &mut String, view: &AnalysisView) {
 }
 
 fn requirements(page: &mut String, view: &AnalysisView) {
-    let mut known: BTreeMap<(&str, &str, &str), (Option<&str>, BTreeSet<&str>, usize)> = BTreeMap::new();
+    let mut known: BTreeMap<_, (Option<&str>, BTreeSet<&str>, usize)> = BTreeMap::new();
     for finding in &view.findings {
         for of in &finding.requirements {
             let entry = known.entry((of.std, of.id.as_str(), of.edition)).or_default();

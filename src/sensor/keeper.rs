@@ -141,7 +141,7 @@ impl Keeper {
         self.health.interfaces.clone_from(&interfaces);
         self.clock.look(now);
         // Once an hour is often enough: nothing hangs on it.
-        self.forgets = self.health.flushes % FORGET == 0 && self.clock.is_steady();
+        self.forgets = self.health.flushes.is_multiple_of(FORGET) && self.clock.is_steady();
         let shared = Arc::clone(&self.shared);
         let forgets = self.store.as_ref().filter(|_| self.forgets);
         let events = {

@@ -517,8 +517,7 @@ mod tests {
         flows.sort_by_key(|flow| flow.key);
         let mut ledger = crate::ledger::Ledger::default();
         ledger.merge(restored.ledger);
-        let observed =
-            Observed { flows, ledger, coverage: restored.coverage, watch: restored.watch, ..Observed::default() };
+        let observed = Observed { flows, ledger, coverage: restored.coverage, watch: restored.watch };
         let again = analysis::conclude(observed, &options);
         let text = |analysis: &analysis::Analysis| {
             let view = serde_json::to_value(analysis.view(&captures, &[])).unwrap();
