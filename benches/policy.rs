@@ -118,7 +118,7 @@ fn repeated(c: &mut Criterion) {
         transport: Transport::Tcp,
         realm: Default::default(),
     };
-    let paths = Default::default();
+    let paths: [zonewatch::flow::path::Paths; 2] = Default::default();
     let parties = Parties { key: &key, paths: paths.each_ref() };
     let objects = [Object { space: "holding", item: Item::Range(10, 19) }];
     let operation =

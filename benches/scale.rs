@@ -1,6 +1,7 @@
 //! How the cost of a packet grows with the size of the plant: Modbus polls over 10^3 to 10^6 connections between 10^2 to 10^5
 //! hosts, by one worker and by two, evenly spread and all to one server. Each row is a process of its own, so that its
-//! memory is its own: `cargo bench --bench scale`. With `-- --test` one small row is run for its answer.
+//! memory is its own: `cargo bench --bench scale`. With `-- --test` one small row is run for its answer; with `-- --flush` what
+//! a flush of the sensor costs with 100,000 flows.
 #![allow(missing_docs, clippy::print_stdout)]
 
 use std::time::{Duration, Instant};
@@ -135,8 +136,126 @@ fn run(row: Row) {
     );
 }
 
+/// Zones of the plant of [`polls`]: some of its servers are in a zone that nobody may ask.
+#[cfg(all(feature = "live", feature = "sensor"))]
+const POLICY: &str = r#"
+schema = 1
+[site]
+id = "scale"
+timezone = "UTC"
+[[zone]]
+id = "clients"
+level = 2
+members = [{ cidr = "10.16.0.0/12" }]
+[[zone]]
+id = "servers"
+level = 1
+members = [{ cidr = "10.32.0.0/12" }]
+[[zone]]
+id = "closed"
+level = 1
+members = [{ cidr = "10.32.1.0/24" }]
+[[conduit]]
+id = "C-1"
+owner = "Operations"
+from = ["clients"]
+to = ["servers"]
+allow = [{ protocol = "modbus", functions = [3] }]
+"#;
+
+/// What one flush of the sensor costs with many flows: every part of it, for a plant that is new, one that polls on, and one
+/// of which a hundredth is heard.
+#[cfg(all(feature = "live", feature = "sensor"))]
+fn flush(flows: u32) {
+    use std::sync::Arc;
+    use zonewatch::policy::Policy;
+    use zonewatch::sensor::shared::{Health, Shared};
+    use zonewatch::sensor::telling::{Past, Telling};
+    use zonewatch::sensor::world::World;
+    use zonewatch::store::{Flush, Store};
+    use zonewatch::worker::{SHARDS, Shard};
+
+    let policy = Some(Arc::new(Policy::parse("scale.toml", POLICY).expect("the policy is sound")));
+    let mut shards: Vec<Shard> = (0..SHARDS).map(|_| Shard::new(&Limits::default(), policy.clone())).collect();
+    let (past, health) = (Past::default(), Health::default());
+    let mut world = Some(World::new(Options { policy, ..Options::default() }));
+    let empty = Shared::still(World::new(Options::default()), health.clone());
+    let mut telling = Telling::new("scale".to_owned(), &empty.picture(), past);
+    let path = std::env::temp_dir().join(format!("zonewatch-scale-{}.db", std::process::id()));
+    let (mut store, _) = Store::open(&path).expect("the folder for temporary files can be written");
+    println!("     flush     flows  findings  merge    tell   again   life   write (ms)   store, MB");
+    let polled = |packets| polls(Row { flows, servers: 317, packets, workers: 1 });
+    let round = u64::from(flows) * 2;
+    for (name, packets) in [("new", round), ("all again", round), ("a hundredth", round / 100)] {
+        polled(packets).iter().for_each(|batch| pipeline::take(&mut shards, 0, 1, batch));
+        let now = Timestamp::from_nanos(1_000_000_000_000);
+        let results = shards.iter_mut().map(|shard| shard.drain(now)).collect();
+        let started = Instant::now();
+        let mut known = world.take().expect("it comes back below");
+        let changed = known.merge(results);
+        let merged = started.elapsed();
+        let started = Instant::now();
+        let shared = Shared::still(known, health.clone());
+        let told = started.elapsed();
+        let started = Instant::now();
+        let again = {
+            let picture = shared.picture();
+            let captures = &picture.world.captures;
+            picture.world.analysis.tell_again(captures, Default::default()).findings().len()
+        };
+        let told_again = started.elapsed();
+        assert!(again > 0, "there is something to tell");
+        let started = Instant::now();
+        let events = telling.flushed(&shared.picture(), &health, now);
+        let kept = telling.changed(&shared.picture());
+        let lived = started.elapsed();
+        let picture = shared.picture();
+        let observed = &picture.world.analysis.observed;
+        let facts: Vec<_> = changed.subjects.iter().filter_map(|who| Some((who, observed.ledger.get(who)?))).collect();
+        let place = |key| observed.flows.binary_search_by_key(key, |flow| flow.key).ok();
+        let flows: Vec<_> = changed.flows.iter().filter_map(place).map(|place| &observed.flows[place]).collect();
+        let policy = picture.world.options().policy.as_deref();
+        let (coverage, findings) = (&observed.coverage, &kept[..]);
+        let flush = Flush {
+            captures: &[],
+            facts: &facts,
+            flows: &flows,
+            policy,
+            at: now,
+            watch: &observed.watch,
+            findings,
+            events: &[],
+            coverage,
+        };
+        let started = Instant::now();
+        store.write(&flush).expect("there is room");
+        let written = started.elapsed();
+        let size = std::fs::metadata(&path).map_or(0, |file| file.len()) as f64 / 1e6;
+        let [merged, told, told_again, lived, written] =
+            [merged, told, told_again, lived, written].map(|time| time.as_millis());
+        let findings = picture.told.findings().len();
+        println!(
+            "{name:>11} {:>8} {findings:>9} {merged:>6} {told:>7} {told_again:>7} {lived:>6} {written:>7} {size:>17.0}",
+            flows.len()
+        );
+        assert!(findings > 0 && name != "new" || !events.is_empty(), "there is something to tell");
+        drop(picture);
+        world = Some(shared.into_world());
+    }
+    for leaf in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{leaf}", path.display()));
+    }
+}
+
+#[cfg(not(all(feature = "live", feature = "sensor")))]
+fn flush(_: u32) {}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "--flush") {
+        return flush(100_000);
+    }
     if std::env::args().any(|argument| argument == "--test") {
+        flush(1_000);
         return run(Row { flows: 100, servers: 10, packets: 10_000, workers: 2 });
     }
     if let Some(row) = std::env::var("ROW").ok().and_then(|row| ROWS.get(row.parse::<usize>().ok()?)) {

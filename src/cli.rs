@@ -38,6 +38,29 @@ pub enum Command {
     /// List the interfaces that can be watched
     #[cfg(feature = "live")]
     Interfaces(Interfaces),
+    /// The devices that a sensor knows, from its store or while it runs
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[command(after_help = ASK_EXAMPLE)]
+    Assets(Ask),
+    /// The conversations that a sensor knows, from its store or while it runs
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[command(after_help = ASK_EXAMPLE)]
+    Flows(Ask),
+    /// The findings of a sensor with how they stand, from its store or while it runs
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[command(after_help = ASK_EXAMPLE)]
+    Findings(Ask),
+    /// What came, changed and went between two times or two stores
+    ///
+    /// A and B are times, of which the store knows what was known then; or a store or analysis.json each.
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[command(after_help = DIFF_TIMES_EXAMPLE)]
+    Diff(Diff),
+    /// Write a report for people: scope, zones, crossings, conduits, devices, evidence by requirement
+    ///
+    /// One HTML file that opens offline and prints, of captures, a saved analysis, a store or a sensor that runs.
+    #[command(after_help = REPORT_EXAMPLE)]
+    Report(Report),
     /// Why: an asset, an attribute of it, a flow or a finding, down to capture and frame
     ///
     /// SUBJECT is an id (A-…, F-…, V-…, K-…), a declared name, an IP or MAC address, or an asset with an attribute or
@@ -66,6 +89,26 @@ Example:
   zonewatch watch --config /etc/zonewatch/zonewatch.toml
 
 Exit codes: 0 stopped as told; 2 could not do it.";
+#[cfg(all(feature = "live", feature = "sensor"))]
+const ASK_EXAMPLE: &str = "\
+Example:
+  zonewatch assets zone=cell-b                              the store of /etc/zonewatch/zonewatch.toml
+  zonewatch flows verdict=violation --store z.db --format csv
+  zonewatch findings severity=high state=open --url http://127.0.0.1:9470
+  zonewatch assets --at 2026-11-16T10:15:00Z
+
+Words: zone, protocol and q (any text) for all; role for assets; asset, verdict and finding for flows; asset, verdict,
+severity (this or graver), reason, state and kind for findings. They are those of the API.";
+#[cfg(all(feature = "live", feature = "sensor"))]
+const DIFF_TIMES_EXAMPLE: &str = "\
+Example:
+  zonewatch diff 2026-11-16 2026-11-17
+  zonewatch diff 2026-11-16T10:15:00Z 2026-11-16T11:00:00Z --store z.db --format json
+  zonewatch diff before.db after.db";
+const REPORT_EXAMPLE: &str = "\
+Example:
+  zonewatch report plant.pcapng --policy plant.toml --out report.html
+  zonewatch report result/analysis.json > report.html";
 const EXPLAIN_EXAMPLE: &str = "\
 Example:
   zonewatch policy explain scada-1 plc-b1 modbus 16 holding 100-119 unit 1 --policy plant.toml
@@ -115,7 +158,7 @@ pub struct Analyze {
     /// What to print [default: table on a terminal, json otherwise]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// Write analysis.json, assets.csv, flows.csv and findings.ndjson there
+    /// Write analysis.json, assets.csv, flows.csv, findings.ndjson and report.html there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write the frames of each finding there, as a small pcapng (the captures are read a second time)
@@ -164,7 +207,7 @@ pub struct Watch {
     /// Stop after so long, such as 90s, 10m or 2h
     #[arg(long = "for", value_name = "TIME")]
     pub duration: Option<crate::config::Seconds>,
-    /// At the end write analysis.json, assets.csv, flows.csv and findings.ndjson there
+    /// At the end write analysis.json, assets.csv, flows.csv, findings.ndjson and report.html there
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Where metrics, API and web page are served, such as 127.0.0.1:9470 (repeatable)
@@ -187,17 +230,106 @@ pub struct Interfaces {
     pub json: bool,
 }
 
+/// Where something is known from.
+#[derive(Debug, Default, Args)]
+pub struct Origin {
+    /// Store of a sensor, which may be running [default: the one in the configuration]
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// A sensor that runs, such as http://127.0.0.1:9470
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["store", "at", "policy"])]
+    pub url: Option<String>,
+    /// File with the token that the sensor wants
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the authority of the sensor's certificate
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub ca: Option<PathBuf>,
+    /// Configuration that names the store [default: /etc/zonewatch/zonewatch.toml]
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What the store knew at that time, such as 2026-11-16 or 2026-11-16T10:15:00Z
+    #[cfg(all(feature = "live", feature = "sensor"))]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Zone and conduit declaration (repeatable); of a store, instead of the one that was in force
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
+}
+
+/// Options of `assets`, `flows` and `findings`.
+#[cfg(all(feature = "live", feature = "sensor"))]
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// Only those for which all of this holds: zone=cell-b, protocol=modbus, q=10.20.
+    #[arg(value_name = "WORD=VALUE")]
+    pub filters: Vec<String>,
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Where it is known from.
+    #[command(flatten)]
+    pub origin: Origin,
+}
+
+/// Options of `diff`.
+#[cfg(all(feature = "live", feature = "sensor"))]
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A time, a store or an analysis.json
+    #[arg(value_name = "A")]
+    pub before: String,
+    /// What it is compared with
+    #[arg(value_name = "B")]
+    pub after: String,
+    /// What to print [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<DiffFormat>,
+    /// Where it is known from.
+    #[command(flatten)]
+    pub origin: Origin,
+}
+
+/// Output formats of `diff`.
+#[cfg(all(feature = "live", feature = "sensor"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For people
+    Table,
+    /// One object
+    Json,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Capture files to read, or one saved analysis.json [default: a store]
+    #[arg(value_name = "CAPTURE")]
+    pub inputs: Vec<PathBuf>,
+    /// Write it there instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Where it is known from.
+    #[command(flatten)]
+    pub origin: Origin,
+}
+
 /// Options of `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
     /// What to explain
     pub subject: String,
-    /// Capture files to read, or one saved analysis.json
-    #[arg(value_name = "CAPTURE", required = true)]
+    /// Capture files to read, or one saved analysis.json [default: a store]
+    #[arg(value_name = "CAPTURE")]
     pub inputs: Vec<PathBuf>,
-    /// Zone and conduit declaration (repeatable)
-    #[arg(long, value_name = "FILE")]
-    pub policy: Vec<PathBuf>,
+    /// Where it is known from.
+    #[command(flatten)]
+    pub origin: Origin,
 }
 
 /// The commands on policies.

@@ -51,7 +51,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("flows.anomalies.first", "capture frame time"),
     (
         "findings",
-        "id schema site sensor kind reason verdict state severity time count src dst transport port protocol operation \
+        "id schema site sensor kind reason verdict state acknowledged severity time count src dst transport port protocol operation \
          conduit qualifiers attack requirements what why do_next details samples evidence policy_hash mapping_version tool_version",
     ),
     ("findings.reason", "code name"),

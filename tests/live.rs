@@ -8,12 +8,13 @@
 mod cable;
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cable::Cable;
+use cable::{Cable, run};
 use serde_json::Value;
 use support::root;
 
@@ -107,6 +108,83 @@ fn a_kill_loses_no_more_than_the_last_flush() {
         Some(3 * once),
         "three replays, each before the flush that came before the kill"
     );
+}
+
+/// Findings with their state and when they were first, and how often each was told to be opened.
+fn lives(store: &Path) -> BTreeMap<String, (String, i64, i64)> {
+    let db = rusqlite::Connection::open_with_flags(store, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let opened = "SELECT count(*) FROM event WHERE subject = id AND kind = 'finding-opened'";
+    let mut rows = db.prepare(&format!("SELECT id, state, first, ({opened}) FROM finding")).unwrap();
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?)));
+    rows.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn a_killed_sensor_goes_on_where_it_was() {
+    let Some(cable) = Cable::lay("life") else { return };
+    if !run(&["curl", "--version"]) {
+        eprintln!("SKIPPED: to acknowledge a finding needs the package curl");
+        return;
+    }
+    cable.inside(&["ip", "link", "set", "lo", "up"]);
+    let (capture, policy) = plant();
+    let folder = tempfile::tempdir().unwrap();
+    let (store, config) = (folder.path().join("z.db"), folder.path().join("z.toml"));
+    let text = format!(
+        "flush = \"1s\"\npolicy = [\"{policy}\"]\n[store]\npath = \"{}\"\n[http]\nlisten = [\"127.0.0.1:9470\"]\n\
+         [[http.token]]\nname = \"shift lead\"\nrole = \"operate\"\n\
+         sha256 = \"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\"\n",
+        store.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let words = ["--config", config.to_str().unwrap()];
+    let told = |least: usize| {
+        let started = Instant::now();
+        while lives(&store).len() < least && started.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(100));
+        }
+        // The flush that comes after.
+        thread::sleep(Duration::from_millis(2500));
+        lives(&store)
+    };
+
+    let sensor = cable.watch(&words);
+    cable.replay(&capture, "3000");
+    let mut before = told(8);
+    let id = before.keys().next().unwrap().clone();
+    let place = format!("http://127.0.0.1:9470/api/v1/findings/{id}/acknowledge");
+    let note = r#"{"note": "planned"}"#;
+    cable.inside(&["curl", "-sf", "-X", "POST", "-H", "Authorization: Bearer secret", "-d", note, &place]);
+    // It was answered, so it is written.
+    sensor.kill();
+    let after = lives(&store);
+    assert_eq!(after[&id].0, "acknowledged");
+    before.get_mut(&id).unwrap().0 = "acknowledged".to_owned();
+    assert_eq!(after, before);
+    assert!(before.values().all(|(state, _, opened)| state != "resolved" && *opened == 1), "{before:#?}");
+
+    // What happens again is not told to be new, however often the sensor is killed in the middle of it.
+    for wait in [300, 1100, 1700] {
+        let sensor = cable.watch(&words);
+        let replay = ["tcpreplay", "-q", "--pps", "4000", "-i", "tx0", capture.to_str().unwrap()];
+        let mut replay = cable.command(&replay).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(wait));
+        sensor.kill();
+        let _ = replay.wait();
+        let now = lives(&store);
+        for (id, life) in &before {
+            assert_eq!(&now[id], life, "{id} after {wait} ms");
+        }
+        let listed =
+            support::zonewatch().args(["findings", "--format", "json", "--store"]).arg(&store).output().unwrap();
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+        let acknowledged = listed["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == *id).unwrap();
+        assert_eq!(acknowledged["acknowledged"]["by"], "shift lead");
+    }
+    let db = rusqlite::Connection::open(&store).unwrap();
+    let numbers = "SELECT count(*) = max(seq) FROM event";
+    assert!(db.query_row(numbers, [], |row| row.get::<_, bool>(0)).unwrap(), "events are numbered without a gap");
 }
 
 #[test]

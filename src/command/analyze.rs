@@ -12,7 +12,7 @@ use crate::cli::{Analyze, FailOn, Format};
 use crate::config::Limits;
 use crate::output::escape::terminal;
 use crate::output::view::AnalysisView;
-use crate::output::{lines, sheet, text};
+use crate::output::{lines, report, sheet, text};
 use crate::policy::Policy;
 use crate::source::Batch;
 #[cfg(feature = "live")]
@@ -137,7 +137,7 @@ pub(super) fn load_oui(path: Option<&Path>) -> Result<crate::inventory::Oui, Fai
 }
 
 /// The wanted form: JSON for programs, unless something else is asked for.
-fn format(wanted: Option<Format>) -> Format {
+pub(super) fn format(wanted: Option<Format>) -> Format {
     wanted.unwrap_or(if for_people() { Format::Table } else { Format::Json })
 }
 
@@ -175,7 +175,8 @@ pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
     sheet::assets(&view.assets, file("assets.csv")?).map_err(|error| name(error.into()))?;
     sheet::flows(&view.flows, file("flows.csv")?).map_err(|error| name(error.into()))?;
     let mut findings = BufWriter::new(file("findings.ndjson")?);
-    lines::all(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)
+    lines::all(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)?;
+    file("report.html")?.write_all(report::html(view).as_bytes()).map_err(name)
 }
 
 fn tell_damage(view: &AnalysisView) {

@@ -7,15 +7,21 @@ use crate::cli::{Cli, Command};
 
 mod analyze;
 #[cfg(all(feature = "live", feature = "sensor"))]
+mod ask;
+#[cfg(all(feature = "live", feature = "sensor"))]
 mod delivery;
 mod demo;
+#[cfg(all(feature = "live", feature = "sensor"))]
+mod diff;
 mod evidence;
 mod explain;
 mod generate;
 #[cfg(feature = "live")]
 mod interfaces;
+mod origin;
 mod policy;
 mod protocols;
+mod report;
 #[cfg(all(feature = "live", feature = "sensor"))]
 mod watch;
 
@@ -52,6 +58,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Watch(options) => watch::run(&options),
         #[cfg(feature = "live")]
         Command::Interfaces(options) => interfaces::run(&options),
+        #[cfg(all(feature = "live", feature = "sensor"))]
+        Command::Assets(options) => ask::assets(&options),
+        #[cfg(all(feature = "live", feature = "sensor"))]
+        Command::Flows(options) => ask::flows(&options),
+        #[cfg(all(feature = "live", feature = "sensor"))]
+        Command::Findings(options) => ask::findings(&options),
+        #[cfg(all(feature = "live", feature = "sensor"))]
+        Command::Diff(options) => diff::run(&options),
+        Command::Report(options) => report::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Policy(command) => policy::run(&command),
         Command::Protocols(options) => protocols::run(&options),

@@ -14,10 +14,11 @@ use crate::output::escape::terminal;
 use crate::output::http::audit::Audit;
 use crate::output::http::{Operator, Served, Server, Streams};
 use crate::output::view::AnalysisView;
+use crate::policy::life::Acknowledgement;
 use crate::sensor::notify::Manager;
 use crate::sensor::recorder::Filing;
 use crate::sensor::shared::Shared;
-use crate::sensor::{Keeping, Pace, Sensor, Settings};
+use crate::sensor::{Desk, Keeping, Pace, Sensor, Settings};
 use crate::source::live::LiveOptions;
 use crate::store::Store;
 
@@ -172,7 +173,7 @@ impl Service {
             streams: Arc::clone(streams),
             flush: config.flush.duration(),
             audit,
-            operator: Arc::new(Console { reload: Arc::clone(reload) }),
+            operator: Arc::new(Console { reload: Arc::clone(reload), desk: sensor.desk() }),
         };
         let server = Server::start(&config.http, served)?;
         let scheme = if config.http.tls.is_some() { "https" } else { "http" };
@@ -237,11 +238,12 @@ impl Service {
 /// What operators ask for by HTTP.
 struct Console {
     reload: Arc<AtomicBool>,
+    desk: Desk,
 }
 
 impl Operator for Console {
-    fn acknowledge(&self, _: &str, _: &str, _: &str) -> Result<(), String> {
-        Err("this version cannot acknowledge findings yet".to_owned())
+    fn acknowledge(&self, finding: &str, by: Acknowledgement) -> Result<(), String> {
+        self.desk.acknowledge(finding, by)
     }
 
     fn reload(&self) -> Result<(), String> {

@@ -341,7 +341,7 @@ mod tests {
             (file.name.as_str(), file.format, file.queue),
             ("file-var-log-zonewatch-events.json", Format::Json, 64 << 20)
         );
-        assert_eq!((file.min_severity, file.kinds.len()), (Band::Info, 9));
+        assert_eq!((file.min_severity, file.kinds.len()), (Band::Info, 10));
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub enum Kind {
     FindingResolved,
     /// It was resolved, and is there again.
     FindingReopened,
+    /// Somebody has seen it.
+    FindingAcknowledged,
     /// Many findings that are one.
     Campaign,
     /// The sensor about itself.
@@ -76,7 +78,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AssetNew,
         Self::AssetChanged,
         Self::FindingOpened,
@@ -84,6 +86,7 @@ impl Kind {
         Self::FindingContinues,
         Self::FindingResolved,
         Self::FindingReopened,
+        Self::FindingAcknowledged,
         Self::Campaign,
         Self::Health,
     ];
@@ -99,6 +102,7 @@ impl Kind {
             Self::FindingContinues => "finding-continues",
             Self::FindingResolved => "finding-resolved",
             Self::FindingReopened => "finding-reopened",
+            Self::FindingAcknowledged => "finding-acknowledged",
             Self::Campaign => "campaign",
             Self::Health => "health",
         }

@@ -92,6 +92,7 @@ fn finding_view() -> FindingView {
         reason: ReasonView { code: "ZC005", name: "object-not-listed" },
         verdict: "violation",
         state: "open",
+        acknowledged: None,
         severity: SeverityView {
             score: 64,
             band: "high",

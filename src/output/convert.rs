@@ -14,7 +14,7 @@ use crate::flow::{Flow, SideView};
 use crate::id;
 use crate::inventory::{Asset, Known, Part};
 use crate::ledger::Evidence;
-use crate::policy::service_name;
+use crate::policy::{life, service_name};
 use crate::source::file::CaptureSummary;
 use crate::time::Timestamp;
 use crate::worker::Ways;
@@ -30,7 +30,7 @@ impl Analysis {
     /// The same without its flows, which are most of it, for who shows none.
     #[must_use]
     pub fn view_without_flows(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
-        self.view_of(self.tell_findings(captures), captures, sha256s)
+        self.view_of(self.tell_findings(captures, None), captures, sha256s)
     }
 
     fn view_of(&self, told: Told, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
@@ -56,18 +56,46 @@ impl Analysis {
     /// piece.
     #[must_use]
     pub fn tell(&self, captures: &[CaptureSummary]) -> Told {
-        let mut told = self.tell_findings(captures);
+        self.ordered(self.tell_findings(captures, None))
+    }
+
+    /// The same for who tells often: how the network is built and what is used of the declaration changes slowly, and is as
+    /// it was `before`.
+    #[must_use]
+    pub fn tell_again(&self, captures: &[CaptureSummary], before: Told) -> Told {
+        self.ordered(self.tell_findings(captures, Some(before.standing)))
+    }
+
+    fn ordered(&self, mut told: Told) -> Told {
         told.flows = (0..).zip(&self.observed.flows).map(|(place, flow)| (flow_id(flow), place)).collect();
         told.flows.sort_unstable();
         told
     }
 
-    fn tell_findings(&self, captures: &[CaptureSummary]) -> Told {
+    fn tell_findings(&self, captures: &[CaptureSummary], standing: Option<Vec<FindingView>>) -> Told {
         let names = captures.iter().map(|summary| summary.name.clone()).collect();
         let end = captures.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
-        let mut told = Told { names, end, findings: Findings::default(), flows: Vec::new() };
-        told.findings = told.teller(self).fold_findings();
+        let mut told = Told { names, end, ..Told::default() };
+        told.standing = standing.unwrap_or_else(|| told.teller(self).standing_findings());
+        told.findings = told.teller(self).fold_findings(&told.standing);
         told
+    }
+
+    /// The same, with findings as they stand by their life, and those that nothing shows any more.
+    #[must_use]
+    pub fn view_living(
+        &self,
+        captures: &[CaptureSummary],
+        life: &life::Ledger,
+        gone: Vec<FindingView>,
+    ) -> AnalysisView {
+        let mut told = self.tell(captures);
+        let list = &mut told.findings.list;
+        let gone: Vec<_> = gone.into_iter().filter(|gone| list.iter().all(|known| known.id != gone.id)).collect();
+        list.extend(gone);
+        list.sort_by(|a, b| a.id.cmp(&b.id));
+        told.live(life);
+        self.view_of(told, captures, &[])
     }
 
     /// What happened to frames.
@@ -83,6 +111,8 @@ pub struct Told {
     names: Vec<String>,
     end: Timestamp,
     findings: Findings,
+    /// Those of them that take a look at every flow.
+    standing: Vec<FindingView>,
     /// Ids of flows with their places, in the order of ids.
     flows: Vec<(String, usize)>,
 }
@@ -105,6 +135,15 @@ impl Told {
             findings: self.findings(),
             zones: self.zones(analysis),
             conduits: self.conduits(analysis),
+        }
+    }
+
+    /// Findings as they stand by their life, which is longer than what was seen since the last start.
+    pub fn live(&mut self, life: &life::Ledger) {
+        for finding in &mut self.findings.list {
+            if let Some(record) = life.get(&finding.id) {
+                stand(finding, record);
+            }
         }
     }
 
@@ -197,6 +236,21 @@ pub(super) struct Teller<'a> {
     /// The last frame of all captures.
     pub(super) end: Timestamp,
     names: &'a [String],
+}
+
+/// Says of a finding how it stands by its life.
+pub fn stand(finding: &mut FindingView, record: &life::Record) {
+    finding.state = record.state.text();
+    finding.acknowledged = record.acknowledged.as_ref().map(|by| AcknowledgedView {
+        by: by.who.to_string(),
+        at: by.at.to_string(),
+        note: by.note.to_string(),
+        until: by.until.map(|until| until.to_string()),
+    });
+    // What it is made of may be forgotten, and that it was there before is not.
+    if Timestamp::parse(&finding.time.first).is_none_or(|first| record.first < first) {
+        finding.time.first = record.first.to_string();
+    }
 }
 
 /// The stable id of a flow.

@@ -30,6 +30,7 @@ impl Teller<'_> {
             reason: ReasonView { code: found.kind.code(), name: found.kind.name() },
             verdict: "review",
             state: "open",
+            acknowledged: None,
             severity: severity_of(Some(policy), found.kind.name(), found.kind.score()),
             time: SpanView { first: first.to_string(), last: last.to_string() },
             count: 1,

@@ -36,6 +36,7 @@ impl Teller<'_> {
             reason: ReasonView { code: reason.code(), name: reason.name() },
             verdict: "review",
             state: "open",
+            acknowledged: None,
             severity: severity_of(Some(policy), DECLARED, WEIGHT),
             time: span(observed.first.at, observed.last.at),
             count: observed.count,

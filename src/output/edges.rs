@@ -60,6 +60,7 @@ impl Teller<'_> {
             reason: ReasonView { code: reason.code(), name: reason.name() },
             verdict: Verdict::Violation.text(),
             state: "open",
+            acknowledged: None,
             severity: severity(policy.score(&conversation, &judgement, Outcome::Unanswered)),
             time: span(first, last),
             count: edge.count,

@@ -60,8 +60,8 @@ const CAMPAIGN: Duration = Duration::from_secs(300);
 pub(super) const DESTINATIONS: usize = 10;
 
 impl Teller<'_> {
-    /// All findings, ordered by id.
-    pub(super) fn fold_findings(&self) -> Findings {
+    /// All findings, ordered by id. `standing` are those of [`Teller::standing_findings`].
+    pub(super) fn fold_findings(&self, standing: &[FindingView]) -> Findings {
         let mut findings = Findings::default();
         if let Some(policy) = self.analysis.policy.as_deref() {
             let mut folds: BTreeMap<String, Fold<'_>> = BTreeMap::new();
@@ -84,9 +84,15 @@ impl Teller<'_> {
             findings.list.push(self.conflict(conflict));
         }
         findings.list.extend(self.differences());
-        findings.list.extend(self.edges());
-        findings.list.extend(self.declarations());
+        findings.list.extend_from_slice(standing);
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
+        findings
+    }
+
+    /// Findings about how the network is built and what of the declaration is used, which take a look at every flow.
+    pub(super) fn standing_findings(&self) -> Vec<FindingView> {
+        let mut findings: Vec<FindingView> = self.edges().into_iter().collect();
+        findings.extend(self.declarations());
         findings
     }
 
@@ -200,6 +206,7 @@ impl Teller<'_> {
             reason: ReasonView { code: reason.code(), name: reason.name() },
             verdict: judgement.verdict.text(),
             state: self.state(tally.last.at),
+            acknowledged: None,
             severity: severity(score),
             time: span(tally.first.at, tally.last.at),
             count,
@@ -299,6 +306,7 @@ impl Teller<'_> {
             id: format!("K-{}", key.id().trim_start_matches("V-")),
             kind: "campaign",
             state: self.state(last_seen),
+            acknowledged: None,
             time: span(first_seen, last_seen),
             count,
             dst: FindingEndView {
@@ -348,6 +356,7 @@ impl Teller<'_> {
             reason: ReasonView { code: reason.code(), name: reason.name() },
             verdict: "review",
             state: "open",
+            acknowledged: None,
             severity: conflict_severity(policy, conflict),
             time: span(earlier.first.at, later.last.at.max(earlier.last.at)),
             count: 1,

@@ -27,3 +27,10 @@ pub fn one<T: Serialize>(out: &mut impl Write, kind: &'static str, item: &T) -> 
     serde_json::to_writer(&mut *out, &Line { kind, item })?;
     out.write_all(b"\n")
 }
+
+/// Something as JSON in one line, to be kept as it is.
+#[must_use]
+pub fn json(item: &impl serde::Serialize) -> String {
+    // Views have no maps with keys that are no text, which is all that could fail.
+    serde_json::to_string(item).unwrap_or_default()
+}

@@ -1,9 +1,9 @@
-//! Assets and flows as CSV, for spreadsheets: one row each, lists joined by blanks, formulas made harmless.
+//! Assets, flows and findings as CSV, for spreadsheets: one row each, lists joined by blanks, formulas made harmless.
 
 use std::io::Write;
 
 use super::escape;
-use super::view::{AssetView, FlowView};
+use super::view::{AssetView, FindingEndView, FindingView, FlowView};
 
 /// Writes assets.csv.
 ///
@@ -136,6 +136,67 @@ pub fn flows(flows: &[FlowView], out: impl Write) -> csv::Result<()> {
             text(&flow.rule),
             flow.first_seen.clone(),
             flow.last_seen.clone(),
+        ];
+        write(&mut sheet, &record)?;
+    }
+    sheet.flush()?;
+    Ok(())
+}
+
+/// Writes findings.csv.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn findings(findings: &[FindingView], out: impl Write) -> csv::Result<()> {
+    let mut sheet = csv::Writer::from_writer(out);
+    sheet.write_record([
+        "id",
+        "state",
+        "score",
+        "band",
+        "kind",
+        "reason",
+        "name",
+        "verdict",
+        "source",
+        "source_zone",
+        "destination",
+        "destination_zone",
+        "protocol",
+        "class",
+        "rule",
+        "count",
+        "first_seen",
+        "last_seen",
+        "what",
+        "acknowledged_by",
+        "note",
+    ])?;
+    for finding in findings {
+        let end = |end: &FindingEndView| text(&end.name.clone().or_else(|| end.ip.clone()).or_else(|| end.mac.clone()));
+        let by = finding.acknowledged.as_ref();
+        let record = [
+            finding.id.clone(),
+            finding.state.to_owned(),
+            finding.severity.score.to_string(),
+            finding.severity.band.to_owned(),
+            finding.kind.to_owned(),
+            finding.reason.code.to_owned(),
+            finding.reason.name.to_owned(),
+            finding.verdict.to_owned(),
+            end(&finding.src),
+            text(&finding.src.zone),
+            end(&finding.dst),
+            text(&finding.dst.zone),
+            finding.protocol.unwrap_or_default().to_owned(),
+            finding.operation.as_ref().map_or(String::new(), |operation| operation.class.to_owned()),
+            finding.conduit.as_ref().map_or(String::new(), |conduit| conduit.id.clone()),
+            finding.count.to_string(),
+            finding.time.first.clone(),
+            finding.time.last.clone(),
+            finding.what.clone(),
+            by.map_or(String::new(), |by| by.by.clone()),
+            by.map_or(String::new(), |by| by.note.clone()),
         ];
         write(&mut sheet, &record)?;
     }

@@ -16,9 +16,11 @@ const ROWS: usize = 60;
 pub fn render(analysis: &AnalysisView, columns: u16) -> String {
     let mut out = String::new();
     summary(&mut out, analysis, columns);
-    findings(&mut out, analysis, columns);
-    assets(&mut out, analysis, columns);
-    flows(&mut out, analysis, columns);
+    if analysis.policy.is_some() || !analysis.findings.is_empty() {
+        findings(&mut out, &analysis.findings, columns);
+    }
+    assets(&mut out, &analysis.assets, columns);
+    flows(&mut out, &analysis.flows, columns);
     closing(&mut out, analysis);
     out
 }
@@ -76,23 +78,26 @@ fn summary(out: &mut String, analysis: &AnalysisView, columns: u16) {
     }
 }
 
-fn findings(out: &mut String, analysis: &AnalysisView, columns: u16) {
-    if analysis.policy.is_none() && analysis.findings.is_empty() {
-        return;
-    }
-    if analysis.findings.is_empty() {
+/// The findings, the gravest first.
+pub(super) fn findings(out: &mut String, findings: &[FindingView], columns: u16) {
+    if findings.is_empty() {
         heading(out, "Findings: none");
         return;
     }
-    heading(out, &format!("Findings ({})", analysis.findings.len()));
-    let mut sorted: Vec<&FindingView> = analysis.findings.iter().collect();
+    heading(out, &format!("Findings ({})", findings.len()));
+    let mut sorted: Vec<&FindingView> = findings.iter().collect();
     sorted.sort_by(|a, b| b.severity.score.cmp(&a.severity.score).then_with(|| a.id.cmp(&b.id)));
     for finding in sorted.iter().take(ROWS) {
         let style = band_style(finding.severity.band);
         let _ = writeln!(
             out,
-            "{style}{:>3} {:<8}{style:#} {} {} {DIM}{}{DIM:#}",
-            finding.severity.score, finding.severity.band, finding.reason.code, finding.reason.name, finding.id
+            "{style}{:>3} {:<8}{style:#} {} {} {DIM}{}{DIM:#}{}",
+            finding.severity.score,
+            finding.severity.band,
+            finding.reason.code,
+            finding.reason.name,
+            finding.id,
+            stands(finding)
         );
         for line in wrap(&safe(&finding.what), usize::from(columns).saturating_sub(6)) {
             let _ = writeln!(out, "    {line}");
@@ -101,10 +106,19 @@ fn findings(out: &mut String, analysis: &AnalysisView, columns: u16) {
     more(out, sorted.len());
 }
 
+/// How a finding stands, when it is not just open.
+fn stands(finding: &FindingView) -> String {
+    match &finding.acknowledged {
+        _ if finding.state == "open" => String::new(),
+        Some(by) if finding.state == "acknowledged" => format!(" acknowledged by {}", safe(&by.by)),
+        _ => format!(" {}", finding.state),
+    }
+}
+
 /// Each asset as a few lines: who and where, what it is, what it speaks.
-fn assets(out: &mut String, analysis: &AnalysisView, columns: u16) {
-    heading(out, &format!("Assets ({})", analysis.assets.len()));
-    let mut sorted: Vec<&AssetView> = analysis.assets.iter().collect();
+pub(super) fn assets(out: &mut String, assets: &[AssetView], columns: u16) {
+    heading(out, &format!("Assets ({})", assets.len()));
+    let mut sorted: Vec<&AssetView> = assets.iter().collect();
     // As a network plan would list them: by zone, then by address.
     let place = |asset: &AssetView| (asset.zone.clone(), asset.ips.is_empty(), address_order(asset));
     sorted.sort_by_cached_key(|asset| place(asset));
@@ -131,11 +145,11 @@ fn assets(out: &mut String, analysis: &AnalysisView, columns: u16) {
 }
 
 /// Each flow as a line, and what was asked below it.
-fn flows(out: &mut String, analysis: &AnalysisView, columns: u16) {
-    heading(out, &format!("Flows ({})", analysis.flows.len()));
+pub(super) fn flows(out: &mut String, flows: &[FlowView], columns: u16) {
+    heading(out, &format!("Flows ({})", flows.len()));
     // Address resolution is no conversation; that it went on is enough.
     let (resolution, mut sorted): (Vec<&FlowView>, Vec<&FlowView>) =
-        analysis.flows.iter().partition(|flow| flow.transport == "l2/0x0806");
+        flows.iter().partition(|flow| flow.transport == "l2/0x0806");
     // What is not allowed first, then what was understood, then what moved most.
     let weight = |flow: &FlowView| flow.frames_to_server + flow.frames_to_client;
     sorted.sort_by(|a, b| {

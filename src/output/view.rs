@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::escape::terminal;
 
 /// The version of everything below.
 pub const SCHEMA: &str = "zonewatch/1";
 
 /// The whole analysis.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct AnalysisView {
     /// [`SCHEMA`].
     pub schema: &'static str,
@@ -35,8 +37,41 @@ pub struct AnalysisView {
     pub conduits: Vec<ConduitView>,
 }
 
+impl AnalysisView {
+    /// Reads what another run wrote: `analysis.json`, or a sensor's snapshot. The words of the contract are static, so the
+    /// text is kept until the process ends: this is for commands, which read one or two.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(text: String) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: Option<String>,
+        }
+        let head: Head = serde_json::from_str(&text).map_err(|error| format!("it is no analysis: {error}"))?;
+        match head.schema.as_deref() {
+            Some(SCHEMA) => {}
+            Some(other) => {
+                let other: String = other.chars().take(40).collect();
+                return Err(format!("its schema is \"{}\", not \"{SCHEMA}\"", terminal(&other)));
+            }
+            None => return Err("it is no analysis: it has no schema".to_owned()),
+        }
+        serde_json::from_str(Box::leak(text.into_boxed_str()))
+            .map_err(|error| format!("it is of another version: {error}"))
+    }
+}
+
+impl FindingView {
+    /// Reads one finding, as [`AnalysisView::read`] does.
+    #[must_use]
+    pub fn read(text: String) -> Option<Self> {
+        serde_json::from_str(Box::leak(text.into_boxed_str())).ok()
+    }
+}
+
 /// The program.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ToolView {
     /// Its name.
     pub name: &'static str,
@@ -45,7 +80,7 @@ pub struct ToolView {
 }
 
 /// The policy in force.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct PolicyView {
     /// Its files as named on the command line.
     pub files: Vec<String>,
@@ -56,7 +91,7 @@ pub struct PolicyView {
 }
 
 /// One capture.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct CaptureView {
     pub name: String,
@@ -74,7 +109,7 @@ pub struct CaptureView {
 }
 
 /// TCP conversations with payload.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct OneWayView {
     pub one_way: u64,
@@ -93,12 +128,13 @@ impl std::fmt::Display for OneWayView {
 }
 
 /// What happened to frames.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct CoverageView {
     pub frames: u64,
     pub bytes: u64,
     pub decoded: u64,
+    #[serde(borrow)]
     pub not_decoded: BTreeMap<&'static str, u64>,
     pub duplicates: u64,
     pub fragments: u64,
@@ -112,7 +148,7 @@ pub struct CoverageView {
 }
 
 /// What was read of one protocol.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct ProtocolCoverageView {
     pub pdus: u64,
@@ -124,7 +160,10 @@ pub struct ProtocolCoverageView {
 }
 
 /// One device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound(
+    deserialize = "RoleView: Deserialize<'de>, Option<LevelView>: Deserialize<'de>, Vec<SpeaksView>: Deserialize<'de>, Vec<ComponentView>: Deserialize<'de>, Vec<FactView>: Deserialize<'de>"
+))]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct AssetView {
     pub id: String,
@@ -154,9 +193,10 @@ pub struct AssetView {
 }
 
 /// What a device is for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RoleView {
     /// The role; `null` when nothing is likely enough.
+    #[serde(borrow)]
     pub value: Option<&'static str>,
     /// Its probability.
     pub confidence: f64,
@@ -165,7 +205,7 @@ pub struct RoleView {
 }
 
 /// A role with its reasons.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct CandidateView {
     pub value: &'static str,
@@ -174,7 +214,7 @@ pub struct CandidateView {
 }
 
 /// A Purdue level.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct LevelView {
     pub value: f64,
@@ -182,7 +222,7 @@ pub struct LevelView {
 }
 
 /// A protocol that a device speaks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct SpeaksView {
     pub name: &'static str,
@@ -191,7 +231,7 @@ pub struct SpeaksView {
 }
 
 /// A part of a device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct ComponentView {
     pub id: String,
@@ -200,11 +240,12 @@ pub struct ComponentView {
     pub model: Option<String>,
     pub firmware: Option<String>,
     pub serial: Option<String>,
+    #[serde(borrow)]
     pub role: Option<&'static str>,
 }
 
 /// Something known, and the frames that show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct FactView {
     pub attribute: &'static str,
@@ -221,7 +262,7 @@ pub struct FactView {
 }
 
 /// A frame.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct EvidenceView {
     pub capture: String,
@@ -230,7 +271,7 @@ pub struct EvidenceView {
 }
 
 /// A conversation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct FlowView {
     pub id: String,
@@ -267,7 +308,7 @@ pub struct FlowView {
 }
 
 /// Mirror copies of a flow's frames.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct CopiesView {
     pub frames_to_server: u64,
@@ -277,7 +318,7 @@ pub struct CopiesView {
 }
 
 /// The asking end of a flow.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct FlowEndView {
     pub asset: Option<String>,
@@ -287,7 +328,7 @@ pub struct FlowEndView {
 }
 
 /// The answering end of a flow.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct FlowServerView {
     #[serde(flatten)]
@@ -296,7 +337,7 @@ pub struct FlowServerView {
 }
 
 /// What was asked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct OperationView {
     pub code: String,
@@ -312,7 +353,7 @@ pub struct OperationView {
 }
 
 /// What it was asked of: a range, or a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[allow(missing_docs)] // The contract says what each is.
 pub enum ObjectView {
@@ -321,16 +362,17 @@ pub enum ObjectView {
 }
 
 /// How a conversation is protected.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The contract says what each is.
 pub struct SecurityView {
+    #[serde(borrow)]
     pub mode: Option<&'static str>,
     pub policy: Option<String>,
     pub tokens: Vec<&'static str>,
 }
 
 /// Something out of specification.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct AnomalyView {
     pub what: &'static str,
@@ -339,7 +381,7 @@ pub struct AnomalyView {
 }
 
 /// Something that is not as declared.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingView {
     pub id: String,
@@ -350,6 +392,8 @@ pub struct FindingView {
     pub reason: ReasonView,
     pub verdict: &'static str,
     pub state: &'static str,
+    /// Who has seen it; `null` when nobody said so.
+    pub acknowledged: Option<AcknowledgedView>,
     pub severity: SeverityView,
     pub time: SpanView,
     pub count: u64,
@@ -377,8 +421,19 @@ pub struct FindingView {
     pub tool_version: &'static str,
 }
 
+/// Somebody has seen a finding.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // The names are the documentation.
+pub struct AcknowledgedView {
+    pub by: String,
+    pub at: String,
+    pub note: String,
+    /// What still happens then is open again; `null`: there is no such time.
+    pub until: Option<String>,
+}
+
 /// A frame that shows a finding, and the declared tap that saw it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct SampleView {
     #[serde(flatten)]
@@ -390,7 +445,7 @@ pub struct SampleView {
 }
 
 /// Why.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ReasonView {
     pub code: &'static str,
@@ -398,7 +453,7 @@ pub struct ReasonView {
 }
 
 /// How bad, and the sum that says so.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct SeverityView {
     pub score: i32,
@@ -407,7 +462,7 @@ pub struct SeverityView {
 }
 
 /// One term of the sum.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct TermView {
     pub term: String,
@@ -415,7 +470,7 @@ pub struct TermView {
 }
 
 /// From when to when.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct SpanView {
     pub first: String,
@@ -423,13 +478,14 @@ pub struct SpanView {
 }
 
 /// One end of a finding.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingEndView {
     pub asset: Option<String>,
     pub zone: Option<String>,
     pub ip: Option<String>,
     pub mac: Option<String>,
+    #[serde(borrow)]
     pub role: Option<&'static str>,
     pub name: Option<String>,
     pub level: Option<f64>,
@@ -437,7 +493,7 @@ pub struct FindingEndView {
 }
 
 /// What was done.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // reports.md, section 7, is the contract of this record.
 pub struct FindingOperationView {
     pub class: &'static str,
@@ -449,7 +505,7 @@ pub struct FindingOperationView {
 }
 
 /// An operation code with its number of requests.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct CodeView {
     pub code: String,
@@ -458,7 +514,7 @@ pub struct CodeView {
 }
 
 /// What came back.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct OutcomeView {
     pub answered: u64,
@@ -467,17 +523,18 @@ pub struct OutcomeView {
 }
 
 /// The rule that came nearest, and where it failed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct FindingConduitView {
     pub id: String,
+    #[serde(borrow)]
     pub stage: Option<&'static str>,
     /// What it allows, or why it does not hold, in half a sentence.
     pub detail: String,
 }
 
 /// An ATT&CK for ICS technique.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct AttackView {
     pub id: String,
@@ -486,7 +543,7 @@ pub struct AttackView {
 }
 
 /// A requirement of a standard that this is evidence on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct RequirementView {
     pub std: &'static str,
@@ -497,7 +554,7 @@ pub struct RequirementView {
 }
 
 /// A declared zone.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ZoneView {
     pub id: String,
@@ -510,7 +567,8 @@ pub struct ZoneView {
 }
 
 /// A declared conduit, with its use.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound(deserialize = "UseView: Deserialize<'de>"))]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct ConduitView {
     pub id: String,
@@ -523,12 +581,13 @@ pub struct ConduitView {
 }
 
 /// How a conduit was used.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[allow(missing_docs)] // The names are the documentation.
 pub struct UseView {
     pub first: Option<String>,
     pub last: Option<String>,
     pub sessions: u64,
     pub operations: u64,
+    #[serde(borrow)]
     pub verdicts: BTreeMap<&'static str, u64>,
 }

@@ -52,6 +52,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Acknowledged, Self::Accepted, Self::Resolved];
+
     /// The word of reports.
     #[must_use]
     pub fn text(self) -> &'static str {
@@ -89,6 +92,10 @@ pub enum Why {
     Active,
     /// An exception of the new policy covers it.
     Accepted,
+    /// Somebody has seen it.
+    Acknowledged,
+    /// The time is over for which somebody had seen it.
+    Lapsed,
     /// Nothing came of it for a day.
     Quiet,
     /// The new policy allows it.
@@ -106,6 +113,8 @@ impl fmt::Display for Why {
             Self::Often(count) => write!(f, "happened {count} times"),
             Self::Active => f.write_str("still active"),
             Self::Accepted => f.write_str("accepted by exception"),
+            Self::Acknowledged => f.write_str("acknowledged"),
+            Self::Lapsed => f.write_str("no longer acknowledged"),
             Self::Quiet => f.write_str("resolved: quiet"),
             Self::PolicyChanged => f.write_str("resolved: policy changed"),
         }
@@ -166,6 +175,19 @@ pub struct Occurrence<'a> {
     pub campaign: Option<(&'a str, &'a str)>,
 }
 
+/// Somebody has seen a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// Who.
+    pub who: Box<str>,
+    /// When.
+    pub at: Timestamp,
+    /// Why it may stand; empty when nothing was said.
+    pub note: Box<str>,
+    /// Until when: what still happens then is open again.
+    pub until: Option<Timestamp>,
+}
+
 /// What is kept of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -187,14 +209,40 @@ pub struct Record {
     pub campaign: Option<Arc<str>>,
     /// Of a campaign: its destinations so far.
     pub destinations: usize,
-    classes: BTreeSet<Box<str>>,
-    objects: BTreeSet<Box<str>>,
-    /// When its last line was told, when the hour began in which lines are counted, and how many were in it.
-    told: Timestamp,
-    hour: Timestamp,
-    lines: u32,
-    /// The count that was told or passed last.
-    passed: u64,
+    /// Who has seen it; kept until it comes back after it was over.
+    pub acknowledged: Option<Acknowledgement>,
+    /// What it takes to go on telling.
+    pub memory: Memory,
+}
+
+/// What was told of a finding, so that it is not told again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Classes of operations so far.
+    pub classes: BTreeSet<Box<str>>,
+    /// Objects so far, as many as the pace has.
+    pub objects: BTreeSet<Box<str>>,
+    /// When its last line was told.
+    pub told: Timestamp,
+    /// When the hour began in which lines are counted.
+    pub hour: Timestamp,
+    /// How many were in it.
+    pub lines: u32,
+    /// The power of ten that was told or passed last.
+    pub passed: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            classes: BTreeSet::new(),
+            objects: BTreeSet::new(),
+            told: Timestamp::MIN,
+            hour: Timestamp::MIN,
+            lines: 0,
+            passed: 1,
+        }
+    }
 }
 
 /// One line to tell.
@@ -227,6 +275,8 @@ pub struct Ledger {
     records: BTreeMap<Arc<str>, Record>,
     /// By campaign: the last destinations, each once, with when they were new.
     recent: BTreeMap<Arc<str>, VecDeque<(Timestamp, Box<str>)>>,
+    /// Findings that something was noted of since [`Ledger::changed`] was asked.
+    changed: BTreeSet<Arc<str>>,
     /// Findings that were forgotten at the limit.
     pub forgotten: u64,
 }
@@ -235,7 +285,30 @@ impl Ledger {
     /// Nothing found yet, by the policy of this hash.
     #[must_use]
     pub fn new(pace: Pace, policy: &str) -> Self {
-        Self { pace, policy: policy.into(), records: BTreeMap::new(), recent: BTreeMap::new(), forgotten: 0 }
+        Self {
+            pace,
+            policy: policy.into(),
+            records: BTreeMap::new(),
+            recent: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            forgotten: 0,
+        }
+    }
+
+    /// Goes on with what was kept of a finding.
+    pub fn restore(&mut self, record: Record) {
+        self.make_room();
+        self.records.insert(Arc::clone(&record.id), record);
+    }
+
+    /// Forgets what did not happen since that time.
+    pub fn forget(&mut self, before: Timestamp) {
+        self.records.retain(|_, record| record.last >= before);
+    }
+
+    /// Findings that something was noted of since this was asked last, by id.
+    pub fn changed(&mut self) -> BTreeSet<Arc<str>> {
+        std::mem::take(&mut self.changed)
     }
 
     /// What is known of a finding.
@@ -271,7 +344,13 @@ impl Ledger {
         let mut lines = Vec::new();
         for record in self.records.values_mut().filter(over) {
             record.state = State::Resolved;
+            self.changed.insert(Arc::clone(&record.id));
             lines.extend(record.tell(Why::Quiet, now));
+        }
+        for record in self.records.values_mut().filter(|record| record.has_lapsed(now)) {
+            record.state = State::Open;
+            self.changed.insert(Arc::clone(&record.id));
+            lines.extend(record.tell(Why::Lapsed, now));
         }
         self.recent.retain(|_, recent| recent.back().is_some_and(|(at, _)| now.since(*at) < quiet));
         lines
@@ -291,15 +370,22 @@ impl Ledger {
                 Standing::Gone => (State::Resolved, Why::PolicyChanged),
             };
             record.state = state;
+            self.changed.insert(Arc::clone(&record.id));
             lines.extend(record.tell(why, now));
         }
         lines
     }
 
-    /// Somebody has seen a finding. `false`: there is none of that id that is open.
-    pub fn acknowledge(&mut self, id: &str) -> bool {
-        let open = self.records.get_mut(id).filter(|record| record.state == State::Open);
-        open.map(|record| record.state = State::Acknowledged).is_some()
+    /// Somebody has seen a finding, or says once more how long it may stand. `None`: there is none of that id that is open.
+    pub fn acknowledge(&mut self, id: &str, by: Acknowledgement) -> Option<Line> {
+        let stands = |record: &&mut Record| matches!(record.state, State::Open | State::Acknowledged);
+        let record = self.records.get_mut(id).filter(stands)?;
+        let at = by.at;
+        record.state = State::Acknowledged;
+        record.acknowledged = Some(by);
+        self.changed.insert(Arc::clone(&record.id));
+        // Whoever acknowledged a part of a campaign is told, though its campaign speaks for it otherwise.
+        Some(Line { why: Why::Acknowledged, at, record: record.clone() })
     }
 
     /// The campaign that an occurrence is part of, once there is one.
@@ -327,6 +413,7 @@ impl Ledger {
         }
         let policy = Arc::clone(&self.policy);
         let record = self.records.entry(occurrence.id.into()).or_insert_with_key(|id| Record::new(id, occurrence));
+        self.changed.insert(Arc::clone(&record.id));
         record.policy = policy;
         record.campaign = campaign.cloned().or(record.campaign.take());
         let why = record.note(occurrence, &self.pace)?;
@@ -346,6 +433,7 @@ impl Ledger {
         for (.., id) in worth.into_iter().take((self.records.len() / 8).max(1)) {
             self.records.remove(&id);
             self.recent.remove(&id);
+            self.changed.remove(&id);
             self.forgotten += 1;
         }
     }
@@ -364,13 +452,15 @@ impl Record {
             policy: "".into(),
             campaign: None,
             destinations: 0,
-            classes: BTreeSet::new(),
-            objects: BTreeSet::new(),
-            told: Timestamp::MIN,
-            hour: Timestamp::MIN,
-            lines: 0,
-            passed: 1,
+            acknowledged: None,
+            memory: Memory::default(),
         }
+    }
+
+    /// The time is over for which somebody had seen it.
+    fn has_lapsed(&self, now: Timestamp) -> bool {
+        let until = self.acknowledged.as_ref().and_then(|by| by.until);
+        self.state == State::Acknowledged && until.is_some_and(|until| until <= now)
     }
 
     /// Takes note, and says what is to be told of it.
@@ -380,20 +470,22 @@ impl Record {
         self.last = self.last.max(occurrence.at);
         let rose = (occurrence.band > self.band).then_some(Why::Worse(occurrence.band));
         self.band = self.band.max(occurrence.band);
-        let class = self.classes.insert(occurrence.class.into()).then_some(Why::NewClass);
-        let room = !occurrence.object.is_empty() && self.objects.len() < pace.objects;
-        let object = (room && self.objects.insert(occurrence.object.into())).then_some(Why::NewObject);
+        let memory = &mut self.memory;
+        let class = memory.classes.insert(occurrence.class.into()).then_some(Why::NewClass);
+        let room = !occurrence.object.is_empty() && memory.objects.len() < pace.objects;
+        let object = (room && memory.objects.insert(occurrence.object.into())).then_some(Why::NewObject);
         let power = 10_u64.checked_pow(self.count.ilog10()).unwrap_or(u64::MAX);
-        let often = (power > self.passed).then_some(Why::Often(power));
-        self.passed = self.passed.max(power);
+        let often = (power > memory.passed).then_some(Why::Often(power));
+        memory.passed = memory.passed.max(power);
         match self.state {
             State::Resolved => {
                 self.state = State::Open;
+                self.acknowledged = None;
                 Some(if known { Why::Reopened } else { Why::Opened })
             }
             State::Acknowledged | State::Accepted => rose,
             State::Open => {
-                let again = (occurrence.at.since(self.told) >= pace.again).then_some(Why::Active);
+                let again = (occurrence.at.since(self.memory.told) >= pace.again).then_some(Why::Active);
                 rose.or(class).or(object).or(often).or(again)
             }
         }
@@ -401,11 +493,12 @@ impl Record {
 
     /// What changes its state is told at once; of the rest no more than the pace has.
     fn tell_in_turn(&mut self, why: Why, at: Timestamp, pace: &Pace) -> Option<Line> {
-        if self.hour == Timestamp::MIN || at.since(self.hour) >= HOUR {
-            (self.hour, self.lines) = (at, 0);
+        let memory = &mut self.memory;
+        if memory.hour == Timestamp::MIN || at.since(memory.hour) >= HOUR {
+            (memory.hour, memory.lines) = (at, 0);
         }
         let changes_state = matches!(why, Why::Opened | Why::Reopened);
-        (changes_state || self.lines < pace.lines).then(|| self.tell(why, at)).flatten()
+        (changes_state || memory.lines < pace.lines).then(|| self.tell(why, at)).flatten()
     }
 
     fn tell(&mut self, why: Why, at: Timestamp) -> Option<Line> {
@@ -413,7 +506,8 @@ impl Record {
         if self.campaign.is_some() {
             return None;
         }
-        (self.told, self.lines) = (at, self.lines.saturating_add(1));
+        let memory = &mut self.memory;
+        (memory.told, memory.lines) = (at, memory.lines.saturating_add(1));
         Some(Line { why, at, record: self.clone() })
     }
 }
@@ -434,6 +528,10 @@ mod tests {
     fn occurrence(seconds: u64) -> Occurrence<'static> {
         let (class, object) = ("write", "holding 200");
         Occurrence { id: "V-1", at: at(seconds), count: 1, band: Band::Medium, class, object, campaign: None }
+    }
+
+    fn seen(until: Option<Timestamp>) -> Acknowledgement {
+        Acknowledgement { who: "shift lead".into(), at: at(0), note: "planned".into(), until }
     }
 
     fn said(line: impl IntoIterator<Item = Line>) -> Vec<String> {
@@ -485,13 +583,47 @@ mod tests {
     fn somebody_has_seen_it() {
         let mut ledger = Ledger::new(Pace::default(), "p");
         run(&mut ledger, &[occurrence(0)]);
-        assert!(ledger.acknowledge("V-1") && !ledger.acknowledge("V-1") && !ledger.acknowledge("V-2"));
+        assert_eq!(said(ledger.acknowledge("V-1", seen(None))), ["V-1 acknowledged"]);
+        assert_eq!(said(ledger.acknowledge("V-2", seen(None))), [""; 0], "there is none");
         let later = [
             Occurrence { count: 100, object: "holding 9", ..occurrence(2 * 3_600) },
             Occurrence { band: Band::Critical, ..occurrence(3 * 3_600) },
             occurrence(3 * 3_600 + DAY),
         ];
         assert_eq!(run(&mut ledger, &later), "severity rose to critical, resolved: quiet, reopened");
+        assert_eq!(ledger.get("V-1").unwrap().acknowledged, None, "what comes back is seen by nobody");
+    }
+
+    #[test]
+    fn somebody_has_seen_it_for_a_while() {
+        let mut ledger = Ledger::new(Pace::default(), "p");
+        run(&mut ledger, &[occurrence(0)]);
+        ledger.acknowledge("V-1", seen(Some(at(10 * MINUTE))));
+        ledger.acknowledge("V-1", seen(Some(at(20 * MINUTE))));
+        assert_eq!(said(ledger.tick(at(20 * MINUTE - 1))), [""; 0]);
+        assert_eq!(said(ledger.tick(at(20 * MINUTE))), ["V-1 no longer acknowledged"]);
+        assert_eq!(ledger.get("V-1").unwrap().state, State::Open);
+        assert_eq!(said(ledger.tick(at(21 * MINUTE))), [""; 0], "once");
+    }
+
+    #[test]
+    fn what_was_kept_goes_on_where_it_was() {
+        let occurrences: Vec<_> = (0..40).map(|n| Occurrence { count: 3, ..occurrence(n * 400) }).collect();
+        let mut whole = Ledger::new(Pace::default(), "p");
+        let told = run(&mut whole, &occurrences);
+        for cut in 1..occurrences.len() {
+            let (before, after) = occurrences.split_at(cut);
+            let mut first = Ledger::new(Pace::default(), "p");
+            let mut parts = run(&mut first, before);
+            assert_eq!(first.changed().len(), 1);
+            assert_eq!(first.changed().len(), 0, "it was asked");
+            let mut second = Ledger::new(Pace::default(), "p");
+            first.iter().for_each(|record| second.restore(record.clone()));
+            for more in [run(&mut second, after)].iter().filter(|more| !more.is_empty()) {
+                parts = format!("{parts}, {more}");
+            }
+            assert_eq!(parts, told, "cut after {cut}");
+        }
     }
 
     #[test]

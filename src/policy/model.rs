@@ -136,6 +136,11 @@ impl Policy {
         self.sources.iter().map(|source| &*source.name)
     }
 
+    /// Names and texts of the files, in the order of reading: what [`Policy::of_texts`] makes the same policy from.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sources.iter().map(|source| (&*source.name, &*source.text))
+    }
+
     pub(super) fn rule(&self, number: u32) -> Option<&Rule> {
         self.rules.get(number as usize)
     }

@@ -1,21 +1,25 @@
 //! The keeper: every flush it gathers what the workers learned, concludes, and tells.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::capture::InterfaceState;
 use super::engine::Engine;
 use super::recorder::{EvidenceState, Recording};
-use super::shared::{Health, Shared};
-use super::telling::Telling;
+use super::shared::{Health, Picture, Shared};
+use super::telling::{Past, Telling};
 use super::world::Changed;
 use super::{Keeping, clock};
 use crate::analysis;
 use crate::event::Event;
+use crate::event::format::{Facility, Format};
+use crate::output::Told;
 use crate::policy::Policy;
-use crate::store::Flush;
+use crate::policy::life::Acknowledgement;
+use crate::store::{Flush, Happened, Kept};
 use crate::time::Timestamp;
 use crate::worker::ShardResult;
 
@@ -27,6 +31,8 @@ pub enum Order {
     ReloadFailed(String),
     /// Go on at this pace.
     Pace(Pace),
+    /// Somebody has seen the finding of this id; whether there is one is answered when it is written.
+    Acknowledge(String, Acknowledgement, Sender<Result<(), String>>),
     /// Gather the last, and end.
     Stop,
 }
@@ -60,15 +66,30 @@ pub struct Keeper {
     /// Captures of earlier starts.
     earlier: usize,
     /// What is not written yet.
-    pending: Changed,
+    pending: Pending,
+    clock: Clock,
+    looks: Looks,
+    /// What is too old is forgotten with this flush.
+    forgets: bool,
 }
+
+/// What is not written yet.
+#[derive(Default)]
+struct Pending {
+    changed: Changed,
+    findings: BTreeMap<Arc<str>, Kept>,
+    events: VecDeque<Happened>,
+}
+
+/// Events that wait to be written. What is told meanwhile reaches those who listen, and is missing in the store.
+const EVENTS: usize = 1 << 14;
 
 impl Keeper {
     pub(super) fn new(
         shared: Arc<Shared>,
         flush: Duration,
         inbox: Receiver<Order>,
-        (store, earlier): (Option<Keeping>, usize),
+        (store, earlier, past): (Option<Keeping>, usize, Past),
         recording: Option<std::io::Result<Recording>>,
         (name, listener): (String, Listener),
     ) -> Self {
@@ -81,8 +102,23 @@ impl Keeper {
         let recording = recording.and_then(Result::ok);
         let health = Health { at: now, started: now, policy_loaded: Some(now), evidence, ..Health::default() };
         shared.set_health(health.clone());
-        let telling = Telling::new(name, &shared.picture());
-        Self { shared, flush, inbox, listener, telling, health, store, recording, earlier, pending: Changed::default() }
+        let telling = Telling::new(name, &shared.picture(), past);
+        shared.picture_mut().told.live(telling.life());
+        Self {
+            shared,
+            flush,
+            inbox,
+            listener,
+            telling,
+            health,
+            store,
+            recording,
+            earlier,
+            pending: Pending::default(),
+            clock: Clock::new(now),
+            looks: Looks::default(),
+            forgets: false,
+        }
     }
 
     /// Runs until it is told to stop.
@@ -105,6 +141,10 @@ impl Keeper {
                     if let Some(keeping) = &mut self.store {
                         (keeping.keep, keeping.most) = (pace.keep, pace.most);
                     }
+                }
+                Ok(Order::Acknowledge(id, by, answer)) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.acknowledge(&id, by));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     next = Instant::now() + self.flush;
@@ -133,44 +173,103 @@ impl Keeper {
         let now = clock::now();
         let marks = results.iter_mut().flat_map(|result| std::mem::take(&mut result.marks)).collect();
         let mut interfaces = self.shared.interfaces();
-        {
-            let mut picture = self.shared.picture_mut();
+        self.health.at = now;
+        self.health.flushes += 1;
+        self.clock.look(now);
+        // Once an hour is often enough: nothing hangs on it.
+        self.forgets = self.health.flushes.is_multiple_of(FORGET) && self.clock.is_steady();
+        let shared = Arc::clone(&self.shared);
+        let forgets = self.store.as_ref().filter(|_| self.forgets);
+        let events = {
+            let mut picture = shared.picture_mut();
+            if let Some(keeping) = forgets {
+                picture.world.forget(now.before(keeping.keep));
+                self.telling.forget(now.before(keeping.keep));
+            }
             picture.world.captures.truncate(self.earlier);
             picture.world.captures.extend(interfaces.iter().map(InterfaceState::summary));
             let mut changed = picture.world.merge(results);
-            self.pending.flows.append(&mut changed.flows);
-            self.pending.subjects.append(&mut changed.subjects);
-            picture.told = picture.world.analysis.tell(&picture.world.captures);
+            self.pending.changed.flows.append(&mut changed.flows);
+            self.pending.changed.subjects.append(&mut changed.subjects);
+            picture.told = self.looks.tell(&mut picture);
             picture.at = now;
             for (place, state) in (self.earlier..).zip(&mut interfaces) {
                 state.ways = picture.world.analysis.ways(place);
             }
+            self.health.interfaces = interfaces;
+            if let Some(recording) = &mut self.recording {
+                recording.file(marks, &mut picture.told);
+                self.health.evidence = Some(recording.state());
+            }
+            let events = self.telling.flushed(&picture, &self.health, now);
+            self.findings_stand(&mut picture);
+            events
+        };
+        self.told(&events, now);
+    }
+
+    /// What was told reaches its listeners first and is written then: after a kill in between it is told twice, and never not
+    /// at all.
+    fn told(&mut self, events: &[Event], now: Timestamp) {
+        (self.listener)(&self.shared, events);
+        for event in events {
+            if self.pending.events.len() >= EVENTS {
+                self.pending.events.pop_front();
+            }
+            self.pending.events.push_back(Happened {
+                sequence: event.sequence,
+                at: event.time,
+                kind: event.kind.text(),
+                subject: event.subject(),
+                record: Format::Json.line(event, Facility::default()),
+            });
         }
-        if let Some(recording) = &mut self.recording {
-            recording.file(marks, &self.shared);
-            self.health.evidence = Some(recording.state());
-        }
-        self.health.at = now;
-        self.health.flushes += 1;
-        self.health.interfaces = interfaces;
         self.write(now);
         self.shared.set_health(self.health.clone());
-        let events = self.telling.flushed(&self.shared.picture(), &self.health, now);
-        (self.listener)(&self.shared, &events);
+    }
+
+    /// Says of each finding how it stands, and keeps what changed.
+    fn findings_stand(&mut self, picture: &mut Picture) {
+        picture.told.live(self.telling.life());
+        if self.store.is_some() {
+            let changed = self.telling.changed(picture).into_iter();
+            self.pending.findings.extend(changed.map(|kept| (Arc::clone(&kept.life.id), kept)));
+        }
+    }
+
+    fn acknowledge(&mut self, id: &str, by: Acknowledgement) -> Result<(), String> {
+        let now = clock::now();
+        let shared = Arc::clone(&self.shared);
+        let events = {
+            let mut picture = shared.picture_mut();
+            let events = self.telling.acknowledge(id, by, &picture);
+            self.findings_stand(&mut picture);
+            events
+        };
+        let events = events.ok_or("it is not open: what is over or accepted needs nobody to acknowledge it")?;
+        self.told(&events, now);
+        match (&self.store, &self.health.store_error) {
+            (Some(_), Some(error)) => {
+                Err(format!("it holds until the sensor stops, and could not be written: {error}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn judge_by(&mut self, policy: Option<Arc<Policy>>) {
+        let shared = Arc::clone(&self.shared);
         let events = {
-            let mut picture = self.shared.picture_mut();
+            let mut picture = shared.picture_mut();
             picture.world.judge_by(policy);
             picture.told = picture.world.analysis.tell(&picture.world.captures);
             self.recording.iter().for_each(|recording| recording.name(&mut picture.told));
-            self.telling.reloaded(&picture, clock::now())
+            let events = self.telling.reloaded(&picture, clock::now());
+            // Every flow is judged anew, and so is to be written anew.
+            self.pending.changed.flows = picture.world.analysis.observed.flows.iter().map(|flow| flow.key).collect();
+            self.findings_stand(&mut picture);
+            events
         };
-        // Every flow is judged anew, and so is to be written anew.
-        let flows = self.shared.picture().world.analysis.observed.flows.iter().map(|flow| flow.key).collect();
-        self.pending.flows = flows;
-        (self.listener)(&self.shared, &events);
+        self.told(&events, clock::now());
     }
 
     /// Writes what changed. What cannot be written is tried again at the next flush: it stays in memory, which is bounded,
@@ -180,10 +279,16 @@ impl Keeper {
         let picture = self.shared.picture();
         let observed = &picture.world.analysis.observed;
         let captures: Vec<_> = (0..).zip(&picture.world.captures).skip(self.earlier).collect();
-        let facts: Vec<_> =
-            self.pending.subjects.iter().filter_map(|subject| Some((subject, observed.ledger.get(subject)?))).collect();
+        let facts: Vec<_> = self
+            .pending
+            .changed
+            .subjects
+            .iter()
+            .filter_map(|subject| Some((subject, observed.ledger.get(subject)?)))
+            .collect();
         let flows: Vec<_> = self
             .pending
+            .changed
             .flows
             .iter()
             .filter_map(|key| observed.flows.binary_search_by_key(key, |flow| flow.key).ok())
@@ -195,14 +300,16 @@ impl Keeper {
             facts: &facts,
             flows: &flows,
             policy,
-            findings: &[],
+            at: now,
+            watch: &observed.watch,
+            findings: &self.pending.findings.values().cloned().collect::<Vec<_>>(),
+            events: self.pending.events.make_contiguous(),
             coverage: &observed.coverage,
         });
         drop(picture);
         let written = written.and_then(|()| {
-            self.pending = Changed::default();
-            // Once an hour is often enough: nothing hangs on it.
-            if self.health.flushes % FORGET == 1 { store.forget(now.before(*keep), *most).map(|_| ()) } else { Ok(()) }
+            self.pending = Pending::default();
+            if std::mem::take(&mut self.forgets) { store.forget(now.before(*keep), *most).map(|_| ()) } else { Ok(()) }
         });
         self.health.store_error = written.err().map(|error| error.to_string());
     }
@@ -210,3 +317,57 @@ impl Keeper {
 
 /// Flushes between two looks for what is too old.
 const FORGET: u64 = 360;
+
+/// How often everything is told, in a plant so large that it takes long.
+#[derive(Default)]
+struct Looks {
+    looked: Option<Instant>,
+    took: Duration,
+}
+
+/// To look at every flow takes at most one part of so many of the time.
+const PART: u32 = 20;
+
+impl Looks {
+    /// Says what there is to say; of what changes slowly what was said before, unless that was long enough ago.
+    fn tell(&mut self, picture: &mut Picture) -> Told {
+        let began = Instant::now();
+        let analysis = &picture.world.analysis;
+        if self.looked.is_some_and(|looked| began.duration_since(looked) < self.took * PART) {
+            return analysis.tell_again(&picture.world.captures, std::mem::take(&mut picture.told));
+        }
+        let told = analysis.tell(&picture.world.captures);
+        (self.looked, self.took) = (Some(began), began.elapsed());
+        told
+    }
+}
+
+/// A clock that was set by a year would have everything forgotten: it has to go on steadily for a while first.
+struct Clock {
+    wall: Timestamp,
+    looked: Instant,
+    steady: Instant,
+}
+
+/// The wall clock may differ by so much from the time that has passed.
+const STEP: Duration = Duration::from_secs(60);
+/// Without a step for so long it is believed.
+const STEADY: Duration = Duration::from_secs(1800);
+
+impl Clock {
+    fn new(wall: Timestamp) -> Self {
+        Self { wall, looked: Instant::now(), steady: Instant::now() }
+    }
+
+    fn look(&mut self, wall: Timestamp) {
+        let expected = self.wall.after(self.looked.elapsed());
+        if wall.since(expected) > STEP || expected.since(wall) > STEP {
+            self.steady = Instant::now();
+        }
+        (self.wall, self.looked) = (wall, Instant::now());
+    }
+
+    fn is_steady(&self) -> bool {
+        self.steady.elapsed() >= STEADY
+    }
+}

@@ -27,6 +27,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::analysis::Options;
 use crate::event::Event;
+use crate::policy::life::Acknowledgement;
 use crate::source::live::{LiveError, LiveOptions};
 use crate::store::{Store, StoreError};
 use capture::Watched;
@@ -35,6 +36,7 @@ pub use keeper::Pace;
 use keeper::{Keeper, Order};
 use recorder::{Filing, Recording};
 use shared::Shared;
+use telling::Past;
 use world::World;
 
 /// What a sensor is told.
@@ -61,6 +63,27 @@ pub struct Keeping {
     pub keep: std::time::Duration,
     /// At this size in bytes what was seen longest ago is forgotten.
     pub most: u64,
+}
+
+/// Takes what operators say to a sensor that runs.
+#[derive(Clone)]
+pub struct Desk(crossbeam_channel::Sender<Order>);
+
+/// An operator waits for so long: a flush may be under way.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+impl Desk {
+    /// Somebody has seen a finding. Waits until it is written.
+    ///
+    /// # Errors
+    /// Why not, for the one who asked.
+    pub fn acknowledge(&self, id: &str, by: Acknowledgement) -> Result<(), String> {
+        let (answer, outcome) = crossbeam_channel::bounded(1);
+        let busy = "the sensor is busy; ask again, which does no harm";
+        let order = Order::Acknowledge(id.to_owned(), by, answer);
+        self.0.send_timeout(order, PATIENCE).map_err(|_| busy)?;
+        outcome.recv_timeout(PATIENCE).map_err(|_| busy)?
+    }
 }
 
 /// Why a sensor cannot start.
@@ -103,8 +126,12 @@ impl Sensor {
         let open = interfaces.iter().map(Watched::open).collect::<Result<Vec<_>, _>>()?;
         let (workers, limits, policy) = (analysis.workers, analysis.limits, analysis.policy.clone());
         let mut world = World::new(analysis);
+        let mut past = Past::default();
         if let Some(keeping) = &store {
-            world.restore(keeping.store.read(world.options().policy.as_deref())?);
+            let mut restored = keeping.store.read(world.options().policy.as_deref())?;
+            let findings = std::mem::take(&mut restored.findings).into_iter().map(|kept| kept.life).collect();
+            past = Past { findings, policy: restored.policy.take(), last_event: restored.last_event };
+            world.restore(restored);
         }
         // Evidence numbers captures in 16 bits; sensors that were started more often share the last number.
         let earlier = u16::try_from(world.captures.len()).unwrap_or(u16::MAX).min(u16::MAX - 256);
@@ -124,10 +151,16 @@ impl Sensor {
         }
         drop(read);
         let (orders, inbox) = crossbeam_channel::bounded(16);
-        let keeping = (store, earlier.into());
+        let keeping = (store, earlier.into(), past);
         let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, keeping, recording, (name, Box::new(listener)));
         let keeper = thread::spawn(move || keeper.run(engine));
         Ok(Self { shared, orders, stop, captures, reading, keeper })
+    }
+
+    /// Takes what operators say.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        Desk(self.orders.clone())
     }
 
     /// Judges by another policy from now on.

@@ -12,7 +12,6 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::engine::Spare;
-use super::shared::Shared;
 use crate::evidence::{Claim, Due, Recorder, Room, Shelf};
 use crate::flow::mark::Mark;
 use crate::ledger::Evidence;
@@ -125,7 +124,7 @@ impl Recording {
     }
 
     /// Files the frames of findings that were just told, and names the files in what is told.
-    pub fn file(&mut self, marks: Vec<Mark>, shared: &Shared) {
+    pub fn file(&mut self, marks: Vec<Mark>, told: &mut Told) {
         self.line.marks(marks);
         let (answer, cases) = bounded(1);
         let _ = self.line.queue.send_timeout(Work::Look(answer), PATIENCE);
@@ -134,13 +133,13 @@ impl Recording {
             let at = finding.samples.iter().map(|sample| sample.at).find(|at| cases.contains(at))?;
             Some((at, Claim { id: finding.id.clone(), what: finding.what.clone() }))
         };
-        let claims = shared.picture().told.findings().iter().filter_map(claim).collect();
+        let claims = told.findings().iter().filter_map(claim).collect();
         let (answer, names) = bounded(1);
         let _ = self.line.queue.send_timeout(Work::Claims(claims, answer), PATIENCE);
         if let Ok(names) = names.recv_timeout(PATIENCE) {
             self.names = names;
         }
-        self.name(&mut shared.picture_mut().told);
+        self.name(told);
     }
 
     /// Names the files in what is told.

@@ -110,6 +110,12 @@ impl Shared {
         shared
     }
 
+    /// The world back, when nobody looks any more.
+    #[must_use]
+    pub fn into_world(self) -> World {
+        self.picture.into_inner().unwrap_or_else(PoisonError::into_inner).world
+    }
+
     pub(super) fn new(world: World, interfaces: Vec<Watched>) -> Self {
         let told = world.analysis.tell(&world.captures);
         let picture = Picture { world, told, at: Timestamp::default() };

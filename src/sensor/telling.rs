@@ -1,13 +1,16 @@
 //! What is told of a flush: new and changed devices, the lines that the life of findings gives, and the sensor's own
 //! troubles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::shared::{Health, Picture};
 use crate::event::{self, Change, Event, Kind, Record};
 use crate::output::view::{AssetView, FindingView};
+use crate::output::{lines, stand};
 use crate::policy::Band;
-use crate::policy::life::{Ledger, Line, Occurrence, Pace, Standing, Why};
+use crate::policy::life::{self, Acknowledgement, Ledger, Line, Occurrence, Pace, Standing, Why};
+use crate::store::Kept;
 use crate::time::Timestamp;
 
 /// Remembers what was told, and finds what is new.
@@ -20,12 +23,26 @@ pub struct Telling {
     troubles: Vec<String>,
     revision: u64,
     sequence: u64,
+    /// What has ended while no sensor ran, to be told at the first flush.
+    over: Vec<Line>,
+}
+
+/// What was told before, by the run whose store it comes from.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Findings with what was told of them.
+    pub findings: Vec<life::Record>,
+    /// SHA-256 of the policy that raised them.
+    pub policy: Option<String>,
+    /// The number of the newest event.
+    pub last_event: u64,
 }
 
 impl Telling {
-    /// Everything that is known already was told before: by the run whose store it comes from.
+    /// The devices that are known already, and the findings whose life was kept, were told before: by the run whose store
+    /// they come from. What has happened to findings since then is told at the first flush.
     #[must_use]
-    pub fn new(sensor: String, picture: &Picture) -> Self {
+    pub fn new(sensor: String, picture: &Picture, kept: Past) -> Self {
         let policy = picture.world.options().policy.as_deref().map_or("", |policy| &policy.sha256);
         let mut telling = Self {
             sensor,
@@ -34,13 +51,20 @@ impl Telling {
             assets: BTreeMap::new(),
             troubles: Vec::new(),
             revision: 0,
-            sequence: 0,
+            sequence: kept.last_event,
+            over: Vec::new(),
         };
         for asset in picture.told.assets(&picture.world.analysis) {
             telling.assets.insert(asset.id.clone(), identity(&asset));
         }
-        for finding in picture.told.findings() {
-            telling.happened(finding);
+        for record in kept.findings {
+            telling.life.restore(record);
+        }
+        for finding in picture.told.findings().iter().filter(|finding| telling.life.get(&finding.id).is_some()) {
+            telling.counts.insert(finding.id.clone(), finding.count);
+        }
+        if kept.policy.as_deref().unwrap_or_default() != policy {
+            telling.over = telling.judged_anew(picture, picture.at);
         }
         telling
     }
@@ -57,10 +81,10 @@ impl Telling {
                 self.line(&line, finding, &mut events);
             }
         }
-        for line in self.life.tick(now) {
+        for line in std::mem::take(&mut self.over).into_iter().chain(self.life.tick(now)) {
             self.over(&line, picture, &mut events);
         }
-        self.forget(picture);
+        self.forget_gone(picture);
         let troubles = health.troubles();
         let before = std::mem::replace(&mut self.troubles, troubles.clone());
         for trouble in troubles.iter().filter(|trouble| !before.contains(trouble)) {
@@ -73,7 +97,7 @@ impl Telling {
     }
 
     /// Forgets what the picture has forgotten, at a limit.
-    fn forget(&mut self, picture: &Picture) {
+    fn forget_gone(&mut self, picture: &Picture) {
         let assets = &picture.world.analysis.inventory.assets;
         self.assets.retain(|id, _| assets.binary_search_by(|asset| (*asset.id).cmp(id)).is_ok());
         let findings = picture.told.findings();
@@ -82,21 +106,28 @@ impl Telling {
 
     /// Another policy is in force: findings that it does not raise are over.
     pub fn reloaded(&mut self, picture: &Picture, now: Timestamp) -> Vec<Event> {
-        let raised: BTreeMap<&str, &FindingView> =
-            picture.told.findings().iter().map(|finding| (finding.id.as_str(), finding)).collect();
-        let hash = picture.world.options().policy.as_deref().map_or("", |policy| &policy.sha256);
-        let standing = |record: &crate::policy::life::Record| match raised.get(&*record.id) {
-            Some(_) => Standing::Raised,
-            None => Standing::Gone,
-        };
-        let lines = self.life.reload(now, hash, standing);
         let mut events = Vec::new();
-        for line in lines {
+        for line in self.judged_anew(picture, now) {
             self.over(&line, picture, &mut events);
         }
         // What was judged anew is counted anew.
         self.counts = picture.told.findings().iter().map(|finding| (finding.id.clone(), finding.count)).collect();
         events
+    }
+
+    /// What another policy says of the findings that are not over.
+    fn judged_anew(&mut self, picture: &Picture, now: Timestamp) -> Vec<Line> {
+        let raised: BTreeSet<&str> = picture.told.findings().iter().map(|finding| finding.id.as_str()).collect();
+        let hash = picture.world.options().policy.as_deref().map_or("", |policy| &policy.sha256);
+        let standing =
+            |record: &life::Record| if raised.contains(&*record.id) { Standing::Raised } else { Standing::Gone };
+        self.life.reload(now, hash, standing)
+    }
+
+    /// Forgets findings that did not happen since that time.
+    pub fn forget(&mut self, before: Timestamp) {
+        self.life.forget(before);
+        self.counts.retain(|id, _| self.life.get(id).is_some());
     }
 
     /// How a finding stands, for the API.
@@ -105,9 +136,27 @@ impl Telling {
         &self.life
     }
 
-    /// Somebody has seen a finding. `false`: there is none of that id that is open.
-    pub fn acknowledge(&mut self, id: &str) -> bool {
-        self.life.acknowledge(id)
+    /// Somebody has seen a finding. `None`: there is none of that id that is open.
+    pub fn acknowledge(&mut self, id: &str, by: Acknowledgement, picture: &Picture) -> Option<Vec<Event>> {
+        let line = self.life.acknowledge(id, by)?;
+        let mut events = Vec::new();
+        self.over(&line, picture, &mut events);
+        Some(events)
+    }
+
+    /// The findings that something was noted of since this was asked last, to be kept.
+    pub fn changed(&mut self, picture: &Picture) -> Vec<Kept> {
+        let findings = picture.told.findings();
+        let changed = self.life.changed();
+        let kept = |id: Arc<str>| {
+            let life = self.life.get(&id)?.clone();
+            let place = findings.binary_search_by(|finding| finding.id.as_str().cmp(&id)).ok();
+            let finding = place.and_then(|place| findings.get(place));
+            let score = finding.map_or(0, |finding| finding.severity.score);
+            let record = finding.map(lines::json).unwrap_or_default();
+            Some(Kept { life, score, record })
+        };
+        changed.into_iter().filter_map(kept).collect()
     }
 
     fn happened(&mut self, finding: &FindingView) -> Option<Line> {
@@ -134,10 +183,12 @@ impl Telling {
             Why::Opened => Kind::FindingOpened,
             Why::Reopened => Kind::FindingReopened,
             Why::Worse(_) | Why::NewClass | Why::NewObject => Kind::FindingEscalated,
-            Why::Often(_) | Why::Active => Kind::FindingContinues,
+            Why::Often(_) | Why::Active | Why::Lapsed => Kind::FindingContinues,
+            Why::Acknowledged => Kind::FindingAcknowledged,
             Why::Accepted | Why::Quiet | Why::PolicyChanged => Kind::FindingResolved,
         };
-        let record = FindingView { state: line.record.state.text(), sensor: self.sensor.clone(), ..finding.clone() };
+        let mut record = FindingView { sensor: self.sensor.clone(), ..finding.clone() };
+        stand(&mut record, &line.record);
         let score = u8::try_from(finding.severity.score).unwrap_or(0);
         let (band, site) = (band(finding), finding.site.clone());
         let event = self.event(kind, line.at, (band, score), site, Record::Finding(Box::new(record)));

@@ -9,12 +9,13 @@ use crate::flow::key::FlowKey;
 use crate::flow::table::Flows;
 use crate::flow::watch::Watch;
 use crate::flow::{again, facts};
-use crate::ledger::{Ledger, Subject};
+use crate::ledger::{Fact, Ledger, Subject};
 use crate::pipeline::Observed;
 use crate::policy::{Policy, TapId};
 use crate::source::file::CaptureSummary;
 use crate::source::set::Captures;
 use crate::store::Restored;
+use crate::time::Timestamp;
 use crate::worker::{FEW, ShardResult, Ways};
 
 /// The sum of all that was observed, and the conclusions.
@@ -70,6 +71,7 @@ impl World {
         observed.flows.sort_by_cached_key(|flow| flow.key);
         observed.ledger.merge(restored.ledger);
         observed.coverage.merge(&restored.coverage);
+        observed.watch.merge(restored.watch, self.options.policy.as_deref());
         self.captures = restored.captures;
         self.analysis = self.conclude(observed);
     }
@@ -97,6 +99,19 @@ impl World {
             lost: analysis::lost(&self.captures),
             ..analysis::conclude(observed, &self.options)
         }
+    }
+
+    /// Forgets what was not seen since that time; what follows from it goes at the next merge.
+    pub fn forget(&mut self, before: Timestamp) {
+        let observed = &mut self.analysis.observed;
+        observed.flows.retain(|flow| flow.last.at >= before);
+        let mut ledger = Ledger::bounded(self.options.limits.ledger);
+        for (subject, facts) in observed.ledger.iter() {
+            for (key, support) in facts.iter().filter(|(_, support)| support.last.at >= before) {
+                ledger.apply(subject.clone(), Fact { key: key.clone(), support: support.clone() });
+            }
+        }
+        observed.ledger = ledger;
     }
 
     /// Adds what the shards drained, and concludes anew.
@@ -146,7 +161,6 @@ mod tests {
     use crate::config::Limits;
     use crate::pipeline;
     use crate::source::Batch;
-    use crate::time::Timestamp;
     use crate::worker::{SHARDS, Shard};
 
     const CAPTURE: &[u8] = include_bytes!("../../fixtures/plant/capture.pcap");
@@ -223,6 +237,22 @@ mod tests {
             before = now;
         });
         assert!(again > 0, "some flow is judged again");
+    }
+
+    #[test]
+    fn what_was_not_seen_for_long_is_forgotten() {
+        let mut captures = Captures::stream("plant.pcap", Box::new(CAPTURE)).unwrap();
+        let mut world = World::read(&mut captures, Options::default());
+        let (first, last) = (captures.summaries()[0].first.unwrap(), captures.summaries()[0].last.unwrap());
+        let mut known = |before: Timestamp| {
+            world.forget(before);
+            world.merge(Vec::new());
+            (world.analysis.observed.flows.len(), world.analysis.inventory.assets.len())
+        };
+        let all = known(first);
+        let some = known(last.before(std::time::Duration::from_secs(10)));
+        assert!(0 < some.0 && some.0 < all.0 && 0 < some.1 && some.1 < all.1, "{some:?} of {all:?}");
+        assert_eq!(known(Timestamp::MAX), (0, 0));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::flow::ops::{Objects, Operation, OperationKey, Tally};
 use crate::flow::path::{Path, PathUse, Paths};
 use crate::flow::{Flow, SideView};
 use crate::ledger::Evidence;
-use crate::policy::{Judgement, Markings, Policy, Qualifier, Qualifiers, Reason, Stage, Verdict};
+use crate::policy::{Judgement, Markings, Measure, Peak, Policy, Qualifier, Qualifiers, Rate, Reason, Stage, Verdict};
 use crate::time::Timestamp;
 
 pub(super) fn write(into: &Transaction<'_>, flows: &[&Flow], policy: Option<&Policy>) -> rusqlite::Result<()> {
@@ -171,6 +171,9 @@ struct EntryRow {
     objects: ObjectsRow,
     tally: TallyRow,
     samples: Vec<EvidenceRow>,
+    /// Of a rate: the measure, the most, and what is declared in how many seconds.
+    #[serde(default)]
+    peak: Option<(String, u64, u64, u32)>,
 }
 
 impl Detail {
@@ -375,6 +378,9 @@ impl EntryRow {
             objects: ObjectsRow::of(&entry.objects),
             tally: TallyRow::of(&entry.tally),
             samples: entry.samples.iter().map(|at| row_of(*at)).collect(),
+            peak: entry
+                .peak
+                .map(|Peak { measure, most, limit }| (measure.text().to_owned(), most, limit.count, limit.seconds)),
         }
     }
 
@@ -391,6 +397,11 @@ impl EntryRow {
             .into_iter()
             .filter(|qualifier| self.qualifiers.iter().any(|text| qualifier.text() == text))
             .collect();
+        let measures = [Measure::Operations, Measure::Bytes];
+        let peak = self.peak.and_then(|(text, most, count, seconds)| {
+            let measure = measures.into_iter().find(|measure| measure.text() == text)?;
+            Some(Peak { measure, most, limit: Rate { count, seconds } })
+        });
         let judgement = Judgement {
             verdict: Verdict::parse(&self.verdict)?,
             reason,
@@ -408,7 +419,7 @@ impl EntryRow {
             objects: self.objects.objects(words)?,
             tally: self.tally.tally(),
             samples: self.samples.into_iter().map(evidence).collect(),
-            peak: None,
+            peak,
             conversation: Arc::clone(conversation),
         })
     }

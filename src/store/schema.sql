@@ -1,11 +1,17 @@
--- zonewatch store, version 1. Times are nanoseconds since 1970 UTC.
+-- zonewatch store, version 2. Times are nanoseconds since 1970 UTC.
 PRAGMA auto_vacuum = INCREMENTAL;
 
 -- Interfaces that were watched, one row each time the sensor started; evidence names them by id.
 CREATE TABLE capture (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, links TEXT NOT NULL, frames INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    first INTEGER, last INTEGER
+    first INTEGER, last INTEGER, lost INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- Policies that were in force, with their files as JSON: [[name, text], ...].
+CREATE TABLE policy (sha256 TEXT PRIMARY KEY, since INTEGER NOT NULL, files TEXT NOT NULL) STRICT;
+
+-- What was watched over time, one row as JSON: runs by which silences are told, sessions of remote access.
+CREATE TABLE watch (id INTEGER PRIMARY KEY, policy TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 
 -- What was observed of whom, with its first and last evidence.
 CREATE TABLE fact (
@@ -25,7 +31,8 @@ CREATE TABLE flow (
 ) STRICT;
 CREATE INDEX flow_last ON flow (last);
 
--- Findings with their life; record is the finding as the contract has it.
+-- Findings with their life: what was told of them and who acknowledged them is in life, as JSON; record is the finding as
+-- the contract has it, as it was when it was last raised.
 CREATE TABLE finding (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, band TEXT NOT NULL, score INTEGER NOT NULL, first INTEGER NOT NULL,
     last INTEGER NOT NULL, count INTEGER NOT NULL, life TEXT NOT NULL, record TEXT NOT NULL

@@ -45,7 +45,17 @@ fn tokens_and_roles() {
         ("it cannot be done", "Bearer secret", "POST", acknowledge, r#"{"note": "no"}"#, 409),
         ("no such finding", "Bearer secret", "POST", "/api/v1/findings/V-none/acknowledge", "", 404),
         ("no JSON", "Bearer secret", "POST", acknowledge, "note=x", 400),
-        ("an unknown word", "Bearer secret", "POST", acknowledge, r#"{"until": 1}"#, 400),
+        ("for a while", "Bearer secret", "POST", acknowledge, r#"{"until": "2200-01-31T12:00:00Z"}"#, 200),
+        (
+            "until a time that is over",
+            "Bearer secret",
+            "POST",
+            acknowledge,
+            r#"{"until": "2020-01-31T12:00:00Z"}"#,
+            400,
+        ),
+        ("until some day", "Bearer secret", "POST", acknowledge, r#"{"until": "some day"}"#, 400),
+        ("an unknown word", "Bearer secret", "POST", acknowledge, r#"{"unless": 1}"#, 400),
         ("a long word", "Bearer secret", "POST", acknowledge, &long, 413),
     ] {
         let client = running.client();
@@ -60,7 +70,7 @@ fn tokens_and_roles() {
     let wishes = running.wishes.0.lock().unwrap().join("; ");
     let want = format!(
         "reload; shift lead acknowledges {finding}: it is planned; shift lead acknowledges {finding}: ; \
-         shift lead acknowledges {finding}: no"
+         shift lead acknowledges {finding}: no; shift lead acknowledges {finding} until 2200-01-31T12:00:00.000000000Z: "
     );
     assert_eq!(wishes, want);
 
@@ -68,12 +78,12 @@ fn tokens_and_roles() {
     let (lines, _) = verify(audit.as_bytes()).unwrap();
     assert_eq!(lines as usize, audit.lines().count());
     for (what, count) in [
-        ("\"outcome\":\"done\"", 4),
+        ("\"outcome\":\"done\"", 5),
         ("\"outcome\":\"failed\"", 1),
         ("\"outcome\":\"refused\"", 7),
         ("\"action\":\"reload\"", 1),
         ("\"detail\":\"it is planned\"", 1),
-        ("\"who\":\"shift lead\"", 5),
+        ("\"who\":\"shift lead\"", 6),
         ("GET /api/v1/no-such-thing", 1),
         ("secret", 0),
     ] {

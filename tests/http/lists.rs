@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Running, loopback, support};
+use zonewatch::output::http::ask::Place;
+use zonewatch::output::view::{AnalysisView, AssetView, FlowView};
+
+use super::{Running, guarded, loopback, support};
 
 const LISTS: [(&str, &str); 5] =
     [("assets", "asset"), ("flows", "flow"), ("findings", "finding"), ("zones", "zone"), ("conduits", "conduit")];
@@ -60,7 +63,9 @@ fn what_is_served_is_analysis_json() {
 #[test]
 fn sheets() {
     let running = Running::start(&loopback());
-    for (path, rows) in [("assets?format=csv&limit=2", 2), ("flows?format=csv&limit=5", 5)] {
+    for (path, rows) in
+        [("assets?format=csv&limit=2", 2), ("flows?format=csv&limit=5", 5), ("findings?format=csv&limit=3", 3)]
+    {
         let answer = running.get(&format!("/api/v1/{path}"));
         assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
         let mut sheet = csv::Reader::from_reader(answer.body.as_bytes());
@@ -126,7 +131,7 @@ fn what_makes_no_sense_is_told() {
         ("GET", "//etc/passwd", 404, "nothing at this path"),
         ("GET", "/api/v1/assets?limit=0", 400, "limit is a number from 1 to 1000"),
         ("GET", "/api/v1/assets?verdict=allow", 400, "known are zone, role, protocol, q, limit"),
-        ("GET", "/api/v1/findings?format=csv", 400, "csv is for assets and flows"),
+        ("GET", "/api/v1/zones?format=csv", 400, "csv is for assets, flows and findings"),
         ("GET", "/api/v1/findings?severity=%3Cscript%3E", 400, "severity is one of"),
         ("DELETE", "/api/v1/assets", 403, "role 'operate'"),
         ("POST", "/metrics", 403, "role 'operate'"),
@@ -162,4 +167,25 @@ fn the_page_is_whole_and_harmless() {
     for name in ["x-content-type-options", "x-frame-options", "referrer-policy", "cache-control"] {
         assert!(page.header(name).is_some(), "{name}");
     }
+}
+
+#[test]
+fn the_commands_read_what_is_served() {
+    let running = Running::start(&guarded());
+    let url = format!("http://{}", running.server.addresses[0]);
+    let place = |token| Place { url: &url, token, ca: None };
+    let refused = place(None).get("/api/v1/snapshot").unwrap_err();
+    assert!(refused.contains("--token-file"), "{refused}");
+    let nothing = place(Some("reader")).get("/api/v1/nothing").unwrap_err();
+    assert!(nothing.contains("there is nothing at this path"), "{nothing}");
+    let view = AnalysisView::read(place(Some("reader")).get("/api/v1/snapshot").unwrap()).unwrap();
+    for page in [1, 7, 1000] {
+        let flows: Vec<FlowView> = place(Some("reader")).list(&[("verdict", "violation".to_owned())], page).unwrap();
+        let ids: Vec<_> = flows.iter().map(|flow| &flow.id).collect();
+        let want = view.flows.iter().filter(|flow| flow.verdict == Some("violation"));
+        assert_eq!(ids, want.map(|flow| &flow.id).collect::<Vec<_>>(), "{page} on a page");
+        assert!(!ids.is_empty());
+    }
+    let found: Vec<AssetView> = place(Some("reader")).list(&[("q", "boiler controller".to_owned())], 10).unwrap();
+    assert_eq!(found.len(), 1, "what is asked for may hold blanks");
 }

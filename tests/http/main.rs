@@ -25,6 +25,7 @@ use zonewatch::event::health::OutputHealth;
 use zonewatch::output::http::audit::Audit;
 use zonewatch::output::http::{Operator, Served, Server, Streams};
 use zonewatch::policy::Policy;
+use zonewatch::policy::life::Acknowledgement;
 use zonewatch::sensor::capture::InterfaceState;
 use zonewatch::sensor::clock;
 use zonewatch::sensor::shared::{Health, Shared};
@@ -75,9 +76,11 @@ fn plant() -> Arc<Shared> {
 struct Wishes(Mutex<Vec<String>>);
 
 impl Operator for Wishes {
-    fn acknowledge(&self, finding: &str, note: &str, who: &str) -> Result<(), String> {
-        self.0.lock().unwrap().push(format!("{who} acknowledges {finding}: {note}"));
-        if note == "no" { Err("it was resolved long ago".to_owned()) } else { Ok(()) }
+    fn acknowledge(&self, finding: &str, by: Acknowledgement) -> Result<(), String> {
+        let Acknowledgement { who, note, until, .. } = by;
+        let until = until.map_or(String::new(), |until| format!(" until {until}"));
+        self.0.lock().unwrap().push(format!("{who} acknowledges {finding}{until}: {note}"));
+        if &*note == "no" { Err("it was resolved long ago".to_owned()) } else { Ok(()) }
     }
 
     fn reload(&self) -> Result<(), String> {

@@ -17,13 +17,16 @@ use super::access::{Access, Caller};
 use super::audit::{Audit, Entry};
 use super::events::Streams;
 use super::problem::Problem;
-use super::query::{Form, Item, Query};
+use super::query::{Form, Query};
 use super::{Operator, health, page};
+use crate::output::list::Item;
 use crate::output::summary::Summary;
 use crate::output::view::{AssetView, ConduitView, CoverageView, FindingView, FlowView, SCHEMA, ZoneView};
 use crate::output::{lines, metrics};
+use crate::policy::life::Acknowledgement;
 use crate::sensor::clock;
 use crate::sensor::shared::{Picture, Shared};
+use crate::time::Timestamp;
 
 /// Bytes of one page; a page that would be longer ends earlier.
 const PAGE: usize = 8 << 20;
@@ -36,6 +39,9 @@ const SNAPSHOT: usize = 64 << 20;
 
 /// Bytes of the body of a request.
 const BODY: usize = 16 << 10;
+
+/// Characters of what somebody says who acknowledges a finding.
+const NOTE: usize = 500;
 
 /// Everything that answers need.
 pub(super) struct Api {
@@ -205,7 +211,7 @@ fn page_of<I: Listed>(api: &Api, query: &Query) -> Answer {
         }
         Form::Ndjson => typed("application/x-ndjson", body),
         Form::Csv => {
-            let rows = I::sheet(&rows).ok_or_else(|| Problem::bad("csv is for assets and flows"))?;
+            let rows = I::sheet(&rows).ok_or_else(|| Problem::bad("csv is for assets, flows and findings"))?;
             typed("text/csv; charset=utf-8; header=present", rows)
         }
     };
@@ -339,19 +345,33 @@ pub(super) async fn acknowledge(
     #[serde(default, deny_unknown_fields)]
     struct Said {
         note: String,
+        until: Option<String>,
     }
     let id = id_of(id)?;
     let body = to_bytes(body, BODY)
         .await
         .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has at most {BODY} bytes")))?;
     let said = if body.is_empty() { Ok(Said::default()) } else { serde_json::from_slice::<Said>(&body) };
-    let said = said.map_err(|error| Problem::bad(format!("the body is no {{\"note\": \"…\"}}: {error}")))?;
+    let said =
+        said.map_err(|error| Problem::bad(format!("the body is no {{\"note\": \"…\", \"until\": \"…\"}}: {error}")))?;
+    let now = clock::now();
+    let until = said.until.as_deref().map(|until| {
+        let time = Timestamp::parse(until).filter(|until| *until > now);
+        time.ok_or_else(|| Problem::bad("until is a time that is to come, such as 2030-01-31T12:00:00Z"))
+    });
+    let until = until.transpose()?;
+    if said.note.chars().count() > NOTE {
+        return Err(Problem::bad(format!("note has at most {NOTE} characters")));
+    }
     work(move || {
         if api.shared.picture().told.findings().binary_search_by(|finding| finding.id.as_str().cmp(&id)).is_err() {
             return Err(Problem::nothing("there is no finding of this id"));
         }
         let action = format!("acknowledge {id}");
-        api.operate(&caller, &from, &action, &said.note, |name| api.operator.acknowledge(&id, &said.note, name))?;
+        api.operate(&caller, &from, &action, &said.note, |name| {
+            let note = said.note.as_str().into();
+            api.operator.acknowledge(&id, Acknowledgement { who: name.into(), at: now, note, until })
+        })?;
         Ok(Json(json!({ "id": id, "acknowledged": true })).into_response())
     })
     .await

@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+pub mod ask;
 pub mod audit;
 mod events;
 mod health;
@@ -33,6 +34,7 @@ use self::audit::Audit;
 use self::listen::Door;
 use super::metrics;
 use crate::config::Http;
+use crate::policy::life::Acknowledgement;
 use crate::sensor::shared::Shared;
 
 pub use self::events::Streams;
@@ -46,7 +48,7 @@ pub trait Operator: Send + Sync {
     ///
     /// # Errors
     /// Why it cannot be done, for the one who asked.
-    fn acknowledge(&self, finding: &str, note: &str, who: &str) -> Result<(), String>;
+    fn acknowledge(&self, finding: &str, by: Acknowledgement) -> Result<(), String>;
 
     /// Load the policy again, soon.
     ///

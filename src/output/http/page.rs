@@ -9,12 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::output::VERSION;
 use crate::output::escape::html;
+use crate::output::html::{STYLE, table};
 use crate::output::summary::Summary;
 use crate::output::view::FindingView;
 use crate::policy::{Band, Verdict};
 use crate::sensor::shared::{Health, Picture};
-
-const STYLE: &str = include_str!("page.css");
 
 /// Rows of a table; the rest is in the API.
 const ROWS: usize = 200;
@@ -50,23 +49,6 @@ fn text(health: &Health, picture: &Picture, summary: &Summary) -> String {
     page += "<p class=\"dim\">Everything in full: <a href=\"/api/v1/openapi.json\">the API</a>, \
              <a href=\"/metrics\">metrics</a>. Nothing is ever sent on a network that is watched.</p></body></html>\n";
     page
-}
-
-/// A table: heads (a leading `#` makes a column of numbers), and rows whose cells are HTML already.
-fn table<const N: usize>(page: &mut String, heads: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
-    let cell = |page: &mut String, tag: &str, head: &str, text: &str| {
-        let class = if head.starts_with('#') { " class=\"n\"" } else { "" };
-        let _ = write!(page, "<{tag}{class}>{text}</{tag}>");
-    };
-    page.push_str("<div class=\"wide\"><table><tr>");
-    heads.iter().for_each(|head| cell(page, "th", head, head.trim_start_matches('#')));
-    page.push_str("</tr>");
-    for row in rows {
-        page.push_str("<tr>");
-        heads.iter().zip(&row).for_each(|(head, text)| cell(page, "td", head, text));
-        page.push_str("</tr>");
-    }
-    page.push_str("</table></div>");
 }
 
 fn about_health(page: &mut String, health: &Health, summary: &Summary) {

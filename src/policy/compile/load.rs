@@ -50,7 +50,16 @@ impl Policy {
     /// # Errors
     /// As [`Policy::load`].
     pub fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
-        compile([Source { name: name.into(), text: text.into() }].into())
+        Self::of_texts([(name, text)])
+    }
+
+    /// Loads a policy from files that were read already, by name and text.
+    ///
+    /// # Errors
+    /// As [`Policy::load`].
+    pub fn of_texts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Diagnostics> {
+        let source = |(name, text): (&str, &str)| Source { name: name.into(), text: text.into() };
+        compile(files.into_iter().map(source).collect())
     }
 }
 

@@ -1,0 +1,170 @@
+//! Where a command knows from what it shows: captures, a saved analysis, a store, or a sensor that runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Failure, analyze};
+use crate::analysis::{self, Options};
+use crate::cli::Origin;
+use crate::output::view::AnalysisView;
+
+/// What is known there.
+pub(super) fn view(origin: &Origin, inputs: &[PathBuf]) -> Result<AnalysisView, Failure> {
+    match inputs {
+        [] => live::view(origin),
+        [saved] if saved.extension().is_some_and(|extension| extension == "json") => load(saved),
+        captures => {
+            let policy = analyze::load_policy(&origin.policy, false)?;
+            let mut captures = analyze::open(captures)?;
+            let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &Options { policy, ..Options::default() });
+            Ok(analysis.view(&captures.summaries(), &[]))
+        }
+    }
+}
+
+/// A saved analysis.
+pub(super) fn load(path: &Path) -> Result<AnalysisView, Failure> {
+    let name = path.display();
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    AnalysisView::read(text).map_err(|why| {
+        Failure(format!("{name} is no analysis of this version: {why}\n  hint: make one with zonewatch analyze --out"))
+    })
+}
+
+#[cfg(not(all(feature = "live", feature = "sensor")))]
+mod live {
+    use super::*;
+
+    pub(super) fn view(_: &Origin) -> Result<AnalysisView, Failure> {
+        Err(Failure(
+            "there is nothing to read\n  hint: name captures or an analysis.json; this build has no sensor".to_owned(),
+        ))
+    }
+}
+
+#[cfg(all(feature = "live", feature = "sensor"))]
+pub(super) use live::{list, stored, time};
+
+#[cfg(all(feature = "live", feature = "sensor"))]
+mod live {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::File;
+    use crate::output::http::ask::Place;
+    use crate::output::list::Item;
+    use crate::output::view::FindingView;
+    use crate::pipeline::Observed;
+    use crate::policy::life::{Ledger, Pace};
+    use crate::store::Store;
+    use crate::time::Timestamp;
+
+    /// The configuration of the service.
+    const CONFIG: &str = "/etc/zonewatch/zonewatch.toml";
+
+    /// Items on a page that a sensor is asked for: as many as it gives.
+    const PAGE: usize = 1000;
+
+    /// What a sensor knows.
+    pub(super) fn view(origin: &Origin) -> Result<AnalysisView, Failure> {
+        if let Some(url) = &origin.url {
+            let text = asked(origin, url, |place| place.get("/api/v1/snapshot"))?;
+            return AnalysisView::read(text)
+                .map_err(|why| Failure(format!("the answer from {url} cannot be used: {why}")));
+        }
+        let at = origin.at.as_deref().map(time).transpose()?;
+        stored(origin, None, at)
+    }
+
+    /// A list of what a sensor knows.
+    pub(in crate::command) fn list<I: Item>(
+        origin: &Origin,
+        filters: &[(&'static str, String)],
+        of: fn(&mut AnalysisView) -> &mut Vec<I>,
+    ) -> Result<Vec<I>, Failure> {
+        if let Some(url) = &origin.url {
+            return asked(origin, url, |place| place.list(filters, PAGE));
+        }
+        let mut view = view(origin)?;
+        let mut items = std::mem::take(of(&mut view));
+        items.retain(|item| filters.iter().all(|(word, value)| item.matches(word, value)));
+        Ok(items)
+    }
+
+    fn asked<T>(origin: &Origin, url: &str, ask: impl FnOnce(&Place<'_>) -> Result<T, String>) -> Result<T, Failure> {
+        let token = origin
+            .token_file
+            .as_ref()
+            .map(|file| fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display())));
+        let token = token.transpose()?;
+        let place = Place { url, token: token.as_deref().map(str::trim), ca: origin.ca.as_deref() };
+        ask(&place).map_err(|why| Failure(format!("no answer from {url}: {why}")))
+    }
+
+    /// What a store knows, the configured one unless it is named; as of now or of a time.
+    pub(in crate::command) fn stored(
+        origin: &Origin,
+        named: Option<&Path>,
+        at: Option<Timestamp>,
+    ) -> Result<AnalysisView, Failure> {
+        let config = match &origin.config {
+            Some(path) => File::load(path)?,
+            None if Path::new(CONFIG).exists() => File::load(Path::new(CONFIG)).unwrap_or_default(),
+            None => File::default(),
+        };
+        let path = named.or(origin.store.as_deref()).unwrap_or(&config.store.path);
+        if path.as_os_str().is_empty() {
+            return Err(Failure(format!(
+                "there is no store to read\n  hint: name one with --store, or in [store] of {CONFIG}, or a sensor that runs with --url"
+            )));
+        }
+        let store = Store::look(path)?;
+        let policy = match analyze::load_policy(&origin.policy, true)? {
+            Some(policy) => Some(policy),
+            None => store.policy()?.map(Arc::new),
+        };
+        let mut restored = match at {
+            None => store.read(policy.as_deref())?,
+            Some(at) => store.read_at(policy.as_deref(), at)?,
+        };
+        if restored.skipped > 0 {
+            super::super::note(&format!(
+                "{} rows of {} could not be understood and are left out",
+                restored.skipped,
+                path.display()
+            ));
+        }
+        let mut life = Ledger::new(Pace { findings: usize::MAX, ..Pace::default() }, "");
+        let mut gone = Vec::new();
+        for kept in restored.findings {
+            gone.extend(FindingView::read(kept.record));
+            life.restore(kept.life);
+        }
+        restored.flows.sort_by_cached_key(|flow| flow.key);
+        let (flows, ledger, coverage, watch) = (restored.flows, restored.ledger, restored.coverage, restored.watch);
+        let observed = Observed { flows, ledger, coverage, watch, ..Observed::default() };
+        let options = Options { policy, home_nets: config.home_nets, ..Options::default() };
+        let captures = restored.captures;
+        let taps = analysis::taps(&captures, options.policy.as_deref());
+        let lost = analysis::lost(&captures);
+        let analysis = analysis::Analysis { taps, lost, ..analysis::conclude(observed, &options) };
+        Ok(analysis.view_living(&captures, &life, gone))
+    }
+
+    /// A time in UTC: a day, or with hours, minutes and seconds, or as RFC 3339 has it.
+    pub(in crate::command) fn time(text: &str) -> Result<Timestamp, Failure> {
+        let text = text.trim();
+        let forms = [
+            text.to_owned(),
+            format!("{text}T00:00:00Z"),
+            format!("{}Z", text.replace(' ', "T")),
+            format!("{}:00Z", text.replace(' ', "T")),
+        ];
+        forms.iter().find_map(|form| Timestamp::parse(form)).ok_or_else(|| {
+            Failure(format!(
+                "{} is no time\n  hint: write 2026-11-16, '2026-11-16 10:15' (UTC) or 2026-11-16T10:15:00+01:00",
+                crate::output::escape::terminal(text)
+            ))
+        })
+    }
+}
