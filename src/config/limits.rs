@@ -35,10 +35,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1 << 16,
-            flows: FlowLimits { flows: 1 << 17, glimpses: 1 << 14, per_pair: 64 },
+            connections: 13 << 12,
+            flows: FlowLimits { flows: 13 << 13, glimpses: 7 << 11, per_pair: 64 },
             fragments: FragmentLimits::default(),
-            ledger: LedgerLimits { subjects: 1 << 15, facts: 256, total: 1 << 17 },
+            ledger: LedgerLimits { subjects: 13 << 11, facts: 256, total: 13 << 13 },
             links: 1 << 16,
             meters: 1 << 16,
             timings: 0,
