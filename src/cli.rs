@@ -384,6 +384,11 @@ pub enum PolicyCommand {
     /// passwords, office to process) is a comment, never a rule. The draft loads, and allows nothing until a person
     /// has read it and written approved = true.
     Suggest(PolicySuggest),
+    /// Take just-in-time conduits that have ended out of a declaration
+    ///
+    /// Lists the conduits with ephemeral = true whose valid_until has passed. With --write they are taken out of their
+    /// files, comments above them included, and kept in FILE.history beside each; nothing else in a file changes.
+    Tidy(PolicyTidy),
 }
 
 /// Options of `policy check`.
@@ -530,6 +535,20 @@ pub enum ExportFormat {
     Firewall,
     /// The same as a ruleset of nftables: a proposal
     Nftables,
+}
+
+/// Options of `policy tidy`.
+#[derive(Debug, Args)]
+pub struct PolicyTidy {
+    /// Files, or folders of *.toml
+    #[arg(value_name = "POLICY", required = true)]
+    pub policy: Vec<PathBuf>,
+    /// As if it were that time: 2026-11-22, or with 14:00 behind it, in the site's time zone [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Change the files
+    #[arg(long)]
+    pub write: bool,
 }
 
 /// Options of `policy import`.

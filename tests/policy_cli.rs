@@ -728,3 +728,30 @@ fn help_has_examples() {
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().unwrap().iter()
 }
+
+#[test]
+fn ended_conduits_are_taken_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let visit = |id: &str, until: &str| {
+        format!(
+            "# {id}: the maker's visit.\n[[conduit]]\nid = \"{id}\"\nfrom = [\"a\"]\nto = [\"b\"]\nowner = \"ot\"\nticket = \"CHG-1\"\n\
+             ephemeral = true\nvalid_from = 2026-11-01T08:00:00\nvalid_until = {until}\n[[conduit.allow]]\nprotocol = \"modbus\"\nops = [\"observe\"]\n\n"
+        )
+    };
+    let head = "[site]\nid = \"p\"\ntimezone = \"UTC\"\n\n[[zone]]\nid = \"a\"\nmembers = [{ cidr = \"10.0.1.0/24\" }]\n\n\
+                [[zone]]\nid = \"b\"\nmembers = [{ cidr = \"10.0.2.0/24\" }]\n\n";
+    let text = format!("{head}{}{}", visit("V1", "2026-11-01T12:00:00"), visit("V2", "2026-11-01T18:00:00"));
+    let file = folder.path().join("plant.toml");
+    std::fs::write(&file, &text).unwrap();
+    let tidy = |at: &str, more: &[&str]| policy(folder.path(), &[&["tidy", "plant.toml", "--at", at], more].concat());
+    let early = tidy("2026-11-01 11:59", &["--write"]).stderr;
+    assert!(early.contains("no just-in-time conduit has ended"), "{early}");
+    let listed = tidy("2026-11-01 13:00", &[]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("plant.toml:15: V1 (CHG-1) ended Sun 2026-11-01 12:00:00 UTC"), "{listed}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "nothing is changed unasked");
+    tidy("2026-11-01 13:00", &["--write"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{head}{}", visit("V2", "2026-11-01T18:00:00")));
+    let history = std::fs::read_to_string(folder.path().join("plant.toml.history")).unwrap();
+    assert!(history.starts_with("# Ended Sun 2026-11-01 12:00:00 UTC") && history.contains("id = \"V1\""), "{history}");
+}

@@ -109,6 +109,7 @@ pub mod silence;
 pub mod suggest;
 mod tap;
 mod text;
+pub mod tidy;
 mod trace;
 mod verdict;
 pub mod widening;

@@ -310,6 +310,8 @@ pub struct Rule {
     pub to_words: Vec<String>,
     /// No payload in the reverse direction.
     pub one_way: bool,
+    /// Just in time: it is taken out of the declaration when it has ended.
+    pub ephemeral: bool,
     /// Counts in the review of remote access.
     pub remote_access: bool,
     /// Days without use after which it is reported.

@@ -12,6 +12,7 @@ mod review;
 mod schema;
 mod suggest;
 mod test;
+mod tidy;
 
 pub(super) fn run(command: &PolicyCommand) -> Outcome {
     match command {
@@ -24,5 +25,6 @@ pub(super) fn run(command: &PolicyCommand) -> Outcome {
         PolicyCommand::Review(options) => review::run(options),
         PolicyCommand::Suggest(options) => suggest::run(options),
         PolicyCommand::Test(options) => test::run(options),
+        PolicyCommand::Tidy(options) => tidy::run(options),
     }
 }

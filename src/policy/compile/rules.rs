@@ -117,6 +117,7 @@ impl Compiler<'_> {
                 from_words: words(&entry.from),
                 to_words: words(&entry.to),
                 one_way: entry.one_way,
+                ephemeral: entry.ephemeral,
                 remote_access: entry.remote_access,
                 max_idle_days: entry.max_idle_days.unwrap_or(idle),
                 max_session: entry.max_session.map(|span| span.0),
