@@ -12,31 +12,25 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ahash::RandomState;
-use dissectors::recognise::{Recognised, recognise_frame, told_name, told_stations};
-use dissectors::{
-    Attribute, Carrier, ComponentId, Direction, Identity, Link, LinkSide, Method, Observation, Operation, Outcome,
-    Party, REGISTRY, Role, Sink, attribute,
-};
+use dissectors::recognise::{Recognised, told_stations};
+use dissectors::{Carrier, Method, REGISTRY, attribute};
 
 use crate::address::Host;
-use crate::bounded;
 use crate::config::Limits;
 use crate::decode::fragments::Fragments;
-use crate::decode::{Headers, Packet, Tcp, Transport, Undecoded, Upper};
-use crate::flow::connection::{Connection, ConnectionKey, Counted, Orientation, Record, Side};
-use crate::flow::dialog::{Listener, Terms};
-use crate::flow::docket::{self, Case};
+use crate::decode::{Headers, Packet, Tcp, Transport, Undecoded};
+use crate::flow::Flow;
+use crate::flow::connection::{Connection, ConnectionKey, Side};
+use crate::flow::dialog::Terms;
+use crate::flow::docket;
 use crate::flow::hash::Secret;
-use crate::flow::key::Initiator;
 use crate::flow::mark::{Mark, Marked, Marks};
 use crate::flow::table::{Connections, Flows, Spot};
-use crate::flow::timing::{Measured, Question, Timings};
+use crate::flow::timing::{Measured, Timings};
 use crate::flow::watch::Watch;
-use crate::flow::{Flow, ops};
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
 use crate::policy::{Policy, TapId};
 use crate::source::Frame;
-use crate::stream::Piece;
 use crate::time::Timestamp;
 
 pub use coverage::{Coverage, FEW, ProtocolCoverage, Ways};

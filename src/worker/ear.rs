@@ -1,6 +1,23 @@
 //! What a dialog says is written down: operations, identities, protection, anomalies.
 
-use super::*;
+use dissectors::{
+    ComponentId, Direction, Identity, Link, LinkSide, Observation, Operation, Outcome, Party, REGISTRY, Role, Sink,
+};
+
+use super::Notes;
+use crate::address::Host;
+use crate::bounded;
+use crate::flow::connection::{Orientation, Record, Side};
+use crate::flow::dialog::Listener;
+use crate::flow::docket::Case;
+use crate::flow::hash::Secret;
+use crate::flow::key::Initiator;
+use crate::flow::mark::Marked;
+use crate::flow::ops;
+use crate::flow::timing::Question;
+use crate::ledger::{Evidence, Fact, FactKey, Subject, Support};
+use crate::policy::Policy;
+use crate::stream::Piece;
 
 /// Hears what a dialog says, and writes it down.
 pub(super) struct Ear<'a> {

@@ -1,6 +1,13 @@
 //! What only some packets have: tunnels around them, ARP or spanning tree in them, names in their first datagram.
 
-use super::*;
+use dissectors::recognise::{Recognised, recognise_frame, told_name};
+use dissectors::{Attribute, Method, attribute};
+
+use super::Notes;
+use crate::address::Host;
+use crate::decode::{Packet, Upper};
+use crate::flow::connection::{Connection, ConnectionKey, Counted, Side};
+use crate::ledger::{Evidence, Fact, FactKey, Subject, Support};
 
 /// RFC 826.
 const ARP_REQUEST: u16 = 1;
