@@ -84,7 +84,7 @@ impl Limits {
     }
 
     /// The budget for which the defaults are made.
-    pub const BUDGET: u64 = 256 << 20;
+    pub const BUDGET: u64 = 288 << 20;
 
     /// What is there beside the tables: the program, its names and a policy, and a report while it is written.
     pub const PROGRAM: u64 = 40 << 20;
