@@ -14,7 +14,7 @@
 //! 4. [`Session::gap`] is told when bytes of a direction were lost: forget what depended on them.
 //!
 //! What no dissector takes may still have a name: [`recognise`] knows it by its first bytes and reads nothing more.
-//! [`secrets`] says where credentials stand in bytes that somebody wants to keep.
+//! [`secrets()`] says where credentials stand in bytes that somebody wants to keep.
 //!
 //! A new protocol is a folder beside `modbus/`, and two lines in this file: its `mod` and its place in [`REGISTRY`].
 //! The laws in `tests/laws.rs` run over the registry, so they hold for it before its author writes a test.
