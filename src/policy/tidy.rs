@@ -45,21 +45,25 @@ impl Policy {
     }
 }
 
-/// The text without these parts of it, each of which is a conduit; none when the rest is not what it was but for them.
+/// The text without those of them that stand under a header of their own; none when it would lose anything else.
 #[must_use]
-pub fn without(text: &str, parts: &[Range<usize>]) -> Option<String> {
-    let conduits = |text: &str| {
-        let table: toml::Table = toml::from_str(text).ok()?;
-        Some(table.get("conduit").and_then(|list| list.as_array()).map_or(0, Vec::len))
-    };
-    let mut kept = String::new();
-    let mut from = 0;
-    for part in parts {
-        kept.push_str(text.get(from..part.start).unwrap_or_default());
-        from = from.max(part.end);
+pub fn without(text: &str, ended: &[&Ended]) -> Option<String> {
+    let cut = || ended.iter().filter_map(|ended| Some((&ended.id, ended.text.as_ref()?)));
+    let (mut kept, mut from) = (String::new(), 0);
+    for (_, part) in cut() {
+        kept.push_str(text.get(from..part.start)?);
+        from = part.end;
     }
-    kept.push_str(text.get(from..).unwrap_or_default());
-    (conduits(&kept)? + parts.len() == conduits(text)?).then_some(kept)
+    kept.push_str(text.get(from..)?);
+    // Where a table ends was told by its lines: what is left must say what all of it said but for these.
+    let mut wanted: toml::Table = toml::from_str(text).ok()?;
+    if let Some(list) = wanted.get_mut("conduit").and_then(toml::Value::as_array_mut) {
+        list.retain(|conduit| !cut().any(|(id, _)| conduit.get("id").and_then(toml::Value::as_str) == Some(id)));
+        if list.is_empty() {
+            wanted.remove("conduit");
+        }
+    }
+    (toml::from_str::<toml::Table>(&kept).ok()? == wanted).then_some(kept)
 }
 
 /// The table of a conduit in which a byte stands: from the comment above its header to the next header that is not below
@@ -73,15 +77,18 @@ fn block(text: &str, at: usize) -> Option<Range<usize>> {
     }
     let here = lines.iter().rposition(|(start, _)| *start <= at)?;
     let header = lines.get(..=here)?.iter().rposition(|(_, line)| line.starts_with('['))?;
-    let is_own = |line: &str| line.split('#').next().is_some_and(|line| line.trim_end() == "[[conduit]]");
-    if !is_own(lines.get(header)?.1) {
+    let bare = |line: &'_ str| line.split('#').next().map_or(0, |line| line.trim_end().len());
+    let own = lines.get(header)?.1;
+    if own.get(..bare(own)) != Some("[[conduit]]") {
         return None;
     }
     let is_comment = |line: &str| line.starts_with('#');
     let above = lines.get(..header)?.iter().rev().take_while(|(_, line)| is_comment(line)).count();
     let first = header - above;
     let is_below = |line: &str| line.starts_with("[conduit.") || line.starts_with("[[conduit.");
-    let ends = |line: &str| line.starts_with('[') && !is_below(line) && line.ends_with(']');
+    let ends = |line: &str| {
+        line.starts_with('[') && !is_below(line) && line.get(..bare(line)).is_some_and(|line| line.ends_with(']'))
+    };
     let next = lines.iter().skip(header + 1).position(|(_, line)| ends(line)).map(|after| header + 1 + after);
     let end = match next {
         // What is said above the next header belongs to that.
@@ -96,8 +103,6 @@ fn block(text: &str, at: usize) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use std::slice::from_ref;
-
     use super::*;
 
     #[test]
@@ -112,8 +117,21 @@ mod tests {
         }
         assert_eq!(block(text, 8), None, "another table");
         assert_eq!(block("conduit = [ { id = \"X\" } ]", 12), None, "a list in one line");
-        let two = "[[conduit]]\n[[conduit]]\nid = \"Y\"\n";
-        assert_eq!(without(two, from_ref(&(0..12))).as_deref(), Some("[[conduit]]\nid = \"Y\"\n"));
-        assert_eq!(without(two, from_ref(&(0..24))), None, "two, not one");
+        let two = "[[conduit]]\nid = \"X\"\n[[deny]] # Stays.\nid = \"D\"\n[[conduit]]\nid = \"Y\"\n";
+        let ended = |text: Range<usize>| Ended {
+            id: "X".to_owned(),
+            ticket: None,
+            until: Timestamp::default(),
+            place: (0, 2),
+            text: Some(text),
+        };
+        let own = block(two, 13).unwrap();
+        assert_eq!(without(two, &[&ended(own.clone())]).as_deref(), Some(&two[own.end..]));
+        assert_eq!(
+            without(two, &[&ended(0..two.find("[[conduit]]\nid = \"Y").unwrap())]),
+            None,
+            "the deny would go as well"
+        );
+        assert_eq!(without(two, &[&ended(0..two.len())]), None, "two, not one");
     }
 }

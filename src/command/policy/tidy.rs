@@ -41,7 +41,7 @@ fn take_out(policy: &Policy, file: &Path, text: &str, ended: &[&Ended]) -> Resul
         return Ok(());
     }
     let mixed = || Failure(format!("{}: they cannot be told from what stands around them", file.display()));
-    let rest = without(text, &parts).ok_or_else(mixed)?;
+    let rest = without(text, ended).ok_or_else(mixed)?;
     let beside = |ending: &str| {
         let mut name = file.as_os_str().to_owned();
         name.push(ending);
@@ -58,7 +58,9 @@ fn take_out(policy: &Policy, file: &Path, text: &str, ended: &[&Ended]) -> Resul
     let append = OpenOptions::new().create(true).append(true).open(&history);
     let written = append.and_then(|mut file| file.write_all(kept.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| cannot(&history, error))?;
-    fs::write(&new, rest).and_then(|()| fs::rename(&new, file)).map_err(|error| cannot(file, error))?;
+    let kept_rights = fs::metadata(file).map(|about| about.permissions());
+    let written = fs::write(&new, rest).and_then(|()| fs::set_permissions(&new, kept_rights?));
+    written.and_then(|()| fs::rename(&new, file)).map_err(|error| cannot(file, error))?;
     note(&format!("took {} out of {}; kept in {}", parts.len(), file.display(), history.display()));
     Ok(())
 }
