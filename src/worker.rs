@@ -123,7 +123,7 @@ impl Shard {
                 policy,
                 taps: Arc::default(),
                 marks: Marks::default(),
-                timings: (limits.timings > 0).then(|| Box::new(Timings::new(limits.timings, secret))),
+                timings: (limits.timings > 0).then(|| Box::new(Timings::new(limits.timings))),
                 ways: BTreeMap::new(),
             },
         }
