@@ -62,7 +62,7 @@ enum Stage {
     #[default]
     Silent,
     Probing(Box<Probing>),
-    Speaking(Box<Speaking>),
+    Speaking(Speaking),
     /// None of the registry: nothing more is looked at.
     Settled,
 }
@@ -159,14 +159,6 @@ impl Dialog {
     #[inline]
     pub(super) fn prefetch(&self) {
         if let Stage::Speaking(speaking) = &self.stage {
-            prefetch::all(&**speaking);
-        }
-    }
-
-    /// See [`super::connection::Connection::prefetch_session`].
-    #[inline]
-    pub(super) fn prefetch_session(&self) {
-        if let Stage::Speaking(speaking) = &self.stage {
             prefetch::start(&*speaking.session);
         }
     }
@@ -179,7 +171,7 @@ impl Dialog {
 
     /// The next bytes of one side, in order, of a stream or a datagram.
     #[inline]
-    pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
+    pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut impl Listener) {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
                 if speaking.take(terms.carrier, sender, bytes, cut, at, to) == Spoken::Quarantined {
@@ -195,7 +187,7 @@ impl Dialog {
     }
 
     /// A piece of an ordered stream.
-    pub fn piece(&mut self, terms: Terms, sender: Side, piece: Piece<'_>, at: Evidence, to: &mut dyn Listener) {
+    pub fn piece(&mut self, terms: Terms, sender: Side, piece: Piece<'_>, at: Evidence, to: &mut impl Listener) {
         match piece {
             Piece::Bytes { bytes, cut } => self.bytes(terms, sender, bytes, cut, at, to),
             Piece::Gap(lost) => self.gap(sender, lost, to),
@@ -215,7 +207,7 @@ impl Dialog {
     }
 
     /// The connection ends: what was held for a second PDU that never came is read if the first was whole.
-    pub fn finish(&mut self, terms: Terms, to: &mut dyn Listener) {
+    pub fn finish(&mut self, terms: Terms, to: &mut impl Listener) {
         let Stage::Probing(probing) = &self.stage else { return };
         // A whole datagram, or a segment that is one PDU from end to end, with a port that says so too.
         if let Some(index) = candidates(terms, true).find(|index| probing.whole_pdus(*index) >= 1) {
@@ -242,7 +234,7 @@ impl Dialog {
         self.stage = Stage::Settled;
     }
 
-    fn gap(&mut self, sender: Side, lost: u32, to: &mut dyn Listener) {
+    fn gap(&mut self, sender: Side, lost: u32, to: &mut impl Listener) {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
                 let protocol = speaking.protocol;
@@ -258,7 +250,7 @@ impl Dialog {
     }
 
     /// A segment that fills a gap after its turn: read if it is whole PDUs from end to end.
-    fn late(&mut self, terms: Terms, sender: Side, bytes: &[u8], at: Evidence, to: &mut dyn Listener) {
+    fn late(&mut self, terms: Terms, sender: Side, bytes: &[u8], at: Evidence, to: &mut impl Listener) {
         let Stage::Speaking(speaking) = &mut self.stage else { return };
         if whole_pdus(speaking.protocol, bytes).is_some() {
             let mut framer = Framer::default();
@@ -273,7 +265,7 @@ impl Dialog {
     }
 
     #[cold]
-    fn probe(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
+    fn probe(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut impl Listener) {
         if let (Stage::Silent, 0) = (&self.stage, cut)
             && let Some(index) = candidates(terms, true).next()
             && let Some(protocol) = REGISTRY.get(index).copied()
@@ -301,10 +293,10 @@ impl Dialog {
 
     fn speak(&mut self, index: usize, protocol: &'static dyn Protocol, limits: &Limits) {
         let session = protocol.session(limits);
-        self.stage = Stage::Speaking(Box::new(Speaking { index, protocol, session, framers: Default::default() }));
+        self.stage = Stage::Speaking(Speaking { index, protocol, session, framers: Default::default() });
     }
 
-    fn pin(&mut self, index: usize, terms: Terms, to: &mut dyn Listener) {
+    fn pin(&mut self, index: usize, terms: Terms, to: &mut impl Listener) {
         let (Some(protocol), Stage::Probing(probing)) = (REGISTRY.get(index).copied(), &mut self.stage) else { return };
         let held = std::mem::take(&mut probing.held);
         let speaker = held.iter().filter(|h| !h.refused).find_map(|h| match protocol.probe(&h.bytes) {
@@ -507,7 +499,7 @@ impl Speaking {
         bytes: &[u8],
         cut: u32,
         at: Evidence,
-        to: &mut dyn Listener,
+        to: &mut impl Listener,
     ) -> Spoken {
         let Self { index, protocol, session, framers } = self;
         let (index, protocol) = (*index, *protocol);

@@ -72,7 +72,7 @@ impl Repeat {
             Outcome::Answered => self.answered += 1,
             Outcome::Refused(_) => self.refused += 1,
         }
-        self.last = at;
+        self.last = self.last.max(at);
     }
 
     #[inline]
@@ -107,7 +107,7 @@ pub(super) struct Repeats {
 
 /// Slots at first, and at most.
 const FEW: usize = 2;
-const MANY: usize = 256;
+const MANY: usize = 64;
 /// Neighbours in which one is looked for.
 const NEAR: usize = 4;
 

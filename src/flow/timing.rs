@@ -191,7 +191,13 @@ mod tests {
                 vec![1],
             ),
             ("cyclic", &[(0, a, 7, told), (10, a, 7, told), (20, a, 7, told)], 2, vec![]),
-            ("cyclic, both ways", &[(0, a, 7, told), (9, b, 7, told), (10, a, 7, told), (19, b, 7, told)], 2, vec![]),
+            // The first of one end has no slot, and the other's came in between.
+            (
+                "cyclic, both ways",
+                &[(0, a, 7, told), (9, b, 7, told), (10, a, 7, told), (19, b, 7, told), (20, a, 7, told)],
+                2,
+                vec![],
+            ),
         ] {
             for drained in [false, true] {
                 let (mut timings, mut book) = (Timings::new(4), Book::default());
