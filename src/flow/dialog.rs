@@ -11,6 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use dissectors::recognise::{Answer, Recognised, recognise};
 use dissectors::{Carrier, Direction, Framing, Limits, Pdu, Probe, Protocol, REGISTRY, Role, Session, Sink};
 
+use smallvec::SmallVec;
+
 use super::connection::Side;
 use crate::ledger::Evidence;
 use crate::prefetch;
@@ -67,16 +69,18 @@ enum Stage {
     Settled,
 }
 
+/// What most connections hold, a datagram or a segment of a few bytes, stands in it: a flood of them would ask for memory
+/// three times each.
 #[derive(Default)]
 struct Probing {
-    held: Vec<Held>,
+    held: SmallVec<[Held; 1]>,
     bytes: usize,
     tries: u8,
 }
 
 struct Held {
     sender: Side,
-    bytes: Vec<u8>,
+    bytes: SmallVec<[u8; 64]>,
     cut: u32,
     at: Evidence,
     /// It starts no PDU by any probe. Read all the same when the protocol of the rest cuts it into whole PDUs: a probe is
@@ -281,7 +285,7 @@ impl Dialog {
         let stage = std::mem::take(&mut self.stage);
         let mut probing = if let Stage::Probing(probing) = stage { probing } else { Box::default() };
         probing.bytes += bytes.len();
-        probing.held.push(Held { sender, bytes: bytes.to_vec(), cut, at, refused: false });
+        probing.held.push(Held { sender, bytes: SmallVec::from_slice(bytes), cut, at, refused: false });
         let verdict = probing.verdict(terms, sender);
         self.stage = Stage::Probing(probing);
         match verdict {
@@ -438,7 +442,7 @@ impl Probing {
 fn joined<'a>(mut segments: impl Iterator<Item = &'a Held>) -> Cow<'a, [u8]> {
     match (segments.next(), segments.next()) {
         (None, _) => Cow::default(),
-        (Some(only), None) => Cow::Borrowed(&only.bytes),
+        (Some(only), None) => Cow::Borrowed(&*only.bytes),
         (Some(first), Some(second)) => {
             let mut all = [&*first.bytes, &*second.bytes].concat();
             segments.for_each(|held| all.extend_from_slice(&held.bytes));

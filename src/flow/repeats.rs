@@ -201,6 +201,10 @@ impl Repeats {
 
     #[inline]
     fn find(&self, fingerprint: u64) -> Option<u16> {
+        // Not its neighbours first, which were not prefetched.
+        if self.slots.get(usize::from(self.expected)).is_some_and(|slot| slot.fingerprint == fingerprint) {
+            return Some(self.expected);
+        }
         let mask = self.slots.len().wrapping_sub(1);
         let home = (fingerprint >> 32) as usize;
         for slot in (0..NEAR).map(|near| (home + near) & mask) {
