@@ -17,10 +17,10 @@ pub const BOUNDS: [f64; 16] =
     [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
 /// The same in nanoseconds.
-const NANOS: [u128; BOUNDS.len()] = {
+const NANOS: [u64; BOUNDS.len()] = {
     let (mut nanos, mut i) = ([0; BOUNDS.len()], 0);
     while i < BOUNDS.len() {
-        nanos[i] = (BOUNDS[i] * 1e9 + 0.5) as u128;
+        nanos[i] = (BOUNDS[i] * 1e9 + 0.5) as u64;
         i += 1;
     }
     nanos
@@ -37,7 +37,7 @@ pub struct Histogram {
 
 impl Histogram {
     fn note(&mut self, time: Duration) {
-        let nanos = time.as_nanos();
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let bucket = NANOS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
         if let Some(count) = self.counts.get_mut(bucket) {
             *count += 1;
@@ -83,8 +83,8 @@ pub enum Pair<Z> {
 pub struct Timings {
     places: HashMap<(Pair<ZoneId>, usize), usize, RandomState>,
     totals: Measured,
-    /// What was measured last: mostly the same again.
-    latest: usize,
+    /// What was measured last of each protocol: mostly the same again.
+    latest: [usize; REGISTRY.len()],
     most: usize,
 }
 
@@ -95,17 +95,21 @@ impl Timings {
     /// For so many pairs of zones with a protocol.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { places: HashMap::default(), totals: Vec::new(), latest: 0, most }
+        Self { places: HashMap::default(), totals: Vec::new(), latest: [0; REGISTRY.len()], most }
     }
 
     /// Between two messages so much time has passed.
     #[inline]
     pub fn note(&mut self, interval: Interval, zones: Option<(ZoneId, ZoneId)>, protocol: usize) {
         let key = (zones.map_or(Pair::None, |(from, to)| Pair::Zones(from, to)), protocol);
-        if self.totals.get(self.latest).is_none_or(|(known, _)| *known != key) {
-            self.latest = self.place(key);
+        let mut place = self.latest.get(protocol).copied().unwrap_or_default();
+        if self.totals.get(place).is_none_or(|(known, _)| *known != key) {
+            place = self.place(key);
+            if let Some(latest) = self.latest.get_mut(protocol) {
+                *latest = place;
+            }
         }
-        if let Some((_, timing)) = self.totals.get_mut(self.latest) {
+        if let Some((_, timing)) = self.totals.get_mut(place) {
             match interval {
                 Interval::Poll(time) => timing.poll.note(time),
                 Interval::Response(time) => timing.response.note(time),
