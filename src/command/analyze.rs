@@ -13,8 +13,9 @@ use crate::analysis::{self, Options};
 use crate::cli::{Analyze, FailOn, Format};
 use crate::config::Limits;
 use crate::output::escape::terminal;
+use crate::output::report::Report;
 use crate::output::view::{AnalysisView, CaptureView, CoverageView, FindingView};
-use crate::output::{lines, report, sheet, text};
+use crate::output::{lines, sheet, text};
 use crate::policy::Policy;
 use crate::source::Batch;
 #[cfg(feature = "live")]
@@ -87,7 +88,7 @@ pub(super) fn run(options: &Analyze) -> Outcome {
             tell_damage(&view.captures, &view.coverage);
         }
         if let Some(folder) = &options.out {
-            save(folder, &view)?;
+            save(folder, &view, settings.policy.as_deref())?;
             if !options.quiet {
                 note(&format!("wrote {}", folder.display()));
             }
@@ -197,7 +198,7 @@ fn ndjson(
     out.flush()
 }
 
-pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
+pub(super) fn save(folder: &Path, view: &AnalysisView, policy: Option<&Policy>) -> Result<(), Failure> {
     let name = |error: io::Error| Failure(format!("cannot write to {}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(name)?;
     let file = |leaf: &str| File::create(folder.join(leaf)).map_err(name);
@@ -206,7 +207,8 @@ pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
     sheet::flows(&view.flows, file("flows.csv")?).map_err(|error| name(error.into()))?;
     let mut findings = BufWriter::new(file("findings.ndjson")?);
     lines::all(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)?;
-    file("report.html")?.write_all(report::html(view).as_bytes()).map_err(name)
+    let report = Report { view, policy, sights: None, history: None, plan: None };
+    file("report.html")?.write_all(report.page().html.as_bytes()).map_err(name)
 }
 
 fn tell_damage(captures: &[CaptureView], coverage: &CoverageView) {
