@@ -10,7 +10,8 @@ impl Teller<'_> {
     /// One finding each. They have no ends and no frames: what is wrong stands in a file.
     pub(super) fn declarations(&self) -> Vec<FindingView> {
         let Some(policy) = self.analysis.policy.as_deref() else { return Vec::new() };
-        let Some(Watched { first, last, .. }) = self.analysis.watched() else { return Vec::new() };
+        let Some(watched) = self.analysis.watched_for_declarations() else { return Vec::new() };
+        let Watched { first, last, .. } = &watched;
         let end = || FindingEndView {
             asset: None,
             zone: None,
@@ -63,6 +64,6 @@ impl Teller<'_> {
             mapping_version: mapping_version(),
             tool_version: VERSION,
         };
-        self.analysis.declarations().into_iter().map(view).collect()
+        self.analysis.declarations(&watched).into_iter().map(view).collect()
     }
 }
