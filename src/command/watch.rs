@@ -141,6 +141,9 @@ fn live(config: &File, interface: &Interface) -> LiveOptions {
     }
 }
 
+/// Time for others to take what they are still to get when the sensor stops. Two seconds is what an operator is promised.
+const STOP: Duration = Duration::from_millis(1500);
+
 /// A sensor with all around it.
 struct Service {
     /// What is in force, but for what needs a restart.
@@ -226,11 +229,15 @@ impl Service {
         Ok(())
     }
 
-    /// Stops everything, and gives what was known last.
+    /// Stops everything, and gives what was known last. Clients and receivers have the same time together: whoever of
+    /// them hangs holds up nobody else.
     fn stop(self) -> Arc<Shared> {
-        self.server.into_iter().for_each(Server::stop);
+        let end = Instant::now() + STOP;
+        let clients = self.server.map(|server| thread::spawn(|| server.stop()));
         let shared = self.sensor.stop();
-        self.delivery.stop();
+        self.delivery.stop(end);
+        // A thread that panicked has nothing left to finish.
+        clients.into_iter().for_each(|clients| _ = clients.join());
         shared
     }
 }

@@ -92,10 +92,9 @@ impl Watching<'_> {
         String::from_utf8_lossy(&pids.stdout).split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
 
+    /// `ip netns exec` has become the sensor.
     pub(crate) fn signal(&self, signal: &str) {
-        for pid in self.pids() {
-            run(&["kill", signal, &pid.to_string()]);
-        }
+        run(&["kill", signal, &self.child.id().to_string()]);
     }
 
     /// Ends it as the service manager does, and says how long that took.
