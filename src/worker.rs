@@ -132,8 +132,13 @@ impl Shard {
     /// Tells which tap of the policy each capture is from, by its place in the list.
     #[must_use]
     pub fn listening(mut self, taps: Arc<[TapId]>) -> Self {
-        self.notes.taps = taps;
+        self.listen(taps);
         self
+    }
+
+    /// The same of a shard that works already.
+    pub fn listen(&mut self, taps: Arc<[TapId]>) {
+        self.notes.taps = taps;
     }
 
     /// Points out frames worth keeping from now on.

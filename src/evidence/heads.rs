@@ -72,6 +72,13 @@ impl Heads {
         Self { map: HashMap::default(), queues: Default::default(), bytes: [0; 2], tickets: 0, room }
     }
 
+    /// For so many bytes from now on.
+    pub(super) fn resize(&mut self, room: usize) {
+        self.room = room;
+        self.make_room(Kind::Other);
+        self.make_room(Kind::Plant);
+    }
+
     /// The head of a conversation, if there is one.
     pub(super) fn get_mut(&mut self, key: &ConnectionKey) -> Option<&mut Head> {
         self.map.get_mut(key)

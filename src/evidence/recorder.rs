@@ -77,6 +77,18 @@ impl Recorder {
         }
     }
 
+    /// There are other captures: the names of all, by their place in the list.
+    pub fn name(&mut self, captures: Vec<String>) {
+        self.captures = captures;
+    }
+
+    /// Remembers so much from now on; the oldest of what is too much goes.
+    pub fn resize(&mut self, room: Room) {
+        self.ring.resize(room.context);
+        self.heads.resize(room.context / 2);
+        self.room = room;
+    }
+
     /// Sees the frames of a batch.
     pub fn batch(&mut self, batch: &Batch) {
         for frame in batch.frames() {

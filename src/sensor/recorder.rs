@@ -60,6 +60,10 @@ enum Work {
     Claims(Vec<(Evidence, Claim)>, Sender<BTreeSet<String>>),
     /// Write what there is; answers when that is done.
     Last(Sender<()>),
+    /// The names of the captures, now that there are others.
+    Captures(Vec<String>),
+    /// Remember so much from now on, and keep so many bytes of files.
+    Room(Room, u64),
 }
 
 /// Batches and more on their way: a quarter of what may wait for a worker, since their memory counts twice.
@@ -82,6 +86,12 @@ impl Line {
         if self.queue.try_send(Work::Batch(Arc::clone(batch), spare.clone())).is_err() {
             self.passed.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
         }
+    }
+
+    /// There are other captures: the names of all, by their place in the list.
+    pub(super) fn captures(&self, names: Vec<String>) {
+        // A recorder that hangs for so long has other troubles than a name.
+        let _ = self.queue.send_timeout(Work::Captures(names), PATIENCE);
     }
 
     /// Frames of batches that came are worth keeping.
@@ -147,6 +157,11 @@ impl Recording {
         told.cite(|id| Some(Shelf::name(id)).filter(|name| self.names.contains(name)));
     }
 
+    /// Remembers so much from now on, and keeps so many bytes of files.
+    pub fn resize(&self, room: Room, most: u64) {
+        let _ = self.line.queue.send_timeout(Work::Room(room, most), PATIENCE);
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn state(&self) -> EvidenceState {
@@ -205,6 +220,12 @@ impl Desk {
                     self.write(Due::Last);
                     let _ = answer.send(());
                 }
+                Work::Captures(names) => self.recorder.name(names),
+                Work::Room(room, most) => {
+                    self.recorder.resize(room);
+                    let resized = self.shelf.resize(most).map_err(|error| error.to_string());
+                    self.tell(resized.err().map(Some));
+                }
             }
         }
     }
@@ -220,6 +241,11 @@ impl Desk {
                 }
             }
         }
+        self.tell(error);
+    }
+
+    /// Shows how it is doing; `error` of the last file, if there was one.
+    fn tell(&self, error: Option<Option<String>>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.files, state.bytes) = self.shelf.size();
         (state.written, state.removed) = (self.shelf.written, self.shelf.removed);

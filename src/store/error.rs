@@ -8,8 +8,20 @@ use std::path::{Path, PathBuf};
 pub struct StoreError {
     pub(super) path: PathBuf,
     pub(super) why: String,
-    /// The disk has no room, or the file cannot be written: it may work later.
+    /// The disk has no room, the file cannot be written or read, or somebody else has it: it may work later.
     pub passing: bool,
+}
+
+impl StoreError {
+    /// Nothing but another program or another file helps.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !self.passing && !self.is_damage()
+    }
+
+    pub(super) fn is_damage(&self) -> bool {
+        self.why.contains(DAMAGED)
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -25,13 +37,17 @@ pub(super) const DAMAGED: &str = "it is damaged";
 
 pub(super) fn wrong(path: &Path, error: &rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode::{
-        CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, PermissionDenied, ReadOnly, SystemIoFailure,
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, PermissionDenied, ReadOnly,
+        SystemIoFailure,
     };
     let code = error.sqlite_error_code();
     let damaged = matches!(code, Some(DatabaseCorrupt | NotADatabase));
     StoreError {
         path: path.into(),
         why: if damaged { format!("{DAMAGED} ({error})") } else { error.to_string() },
-        passing: matches!(code, Some(DiskFull | ReadOnly | SystemIoFailure | PermissionDenied | CannotOpen)),
+        passing: matches!(
+            code,
+            Some(DiskFull | ReadOnly | SystemIoFailure | PermissionDenied | CannotOpen | DatabaseBusy | DatabaseLocked)
+        ),
     }
 }

@@ -110,6 +110,21 @@ impl Store {
         Ok(restored)
     }
 
+    /// Adds `by` to the number of each capture, so that those of a sensor that began without the store come first.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was changed then.
+    pub fn renumber(&mut self, by: u16) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let mut renumber = || -> rusqlite::Result<()> {
+            let into = self.db.transaction()?;
+            captures::renumber(&into, by)?;
+            flows::renumber(&into, by)?;
+            into.commit()
+        };
+        renumber().map_err(|error| wrong(&path, &error))
+    }
+
     /// Everything as it was known at a time: what was seen first after it is left out, and findings stand as they were told
     /// to. Counters are sums, and stay those of today.
     ///

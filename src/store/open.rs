@@ -29,7 +29,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<(Self, Option<String>), StoreError> {
         match Self::open_sound(path) {
             Ok(store) => Ok((store, None)),
-            Err(error) if error.why.contains(DAMAGED) => {
+            Err(error) if error.is_damage() => {
                 let aside = path.with_extension("damaged");
                 let wrong = |why: std::io::Error| StoreError { path: path.into(), why: why.to_string(), passing: true };
                 std::fs::rename(path, &aside).map_err(wrong)?;
@@ -50,7 +50,7 @@ impl Store {
     /// [`StoreError`] when there is none at that place, it may not be read, or is of another version of the program.
     pub fn look(path: &Path) -> Result<Self, StoreError> {
         let tell = |why: String| StoreError { path: path.into(), why, passing: false };
-        std::fs::File::open(path).map_err(|error| tell(error.to_string()))?;
+        std::fs::File::open(path).map_err(|error| StoreError { passing: true, ..tell(error.to_string()) })?;
         let store = Self::look_at(path, "mode=ro").or_else(|error| {
             // Reading shares a file with the writer, which is made when it is not there. Where it cannot be made, and
             // nobody has left anything to be read from the log, there is no writer, and the file is all there is.
@@ -61,13 +61,14 @@ impl Store {
                 Self::look_at(path, "immutable=1")
             }
         })?;
-        match store.version()? {
-            VERSION => Ok(store),
-            older @ 1..VERSION => Err(tell(format!(
+        // A sensor that can write there makes or changes what is missing or old.
+        let passing = |why: String| StoreError { passing: true, ..tell(why) };
+        match store.known_version()? {
+            0 => Err(passing("it is no store of zonewatch, or still empty".to_owned())),
+            older @ 1..VERSION => Err(passing(format!(
                 "it is of an older zonewatch (tables {older}, this program reads {VERSION})\n  hint: 'zonewatch watch' brings it up to date when it starts"
             ))),
-            0 => Err(tell("it is no store of zonewatch, or still empty".to_owned())),
-            newer => store.check_version(newer).map(|()| store),
+            _ => Ok(store),
         }
     }
 
@@ -101,6 +102,8 @@ impl Store {
 
     fn prepare(&self) -> Result<(), StoreError> {
         let tell = |error: rusqlite::Error| wrong(&self.path, &error);
+        // A file that is not ours is left as it is: nothing is written before this.
+        let version = self.known_version()?;
         // FULL: a commit that was reported is on the disk, also when the power fails. There is one every flush.
         self.db
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000;")
@@ -109,33 +112,48 @@ impl Store {
         if sound != "ok" {
             return Err(StoreError { path: self.path.clone(), why: format!("{DAMAGED} ({sound})"), passing: false });
         }
-        let version = self.version()?;
         if version == 0 {
             self.db
                 .execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))
                 .map_err(tell)?;
             return Ok(());
         }
-        self.check_version(version)?;
         let steps = UPGRADES.iter().skip(usize::try_from(version - 1).unwrap_or(0));
         for (step, to) in steps.zip(version + 1..) {
             self.db.execute_batch(&format!("BEGIN; {step} PRAGMA user_version = {to}; COMMIT;")).map_err(tell)?;
         }
-        Ok(())
+        // That a disk takes nothing shows in a write alone.
+        self.db.execute_batch(&format!("PRAGMA user_version = {VERSION};")).map_err(tell)
     }
 
-    fn version(&self) -> Result<i64, StoreError> {
-        self.db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| wrong(&self.path, &error))
-    }
-
-    fn check_version(&self, version: i64) -> Result<(), StoreError> {
+    /// The version of the tables, 0 where there are none.
+    fn known_version(&self) -> Result<i64, StoreError> {
+        let tell = |why: String| StoreError { path: self.path.clone(), why, passing: false };
+        let tables = |which: &str| -> Result<i64, StoreError> {
+            let count = format!("SELECT count(*) FROM sqlite_schema WHERE type = 'table' {which}");
+            self.db.query_row(&count, [], |row| row.get(0)).map_err(|error| wrong(&self.path, &error))
+        };
+        let version: i64 = self
+            .db
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(|error| wrong(&self.path, &error))?;
         if version > VERSION {
-            let why = format!(
-                "it is of a newer zonewatch (tables {version}, this program knows {VERSION}); update the program"
-            );
-            return Err(StoreError { path: self.path.clone(), why, passing: false });
+            return Err(tell(format!(
+                "it is of a newer zonewatch (tables {version}, this program knows {VERSION})\n  hint: update the program, or name another file in [store] path"
+            )));
         }
-        Ok(())
+        let is_ours = match version {
+            0 => tables("")? == 0,
+            _ => tables("AND name IN ('capture', 'fact', 'flow', 'finding', 'coverage', 'event')")? == 6,
+        };
+        if is_ours {
+            Ok(version)
+        } else {
+            Err(tell(
+                "it is a database of another program, and stays as it is\n  hint: name another file in [store] path"
+                    .to_owned(),
+            ))
+        }
     }
 }
 

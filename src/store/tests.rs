@@ -114,6 +114,36 @@ fn a_store_that_cannot_be_used_is_told_and_one_that_is_damaged_is_set_aside() {
 }
 
 #[test]
+fn captures_can_be_numbered_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (analysis, captures, options) = plant();
+    let (mut store, _) = Store::open(&folder.path().join("zonewatch.db")).unwrap();
+    write(&mut store, &analysis, &captures).unwrap();
+    let read = |store: &Store| store.read(options.policy.as_deref()).unwrap();
+    let before = read(&store);
+    store.renumber(3).unwrap();
+    let after = read(&store);
+    let names = |restored: &Restored| -> Vec<String> { restored.captures.iter().map(|it| it.name.clone()).collect() };
+    assert_eq!(names(&after), [vec![String::new(); 3], names(&before)].concat());
+    let of = |restored: &Restored| {
+        let flows = restored.flows.iter().flat_map(|flow| {
+            let paths =
+                flow.client.paths.iter().chain(flow.server.paths.iter()).flat_map(|used| [used.first, used.last]);
+            let operations = flow.book.operations.iter().flat_map(|it| [it.tally.first, it.tally.last]);
+            let judged = flow.docket.entries.iter().flat_map(|it| it.samples.iter().copied().chain([it.tally.first]));
+            let anomalies = flow.book.anomalies().iter().map(|(.., at)| *at);
+            let all = paths.chain(operations).chain(judged).chain(anomalies).chain([flow.first, flow.last]);
+            all.collect::<Vec<_>>()
+        });
+        let facts = restored.ledger.iter().flat_map(|(_, facts)| facts.iter().map(|(_, support)| support.last));
+        flows.chain(facts).map(|at| (at.at, at.capture(), at.frame())).collect::<Vec<_>>()
+    };
+    let on: Vec<_> = of(&before).into_iter().map(|(at, capture, frame)| (at, capture + 3, frame)).collect();
+    assert_eq!(of(&after), on);
+    assert!(on.len() > 1000, "there is something to see");
+}
+
+#[test]
 fn a_finding_that_nothing_raises_any_more_stays_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let (analysis, captures, options) = plant();
