@@ -439,7 +439,7 @@ fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at
     let (dialog, _, record) = connection.split(sender);
     dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut Ear::new(record, notes, sender, at));
     if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
-        notes.told_name(host, recognised, headers.payload, at);
+        notes.told_name(host, recognised, headers.payload, (connection.key, at));
         stations(connection, sender, headers.payload, at, &mut notes.ledger);
     }
 }

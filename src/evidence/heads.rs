@@ -84,6 +84,11 @@ impl Heads {
         self.map.get_mut(key)
     }
 
+    /// All frames that are kept, in no order.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Kept> {
+        self.map.values().flat_map(|head| head.first.iter().chain(&head.opened))
+    }
+
     /// The head of a conversation in which that side sends now. Others go when there are too many.
     pub(super) fn touch(&mut self, key: &ConnectionKey, sender: Side) -> &mut Head {
         self.make_room(Kind::Other);

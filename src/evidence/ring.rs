@@ -86,6 +86,11 @@ impl Ring {
         })
     }
 
+    /// All frames, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
     /// A frame that is there.
     pub(super) fn copy(&self, slot: &Slot) -> Kept {
         let start = usize::try_from(slot.start.saturating_sub(self.gone)).unwrap_or(usize::MAX);
