@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::Event;
 use super::config::{Mistake, Output, Target};
@@ -89,12 +89,11 @@ impl Outbox {
     /// Sends what can be sent within that time, of which the last part is for the disk to keep the rest for the next start.
     /// Whether they could or not, the queues are free for another outbox then.
     pub async fn stop(mut self, within: Duration) {
-        let end = Instant::now() + within;
         self.stop.send_replace(true);
         // A task that panicked left its queue as it was.
-        let _ = timeout_at(end - within / DISK, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let _ = timeout(within - within / DISK, async { while self.tasks.join_next().await.is_some() {} }).await;
         self.tasks.shutdown().await;
-        let _ = timeout_at(end, spawn_blocking(move || self.desks.iter().for_each(|desk| sync_one(desk)))).await;
+        let _ = timeout(within / DISK, spawn_blocking(move || self.desks.iter().for_each(|desk| sync_one(desk)))).await;
     }
 }
 
