@@ -132,8 +132,13 @@ impl Shard {
     /// Tells which tap of the policy each capture is from, by its place in the list.
     #[must_use]
     pub fn listening(mut self, taps: Arc<[TapId]>) -> Self {
-        self.notes.taps = taps;
+        self.listen(taps);
         self
+    }
+
+    /// The same of a shard that works already.
+    pub fn listen(&mut self, taps: Arc<[TapId]>) {
+        self.notes.taps = taps;
     }
 
     /// Points out frames worth keeping from now on.
@@ -443,7 +448,7 @@ fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at
     let (dialog, _, record) = connection.split(sender);
     dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut Ear::new(record, notes, sender, at));
     if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
-        notes.told_name(host, recognised, headers.payload, at);
+        notes.told_name(host, recognised, headers.payload, (connection.key, at));
         stations(connection, sender, headers.payload, at, &mut notes.ledger);
     }
 }

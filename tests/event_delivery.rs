@@ -36,6 +36,9 @@ fn event(number: u64) -> Event {
     }
 }
 
+/// Time for a stop.
+const STOP: Duration = Duration::from_secs(2);
+
 fn output(target: Target, format: Format) -> Output {
     Output {
         name: "out".into(),
@@ -234,7 +237,7 @@ fn rsyslog_with_tls_gets_everything_although_it_is_stopped_and_hangs_and_is_kill
     (2000..2100).for_each(|number| outbox.put(&event(number)));
     until(wait, "the last message", || received_roughly(path).contains("number 2099 ends"));
     let health = outbox.health().remove(0);
-    runtime.block_on(outbox.stop());
+    runtime.block_on(outbox.stop(STOP));
     receiver.terminate();
     let numbers = received(&path.join("received"));
     assert_eq!(numbers.keys().copied().collect::<Vec<_>>(), (0..2100).collect::<Vec<_>>(), "{health:?}");
@@ -254,7 +257,7 @@ fn rsyslog_with_tls_gets_everything_although_it_is_stopped_and_hangs_and_is_kill
     assert_eq!(outbox.health()[0].queued, 0);
     outbox.put(&event(2100));
     until(wait, "one more", || received_roughly(path).contains("number 2100 ends"));
-    runtime.block_on(outbox.stop());
+    runtime.block_on(outbox.stop(STOP));
     assert_eq!(received_roughly(path).lines().count(), lines + 1);
 
     // Neither a receiver with another name than the one we asked for, nor one that does not know us, gets anything.
@@ -269,7 +272,7 @@ fn rsyslog_with_tls_gets_everything_although_it_is_stopped_and_hangs_and_is_kill
         let says = |want: &&str| outbox.health()[0].last_error.as_ref().is_some_and(|error| error.contains(want));
         until(wait, "the refusal", || wants.iter().any(says));
         outbox.put(&event(9999));
-        runtime.block_on(outbox.stop());
+        runtime.block_on(outbox.stop(STOP));
     }
     receiver.terminate();
     assert!(!received_roughly(path).contains("number 9999"));
@@ -335,7 +338,7 @@ fn a_killed_sender_loses_nothing_that_it_put() {
     let outbox = Outbox::start(vec![output(Target::File(path.join("events.json")), Format::Rfc5424)], path).unwrap();
     until(Duration::from_secs(60), "the rest is written", || outbox.health()[0].queued == 0);
     let health = outbox.health().remove(0);
-    runtime.block_on(outbox.stop());
+    runtime.block_on(outbox.stop(STOP));
     // A write of the killed one may have ended in the middle of a line, which then stands alone.
     let text = fs::read_to_string(path.join("events.json")).unwrap();
     let numbers: std::collections::BTreeSet<u64> = text.lines().filter_map(whole).collect();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
@@ -10,6 +11,9 @@ use crate::config::File;
 use crate::event::config::{self, Output};
 use crate::event::health::OutputHealth;
 use crate::event::{Event, Outbox};
+
+/// Time that the outputs of before have to send what they can, when they are exchanged.
+const EXCHANGE: Duration = Duration::from_secs(2);
 
 /// The outputs that are in force.
 pub(super) struct Delivery {
@@ -72,7 +76,7 @@ impl Delivery {
             return Ok(());
         }
         if let Some(outbox) = place.take() {
-            self.runtime.block_on(outbox.stop());
+            self.runtime.block_on(outbox.stop(EXCHANGE));
         }
         self.outputs = outputs;
         if !self.outputs.is_empty() {
@@ -82,12 +86,12 @@ impl Delivery {
         Ok(())
     }
 
-    /// Sends what can be sent within a second; the rest waits on disk.
-    pub(super) fn stop(self) {
+    /// Sends what can be sent until then; the rest waits on disk.
+    pub(super) fn stop(self, end: Instant) {
         let Self { runtime, letterbox, .. } = self;
         let outbox = letterbox.lock().take();
         if let Some(outbox) = outbox {
-            runtime.block_on(outbox.stop());
+            runtime.block_on(outbox.stop(end.saturating_duration_since(Instant::now())));
         }
         runtime.shutdown_background();
     }

@@ -21,8 +21,10 @@ pub(super) fn keep(
     let mut shelf = Shelf::open(folder, MOST).map_err(wrong)?;
     let mut recorder = Recorder::new(ROOM, captures);
     for finding in findings.iter() {
-        if let Some(sample) = finding.samples.first() {
-            recorder.expect(sample.at, Claim { id: finding.id.clone(), what: finding.what.clone() });
+        let (cited, all) = finding.cited();
+        if let Some((best, others)) = cited.split_first() {
+            let others = if all { others.to_vec() } else { Vec::new() };
+            recorder.expect(*best, Claim { id: finding.id.clone(), what: finding.what.clone() }, others);
         }
     }
     let mut write = |recorder: &mut Recorder, which| {

@@ -23,6 +23,8 @@ mod policy;
 mod protocols;
 mod report;
 #[cfg(all(feature = "live", feature = "sensor"))]
+mod shares;
+#[cfg(all(feature = "live", feature = "sensor"))]
 mod watch;
 
 /// How a command ended. A type, so that no exit code is made up on the way.

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::delivery::{self, Delivery};
+use super::shares::Shares;
 use super::{Done, Failure, Outcome, analyze, note, print};
 use crate::analysis::Options;
 use crate::cli::Watch;
@@ -19,8 +20,6 @@ use crate::sensor::notify::Manager;
 use crate::sensor::recorder::Filing;
 use crate::sensor::shared::Shared;
 use crate::sensor::{Desk, Keeping, Pace, Sensor, Settings};
-use crate::source::live::LiveOptions;
-use crate::store::Store;
 
 pub(super) fn run(options: &Watch) -> Outcome {
     let config = configuration(options)?;
@@ -29,10 +28,11 @@ pub(super) fn run(options: &Watch) -> Outcome {
     let stop = analyze::stop_on_signals()?;
     let store = open_store(&config.store)?;
     let name = if config.sensor.is_empty() { machine() } else { config.sensor.clone() };
+    let memory = Shares::divide(&config);
     let settings = Settings {
         name,
         store,
-        interfaces: config.interface.iter().map(|interface| live(&config, interface)).collect(),
+        interfaces: memory.interfaces(),
         analysis: Options {
             workers: config.workers,
             policy,
@@ -41,7 +41,7 @@ pub(super) fn run(options: &Watch) -> Outcome {
             ..Options::default()
         },
         flush: config.flush.duration(),
-        evidence: filing(&config.evidence),
+        evidence: filing(&config.evidence, memory.context),
     };
     let delivery = Delivery::start(&config)?;
     let (letterbox, quiet) = (delivery.letterbox(), options.quiet);
@@ -54,13 +54,11 @@ pub(super) fn run(options: &Watch) -> Outcome {
         listeners.flushed(shared, events);
     })?;
     let started_with = config.clone();
-    let mut service = Service { config, started_with, sensor, delivery, server: None, streams, reload };
+    let mut service = Service { config, started_with, memory, sensor, delivery, server: None, streams, reload };
     service.server = service.serve()?;
-    let names: Vec<_> =
-        service.config.interface.iter().map(|interface| terminal(&interface.name).to_string()).collect();
-    note(&format!("watching {}, receive-only: nothing is ever sent there", names.join(", ")));
+    note(&format!("{}, receive-only: nothing is ever sent there", service.watching()));
     let mut manager = Manager::new();
-    manager.ready(&format!("watching {}", names.join(", ")));
+    manager.ready(&service.watching());
     let until = options.duration.map(|time| Instant::now() + time.duration());
     while !stop.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
         if service.reload.swap(false, Ordering::Relaxed) {
@@ -112,35 +110,31 @@ fn configuration(options: &Watch) -> Result<File, Failure> {
     Ok(config)
 }
 
-/// Opens the store. What is wrong with it is told; a sensor that cannot keep anything still watches.
+/// Opens the store. One that cannot be opened now is waited for: a sensor that cannot keep anything still watches.
 fn open_store(config: &crate::config::Store) -> Result<Option<Keeping>, Failure> {
     if config.path.as_os_str().is_empty() {
         return Ok(None);
     }
-    let (store, said) = Store::open(&config.path)?;
+    let (keeping, said) = Keeping::open(&config.path, config.keep.duration(), config.max_size.0)?;
     if let Some(said) = said {
-        note(&said);
+        note(&terminal(&said));
     }
-    Ok(Some(Keeping { store, keep: config.keep.duration(), most: config.max_size.0 }))
+    Ok(Some(keeping))
 }
 
-/// Where frames of findings are kept.
-fn filing(config: &crate::config::Evidence) -> Option<Filing> {
-    let size = |size: crate::config::Size| usize::try_from(size.0).unwrap_or(usize::MAX);
-    let room = Room { context: size(config.context), file: size(config.max_file) };
-    (!config.path.as_os_str().is_empty()).then(|| Filing { folder: config.path.clone(), most: config.max_size.0, room })
+/// Where frames of findings are kept, and how much, with so many bytes of recent ones.
+fn filing(config: &crate::config::Evidence, context: u64) -> Option<Filing> {
+    let (room, most) = room(config, context);
+    (!config.path.as_os_str().is_empty()).then(|| Filing { folder: config.path.clone(), most, room })
 }
 
-fn live(config: &File, interface: &Interface) -> LiveOptions {
-    let bytes = |size: crate::config::Size| u32::try_from(size.0).unwrap_or(u32::MAX);
-    LiveOptions {
-        interface: interface.name.clone(),
-        filter: interface.filter.clone(),
-        snaplen: bytes(interface.snaplen),
-        buffer: bytes(config.ring(interface)),
-        promiscuous: interface.promiscuous,
-    }
+fn room(config: &crate::config::Evidence, context: u64) -> (Room, u64) {
+    let size = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    (Room { context: size(context), file: size(config.max_file.0) }, config.max_size.0)
 }
+
+/// Time for others to take what they are still to get when the sensor stops. Two seconds is what an operator is promised.
+const STOP: Duration = Duration::from_millis(1500);
 
 /// A sensor with all around it.
 struct Service {
@@ -148,6 +142,7 @@ struct Service {
     config: File,
     /// What it was started with.
     started_with: File,
+    memory: Shares,
     sensor: Sensor,
     delivery: Delivery,
     server: Option<Server>,
@@ -201,15 +196,38 @@ impl Service {
         let policy = analyze::load_policy(&config.policy, options.quiet)?;
         let outputs = delivery::outputs(&config)?;
         Server::check(&config.http)?;
+        let memory = self.memory.divide_again(&config);
+        let interfaces = memory.interfaces();
+        let opened = self.sensor.open(&interfaces)?;
+        // What can fail comes first, so that all is as it was then.
+        let before = self.serve_by(config)?;
 
-        let needs_restart = self.started_with.fixed(&config);
+        let mut needs_restart = self.started_with.fixed(&self.config);
+        needs_restart.extend(memory.lacks());
         for name in &needs_restart {
             note(&format!("'{name}' is another one now, which is in force after a restart"));
         }
+        // Before the policy: who judges by another one knows the taps of all captures.
+        self.sensor.watch(&interfaces, opened);
         self.sensor.judge_by(policy);
-        let (flush, keep, most) = (config.flush.duration(), config.store.keep.duration(), config.store.max_size.0);
-        self.sensor.pace(Pace { flush, keep, most, needs_restart });
+        let File { flush, store, evidence, .. } = &self.config;
+        self.sensor.pace(Pace {
+            flush: flush.duration(),
+            keep: store.keep.duration(),
+            most: store.max_size.0,
+            evidence: room(evidence, memory.context),
+            needs_restart,
+        });
+        self.memory = memory;
         self.delivery.change(outputs)?;
+        if before.interface != self.config.interface {
+            note(&self.watching());
+        }
+        Ok(())
+    }
+
+    /// Serves by another configuration, which is in force then; gives the one before. When that cannot be, nothing changes.
+    fn serve_by(&mut self, config: File) -> Result<File, Failure> {
         // Keys of TLS are read when a server starts; what they are does not stand in the configuration.
         let other = config.http != self.config.http || config.flush != self.config.flush || config.http.tls.is_some();
         let before = std::mem::replace(&mut self.config, config);
@@ -218,20 +236,30 @@ impl Service {
             match self.serve() {
                 Ok(server) => self.server = server,
                 Err(why) => {
-                    self.config.http = before.http;
+                    self.config = before;
                     self.server = self.serve()?;
                     return Err(why);
                 }
             }
         }
-        Ok(())
+        Ok(before)
     }
 
-    /// Stops everything, and gives what was known last.
+    /// What it does, in a line.
+    fn watching(&self) -> String {
+        let names: Vec<_> = self.config.interface.iter().map(|interface| terminal(&interface.name)).collect();
+        format!("watching {}", names.join(", "))
+    }
+
+    /// Stops everything, and gives what was known last. Clients and receivers have the same time together: whoever of
+    /// them hangs holds up nobody else.
     fn stop(self) -> Arc<Shared> {
-        self.server.into_iter().for_each(Server::stop);
+        let end = Instant::now() + STOP;
+        let clients = self.server.map(|server| thread::spawn(|| server.stop()));
         let shared = self.sensor.stop();
-        self.delivery.stop();
+        self.delivery.stop(end);
+        // A thread that panicked has nothing left to finish.
+        clients.into_iter().for_each(|clients| _ = clients.join());
         shared
     }
 }

@@ -241,12 +241,11 @@ impl File {
     pub fn fixed(&self, other: &Self) -> Vec<&'static str> {
         let same = [
             ("sensor", self.sensor == other.sensor),
-            ("interface", self.interface == other.interface),
             ("home_nets", self.home_nets == other.home_nets),
             ("workers", self.workers == other.workers),
             ("memory", self.memory == other.memory),
             ("store.path", self.store.path == other.store.path),
-            ("evidence", self.evidence == other.evidence),
+            ("evidence.path", self.evidence.path == other.evidence.path),
         ];
         same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
@@ -367,8 +366,8 @@ mod tests {
             ("[[output]]\ntype = \"stdout\"", &[]),
             ("workers = 2\nmemory = \"1GiB\"", &["workers", "memory"]),
             ("sensor = \"x\"\nhome_nets = [\"192.0.2.0/24\"]", &["sensor", "home_nets"]),
-            ("[[interface]]\nname = \"a\"", &["interface"]),
-            ("[store]\npath = \"/x\"\n[evidence]\npath = \"/y\"", &["store.path", "evidence"]),
+            ("[[interface]]\nname = \"a\"\n[evidence]\nmax_size = \"1MiB\"", &[]),
+            ("[store]\npath = \"/x\"\n[evidence]\npath = \"/y\"", &["store.path", "evidence.path"]),
         ] {
             assert_eq!(File::default().fixed(&read(text)), want, "{text}");
         }

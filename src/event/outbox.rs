@@ -17,8 +17,8 @@ use super::spool::Spool;
 
 /// What a loss of power may cost: queues are made to last this often.
 const SYNC: Duration = Duration::from_secs(1);
-/// How long stopping may take.
-const STOP: Duration = Duration::from_secs(1);
+/// The part of the time for a stop that is the disk's.
+const DISK: u32 = 5;
 
 /// The outputs of a sensor.
 ///
@@ -86,14 +86,14 @@ impl Outbox {
         self.desks.iter().map(|desk| desk.health()).collect()
     }
 
-    /// Sends what can be sent within a second, and gives the disk another one to keep the rest for the next start.
-    /// Whether it could or not, the queues are free for another outbox then.
-    pub async fn stop(mut self) {
+    /// Sends what can be sent within that time, of which the last part is for the disk to keep the rest for the next start.
+    /// Whether they could or not, the queues are free for another outbox then.
+    pub async fn stop(mut self, within: Duration) {
         self.stop.send_replace(true);
         // A task that panicked left its queue as it was.
-        let _ = timeout(STOP, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let _ = timeout(within - within / DISK, async { while self.tasks.join_next().await.is_some() {} }).await;
         self.tasks.shutdown().await;
-        let _ = timeout(STOP, spawn_blocking(move || self.desks.iter().for_each(|desk| sync_one(desk)))).await;
+        let _ = timeout(within / DISK, spawn_blocking(move || self.desks.iter().for_each(|desk| sync_one(desk)))).await;
     }
 }
 

@@ -142,6 +142,7 @@ fn finding_view() -> FindingView {
             at: crate::ledger::Evidence::default(),
         }],
         evidence: None,
+        no_evidence: None,
         policy_hash: Some("0f".into()),
         mapping_version: "1",
         tool_version: "0.1.0",

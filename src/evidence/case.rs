@@ -52,12 +52,18 @@ pub(super) struct Case {
     pub(super) news: bool,
     /// Somebody looked whether a finding cites it, and none did yet.
     pub(super) looked: bool,
+    /// What its frames may take.
+    pub(super) room: usize,
+    /// A finding may follow from its frame, and mostly does not: it goes when others need the room.
+    pub(super) is_maybe: bool,
 }
 
 impl Case {
     /// Without any frame.
-    pub(super) fn new(at: Evidence) -> Self {
+    pub(super) fn new(at: Evidence, room: usize, is_maybe: bool) -> Self {
         Self {
+            room,
+            is_maybe,
             frames: BTreeMap::new(),
             bytes: 0,
             after: AFTER,
@@ -78,14 +84,22 @@ impl Case {
     }
 
     /// Another frame of the conversation came. `false`: it waits for no more.
-    pub(super) fn follow(&mut self, kept: impl FnOnce() -> Kept, at: Timestamp, room: usize) -> bool {
+    pub(super) fn follow(&mut self, kept: impl FnOnce() -> Kept, at: Timestamp) -> bool {
         if self.is_over(at) {
             return false;
         }
         self.after -= 1;
-        self.add(Why::Context, kept(), room);
+        self.add(Why::Context, kept(), self.room);
         self.news = true;
         self.after > 0
+    }
+
+    /// Another frame shows the finding as well.
+    pub(super) fn show(&mut self, kept: Kept) {
+        let at = kept.at;
+        self.add(Why::Shown, kept, self.room);
+        self.frames.get_mut(&at).into_iter().for_each(|(why, _)| *why = Why::Shown);
+        self.news = true;
     }
 
     /// A frame from after was there already.

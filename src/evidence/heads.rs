@@ -72,9 +72,21 @@ impl Heads {
         Self { map: HashMap::default(), queues: Default::default(), bytes: [0; 2], tickets: 0, room }
     }
 
+    /// For so many bytes from now on.
+    pub(super) fn resize(&mut self, room: usize) {
+        self.room = room;
+        self.make_room(Kind::Other);
+        self.make_room(Kind::Plant);
+    }
+
     /// The head of a conversation, if there is one.
     pub(super) fn get_mut(&mut self, key: &ConnectionKey) -> Option<&mut Head> {
         self.map.get_mut(key)
+    }
+
+    /// All frames that are kept, in no order.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Kept> {
+        self.map.values().flat_map(|head| head.first.iter().chain(&head.opened))
     }
 
     /// The head of a conversation in which that side sends now. Others go when there are too many.

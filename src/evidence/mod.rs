@@ -24,7 +24,7 @@ mod ring;
 mod shelf;
 
 pub use case::Claim;
-pub use recorder::{Due, Recorder};
+pub use recorder::{Due, Found, Recorder};
 pub use shelf::Shelf;
 
 use crate::ledger;

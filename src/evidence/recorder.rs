@@ -1,6 +1,6 @@
 //! Sees every frame, and takes out those around the ones that show something.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use ahash::RandomState;
 
@@ -33,13 +33,25 @@ pub struct Recorder {
     cases: BTreeMap<Evidence, Case>,
     /// Their bytes.
     held: usize,
-    /// Frames that are cited and yet to come.
-    expected: BTreeMap<Evidence, Vec<Claim>>,
+    /// Frames that are cited and yet to come, with what else shows the same.
+    expected: BTreeMap<Evidence, Vec<(Claim, Vec<Evidence>)>>,
+    /// What else shows something that is yet to come: frames wanted, and those that came.
+    wanted: BTreeSet<Evidence>,
+    beside: Found,
+    /// Their bytes.
+    beside_bytes: usize,
+    /// Cases of facts, oldest first.
+    maybe: VecDeque<Evidence>,
+    /// Time of the first frame.
+    began: Option<Timestamp>,
     /// Time of the last frame; a clock that is set back goes on from there.
     now: Timestamp,
     /// Marks that came to nothing: their frame was gone already, or there was no room for another case.
     pub missed: u64,
 }
+
+/// Frames that were looked for and are there, with their conversations.
+pub type Found = BTreeMap<Evidence, (ConnectionKey, Kept)>;
 
 /// Which cases are to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +66,8 @@ pub enum Due {
 
 /// Cases open at once.
 const CASES: usize = 1024;
+/// A case that only may show something has one part of so many of a file, until it does.
+const MAYBE: usize = 8;
 /// Pairs of hosts of which one conversation opens another.
 const OPENERS: usize = 1 << 14;
 /// Frames that are looked at to find those that opened a conversation: request and answer, with acknowledgements between.
@@ -72,9 +86,26 @@ impl Recorder {
             cases: BTreeMap::new(),
             held: 0,
             expected: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            beside: Found::new(),
+            beside_bytes: 0,
+            maybe: VecDeque::new(),
+            began: None,
             now: Timestamp::MIN,
             missed: 0,
         }
+    }
+
+    /// There are other captures: the names of all, by their place in the list.
+    pub fn name(&mut self, captures: Vec<String>) {
+        self.captures = captures;
+    }
+
+    /// Remembers so much from now on; the oldest of what is too much goes.
+    pub fn resize(&mut self, room: Room) {
+        self.ring.resize(room.context);
+        self.heads.resize(room.context / 2);
+        self.room = room;
     }
 
     /// Sees the frames of a batch.
@@ -88,41 +119,104 @@ impl Recorder {
         let Some(headers) = headers_of(frame) else { return };
         let (key, at) = (key_of(&headers), place(frame));
         self.now = frame.at;
-        let Self { ring, heads, cases, held, room, .. } = self;
+        self.began.get_or_insert(frame.at);
+        let Self { ring, heads, cases, held, .. } = self;
         let head = heads.touch(&key, Side::of(&headers));
         head.last = ring.push(frame, head.last).unwrap_or(head.last);
         head.cases.retain(|which| {
             let Some(case) = cases.get_mut(which) else { return false };
             let before = case.bytes;
-            let waits = case.follow(|| Kept::of(frame), frame.at, room.file);
+            let waits = case.follow(|| Kept::of(frame), frame.at);
             *held += case.bytes - before;
             waits
         });
         heads.keep(&key, &headers, frame);
+        if !self.wanted.is_empty() && self.wanted.remove(&at) && self.beside_bytes < self.room.context / 4 {
+            let kept = Kept::of(frame);
+            self.beside_bytes += kept.bytes.len();
+            self.beside.insert(at, (key, kept));
+        }
         if !self.expected.is_empty()
             && let Some(claims) = self.expected.remove(&at)
         {
-            self.open(key, at);
-            claims.into_iter().for_each(|claim| _ = self.claim(at, claim));
+            self.open(key, at, false, None);
+            let beside = std::mem::take(&mut self.beside);
+            for (claim, others) in claims {
+                self.claim(at, claim);
+                self.show(at, &others, &beside);
+            }
+            self.beside = beside;
         }
     }
 
     /// Takes out what a shard pointed at.
     pub fn mark(&mut self, mark: &Mark) {
         match mark.what {
-            Marked::Finding => self.open(mark.key, mark.at),
+            Marked::Finding => self.open(mark.key, mark.at, false, None),
+            Marked::Fact => self.open(mark.key, mark.at, true, None),
             Marked::SetUp => self.set_up(&mark.key, mark.at),
         }
     }
 
-    /// A finding will cite a frame that is yet to come.
-    pub fn expect(&mut self, at: Evidence, claim: Claim) {
-        self.expected.entry(at).or_default().push(claim);
+    /// A finding will cite a frame that is yet to come. `others`, which come before it, show the same.
+    pub fn expect(&mut self, at: Evidence, claim: Claim, others: Vec<Evidence>) {
+        self.wanted.extend(&others);
+        self.expected.entry(at).or_default().push((claim, others));
     }
 
-    /// A finding cites a frame. `false`: there is no case of it.
-    pub fn claim(&mut self, at: Evidence, claim: Claim) -> bool {
-        self.cases.get_mut(&at).map(|case| case.claim(claim)).is_some()
+    /// Looks for frames that nobody pointed out, as far as they are remembered.
+    #[must_use]
+    pub fn find(&self, wanted: &BTreeSet<Evidence>) -> Found {
+        let recent = self.ring.iter().filter(|slot| wanted.contains(&slot.at)).map(|slot| self.ring.copy(slot));
+        let first = self.heads.frames().filter(|kept| wanted.contains(&kept.at)).cloned();
+        let with_key = |kept: Kept| {
+            let key = key_of(&headers_of(&kept.frame())?);
+            Some((kept.at, (key, kept)))
+        };
+        recent.chain(first).filter_map(with_key).collect()
+    }
+
+    /// A finding cites these frames, the best first: of one of them there is a case, or it was found. With `all` the others
+    /// stand in its file too. `false`: none of them is left.
+    pub fn cite(&mut self, cited: &[Evidence], all: bool, claim: Claim, found: &Found) -> bool {
+        let case = cited.iter().copied().find(|at| self.cases.contains_key(at));
+        let at = case.or_else(|| {
+            let at = cited.iter().copied().find(|at| found.contains_key(at))?;
+            let (key, kept) = found.get(&at)?;
+            self.open(*key, at, false, Some(kept));
+            self.cases.contains_key(&at).then_some(at)
+        });
+        let Some(at) = at else {
+            // What was before the first frame was never seen here.
+            let was_seen = self.began.is_some_and(|began| cited.iter().any(|cited| cited.at >= began));
+            self.missed += u64::from(was_seen);
+            return false;
+        };
+        self.claim(at, claim);
+        if all {
+            self.show(at, cited, found);
+        }
+        true
+    }
+
+    fn claim(&mut self, at: Evidence, claim: Claim) {
+        if let Some(case) = self.cases.get_mut(&at) {
+            case.is_maybe = false;
+            case.claim(claim);
+        }
+    }
+
+    /// Other frames show what a case shows, as far as they are there.
+    fn show(&mut self, at: Evidence, others: &[Evidence], found: &Found) {
+        for other in others.iter().filter(|other| **other != at) {
+            let of_case = || Some(self.cases.get(other)?.frames.get(other)?.1.clone());
+            let Some(kept) = found.get(other).map(|(_, kept)| kept.clone()).or_else(of_case) else { continue };
+            if let Some(case) = self.cases.get_mut(&at) {
+                self.held -= case.bytes;
+                case.show(kept);
+                self.held += case.bytes;
+            }
+        }
     }
 
     /// Frames of which there are cases.
@@ -183,12 +277,21 @@ impl Recorder {
         }
     }
 
-    /// Opens a case of a frame.
-    fn open(&mut self, key: ConnectionKey, at: Evidence) {
-        if self.cases.contains_key(&at) {
+    /// Opens a case of a frame, which may be given where the ring has it no more. Of one that only may show something there
+    /// is less, and it goes first.
+    fn open(&mut self, key: ConnectionKey, at: Evidence, is_maybe: bool, own: Option<&Kept>) {
+        if let Some(case) = self.cases.get_mut(&at) {
+            case.is_maybe &= is_maybe;
             return;
         }
-        if self.cases.len() >= CASES || self.held >= self.room.context / 2 {
+        if is_maybe && self.maybe.len() >= CASES / 4 {
+            self.forget_maybe();
+        }
+        while self.is_over_full() && self.forget_maybe() {}
+        if self.is_over_full() {
+            if is_maybe {
+                return;
+            }
             let idle = self.cases.iter().find(|(_, case)| case.looked && case.claims.is_empty()).map(|(at, _)| *at);
             let Some(idle) = idle else {
                 self.missed += 1;
@@ -196,9 +299,10 @@ impl Recorder {
             };
             self.forget(|at, _| *at == idle);
         }
-        let mut case = Case::new(at);
-        let file = self.room.file;
+        let file = if is_maybe { self.room.file / MAYBE } else { self.room.file };
+        let mut case = Case::new(at, self.room.file, is_maybe);
         // The frame itself first: whatever else has no room, it does.
+        own.into_iter().for_each(|kept| case.add(Why::Shown, kept.clone(), file));
         self.gather(&mut case, key, at, file);
         self.gather(&mut case, fragments_of(key), at, file);
         if key.transport != Transport::Tcp {
@@ -211,7 +315,7 @@ impl Recorder {
         match case.frames.get_mut(&at) {
             Some((why, _)) => *why = Why::Shown,
             None => {
-                self.missed += 1;
+                self.missed += u64::from(!is_maybe);
                 return;
             }
         }
@@ -219,7 +323,24 @@ impl Recorder {
         if let (Some(head), false) = (self.heads.get_mut(&key), case.is_over(self.now)) {
             head.cases.push(at);
         }
+        self.maybe.extend(is_maybe.then_some(at));
         self.cases.insert(at, case);
+    }
+
+    fn is_over_full(&self) -> bool {
+        self.cases.len() >= CASES || self.held >= self.room.context / 2
+    }
+
+    /// The oldest case goes that may show something and that nobody has claimed. `false`: there is none.
+    fn forget_maybe(&mut self) -> bool {
+        while let Some(at) = self.maybe.pop_front() {
+            if let Some(case) = self.cases.get(&at).filter(|case| case.is_maybe) {
+                self.held -= case.bytes;
+                self.cases.remove(&at);
+                return true;
+            }
+        }
+        false
     }
 
     /// Adds the frames of a conversation around one that are still in the ring, the nearest first.
@@ -429,7 +550,7 @@ mod tests {
             let mark = seen.see(&frame([1 << 21, 1 << 20], 6, [0x40, 0], &tcp([50_000, 502], PUSH, b"new")));
             seen.recorder.mark(&mark);
             assert_eq!(seen.recorder.missed, before);
-            assert!(seen.recorder.claim(mark.at, claim()));
+            assert!(seen.recorder.cite(&[mark.at], false, claim(), &Found::new()));
             let files = seen.recorder.due(Due::Last);
             assert_eq!(files.len(), 1);
             assert!(!files[0].1.windows(2).any(|pair| pair == b"\x1b["), "texts hold nothing that a terminal obeys");
@@ -448,7 +569,7 @@ mod tests {
             }
         }
         let shown = mark.unwrap().at;
-        assert!(seen.recorder.claim(shown, claim()));
+        assert!(seen.recorder.cite(&[shown], false, claim(), &Found::new()));
         let files = seen.recorder.due(Due::Last);
         // Comments come on top of what the frames take.
         assert!(files.len() == 1 && files[0].1.len() < 18 << 10, "{}", files[0].1.len());
@@ -465,5 +586,80 @@ mod tests {
         }
         seen.recorder.mark(&first);
         assert_eq!((seen.recorder.missed, seen.frames()), (1, vec![]));
+    }
+
+    /// The comments of the only file.
+    fn shown(recorder: &mut Recorder) -> usize {
+        let files = recorder.due(Due::Last);
+        assert_eq!(files.len(), 1);
+        files[0].1.windows(19).filter(|text| *text == b"this frame shows it").count()
+    }
+
+    #[test]
+    fn what_nobody_pointed_out_is_found_while_it_is_remembered() {
+        for (case, port, others, all, want) in [
+            ("the latter alone", 161, 10, false, Some(1)),
+            ("both", 161, 10, true, Some(2)),
+            ("they have passed", 161, 3000, true, None),
+            // Which are remembered longer.
+            ("they are the first of a conversation of the plant", 2222, 3000, true, Some(2)),
+        ] {
+            let mut seen = Seen::new(1 << 20, 64 << 10);
+            let one = seen.see(&frame([10, 11], 17, [0x40, 0], &udp([port, port], b"serial 1"))).at;
+            let other = seen.see(&frame([11, 10], 17, [0x40, 0], &udp([port, port], b"serial 2"))).at;
+            for host in 0..others {
+                seen.see(&frame([100 + host, 12], 17, [0x40, 0], &udp([40_000, 9], &[7; 1000])));
+            }
+            let found = seen.recorder.find(&BTreeSet::from([one, other]));
+            let is_cited = seen.recorder.cite(&[other, one], all, claim(), &found);
+            assert_eq!(is_cited, want.is_some(), "{case}");
+            assert_eq!(seen.recorder.missed, u64::from(want.is_none()), "{case}");
+            if let Some(want) = want {
+                assert_eq!(shown(&mut seen.recorder), want, "{case}");
+                assert_eq!(seen.recorder.held, 0, "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_concluded_from_two_frames_shows_both_in_a_second_reading() {
+        let mut seen = Seen::new(1 << 20, 64 << 10);
+        let at = |number: i64| Evidence::new(Timestamp::from_nanos(number * 1_000_000), 0, number.cast_unsigned());
+        seen.recorder.expect(at(900), claim(), vec![at(1), at(2000)]);
+        for _ in 0..2000 {
+            seen.see(&frame([10, 11], 17, [0x40, 0], &udp([161, 161], &[7; 1000])));
+        }
+        assert_eq!(shown(&mut seen.recorder), 2, "what comes after it is not waited for");
+    }
+
+    #[test]
+    fn facts_take_no_room_from_findings() {
+        let mut seen = Seen::new(1 << 20, 32 << 10);
+        let fact = |host: u32, seen: &mut Seen| {
+            let mark = seen.see(&frame([host, 1 << 20], 17, [0x40, 0], &udp([161, 161], &[7; 1000])));
+            seen.recorder.mark(&Mark { what: Marked::Fact, ..mark });
+            mark
+        };
+        let first = fact(0, &mut seen);
+        let shown = seen.see(&frame([1 << 21, 1 << 20], 6, [0x40, 0], &tcp([50_000, 502], PUSH, b"write")));
+        seen.recorder.mark(&shown);
+        let mut last = first;
+        for host in 1..5000 {
+            last = fact(host, &mut seen);
+            let held: usize = seen.recorder.cases.values().map(|case| case.bytes).sum();
+            assert_eq!(held, seen.recorder.held);
+            assert!(held <= (1 << 19) + (32 << 10) && seen.recorder.cases.len() <= CASES / 4 + 1);
+        }
+        assert!(!seen.recorder.cases.contains_key(&first.at), "the oldest go");
+        assert!(seen.recorder.cases.contains_key(&shown.at), "and no finding for them");
+        assert_eq!(seen.recorder.missed, 0, "nothing was to be kept of them yet");
+        // Findings take their room, and a fact that one follows from is kept like the others.
+        assert!(seen.recorder.cite(&[last.at], true, claim(), &Found::new()));
+        for host in 5000..7000 {
+            let mark = seen.see(&frame([host, 1 << 20], 6, [0x40, 0], &tcp([50_000, 502], PUSH, &[7; 100])));
+            seen.recorder.mark(&mark);
+        }
+        assert!(seen.recorder.cases.contains_key(&last.at));
+        assert!(seen.recorder.cases.values().all(|case| !case.is_maybe), "facts make room");
     }
 }

@@ -36,6 +36,15 @@ impl Ring {
         Self { bytes: VecDeque::with_capacity(room), slots: VecDeque::new(), first: 1, gone: 0, room }
     }
 
+    /// For so many bytes from now on; the oldest frames go for it.
+    pub(super) fn resize(&mut self, room: usize) {
+        self.room = room;
+        self.make_room(0);
+        self.slots.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+        self.bytes.reserve(room.saturating_sub(self.bytes.len()));
+    }
+
     /// Adds a frame whose conversation had the frame `before` before it, and gives its number. The oldest go for it; one
     /// that is larger than the ring is not kept.
     pub(super) fn push(&mut self, frame: &Frame<'_>, before: u64) -> Option<u64> {
@@ -43,12 +52,7 @@ impl Ring {
         if len + size_of::<Slot>() > self.room {
             return None;
         }
-        while self.bytes.len() + len + (self.slots.len() + 1) * size_of::<Slot>() > self.room {
-            let oldest = self.slots.pop_front()?;
-            self.bytes.drain(..oldest.len as usize);
-            self.gone += u64::from(oldest.len);
-            self.first += 1;
-        }
+        self.make_room(len + size_of::<Slot>());
         self.slots.push_back(Slot {
             at: place(frame),
             link: frame.link,
@@ -61,6 +65,16 @@ impl Ring {
         Some(self.first + self.slots.len() as u64 - 1)
     }
 
+    /// The oldest frames go until so many bytes have room.
+    fn make_room(&mut self, more: usize) {
+        while self.bytes.len() + self.slots.len() * size_of::<Slot>() + more > self.room {
+            let Some(oldest) = self.slots.pop_front() else { break };
+            self.bytes.drain(..oldest.len as usize);
+            self.gone += u64::from(oldest.len);
+            self.first += 1;
+        }
+    }
+
     /// The frames of a conversation, latest first, from its last.
     pub(super) fn back(&self, last: u64) -> impl Iterator<Item = Slot> {
         let slot = |number: u64| self.slots.get(usize::try_from(number.checked_sub(self.first)?).ok()?);
@@ -70,6 +84,11 @@ impl Ring {
             number = slot.before;
             Some(*slot)
         })
+    }
+
+    /// All frames, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
     }
 
     /// A frame that is there.

@@ -57,6 +57,15 @@ impl Shelf {
         Ok(shelf)
     }
 
+    /// For so many bytes from now on; the oldest files go for it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn resize(&mut self, most: u64) -> io::Result<()> {
+        self.most = most;
+        self.make_room()
+    }
+
     /// The name of a finding's file: of its id, only what no file system minds.
     #[must_use]
     pub fn name(id: &str) -> String {

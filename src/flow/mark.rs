@@ -1,5 +1,9 @@
 //! Frames that a shard points out to who keeps frames.
 
+use std::collections::HashSet;
+
+use ahash::RandomState;
+
 use super::connection::ConnectionKey;
 use crate::ledger::Evidence;
 
@@ -21,6 +25,8 @@ pub enum Marked {
     Finding,
     /// It opens another conversation between the same hosts, or is the answer that does.
     SetUp,
+    /// A device says in it what was not heard of it before: a finding may follow from that.
+    Fact,
 }
 
 /// The marks of a shard since they were last taken. Nothing is noted unless somebody asked for it.
@@ -30,10 +36,15 @@ pub struct Marks {
     list: Vec<Mark>,
     /// Marks that did not fit.
     dropped: u64,
+    /// Facts that were pointed out, by their fingerprints.
+    facts: HashSet<u64, RandomState>,
 }
 
 /// Marks kept between two looks at them: of one batch, or of all that a drain judges at once.
 const MOST: usize = 4096;
+
+/// Facts remembered.
+const FACTS: usize = 1 << 13;
 
 impl Marks {
     /// Marks that are noted from now on.
@@ -42,11 +53,30 @@ impl Marks {
         Self { wanted: true, ..Self::default() }
     }
 
+    /// Somebody asked for them.
+    #[must_use]
+    pub fn are_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Notes one, if they are wanted.
     #[inline]
     pub fn note(&mut self, key: &ConnectionKey, at: Evidence, what: Marked) {
         if self.wanted {
             self.push(Mark { key: *key, at, what });
+        }
+    }
+
+    /// Notes the frame of a fact that was not noted before, if marks are wanted.
+    #[inline]
+    pub fn note_fact(&mut self, fingerprint: u64, key: &ConnectionKey, at: Evidence) {
+        if self.wanted && !self.facts.contains(&fingerprint) {
+            // A crowd of facts that are all new has them pointed out again, which costs more than it tells and no more.
+            if self.facts.len() >= FACTS {
+                self.facts.clear();
+            }
+            self.facts.insert(fingerprint);
+            self.push(Mark { key: *key, at, what: Marked::Fact });
         }
     }
 

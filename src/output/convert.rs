@@ -164,9 +164,14 @@ impl Told {
         &mut self.findings.list
     }
 
-    /// Names the file of each finding whose frames were kept.
-    pub fn cite(&mut self, file: impl Fn(&str) -> Option<String>) {
-        self.findings.list.iter_mut().for_each(|finding| finding.evidence = file(&finding.id));
+    /// Names the file of each finding whose frames were kept, or says why there is none.
+    pub fn cite(&mut self, file: impl Fn(&FindingView) -> Result<String, Option<String>>) {
+        for finding in &mut self.findings.list {
+            (finding.evidence, finding.no_evidence) = match file(finding) {
+                Ok(name) => (Some(name), None),
+                Err(why) => (None, why),
+            };
+        }
     }
 
     /// Devices, ordered by id.

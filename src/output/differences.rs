@@ -72,6 +72,7 @@ impl Teller<'_> {
             ],
             samples: self.samples(&[observed.first]),
             evidence: None,
+            no_evidence: None,
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,

@@ -88,6 +88,7 @@ impl Teller<'_> {
             details: Vec::new(),
             samples: self.samples(&edge.samples),
             evidence: None,
+            no_evidence: None,
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,

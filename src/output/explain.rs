@@ -266,6 +266,11 @@ fn finding_text(analysis: &Value, finding: &Value) -> String {
     for sample in list(finding, "samples") {
         let _ = writeln!(out, "    {}", evidence(sample));
     }
+    if let Some(name) = finding["evidence"].as_str() {
+        let _ = writeln!(out, "  kept with what was around them: {}", terminal(name));
+    } else if let Some(why) = finding["no_evidence"].as_str() {
+        let _ = writeln!(out, "  none kept: {}", terminal(why));
+    }
     let id = text(finding, "id");
     for flow in list(analysis, "flows").filter(|flow| strings(flow, "findings").any(|f| f == id)) {
         let _ = writeln!(out, "  flow {}  {}", text(flow, "id"), flow_line(flow));

@@ -68,6 +68,14 @@ impl FindingView {
     pub fn read(text: String) -> Option<Self> {
         serde_json::from_str(Box::leak(text.into_boxed_str())).ok()
     }
+
+    /// The frames that are to be kept of it: one of these, the best first; and the others too when it is concluded from all
+    /// of them. What operations show the first of them shows as well as the next. What is concluded is so by the last.
+    #[must_use]
+    pub fn cited(&self) -> (Vec<crate::ledger::Evidence>, bool) {
+        let samples = self.samples.iter().map(|sample| sample.at);
+        if self.operation.is_some() { (samples.collect(), false) } else { (samples.rev().collect(), true) }
+    }
 }
 
 /// The program.
@@ -415,6 +423,9 @@ pub struct FindingView {
     pub samples: Vec<SampleView>,
     /// The file of its frames, in the folder of evidence; none when no frames were kept.
     pub evidence: Option<String>,
+    /// Why a sensor that keeps frames has none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_evidence: Option<String>,
     pub policy_hash: Option<String>,
     /// Of the tables behind `attack` and `requirements`.
     pub mapping_version: &'static str,

@@ -112,6 +112,14 @@ impl Declaration {
     }
 }
 
+/// Of a conduit that was silent for too long: when the last was heard before it, the latest time that it was.
+#[must_use]
+pub fn last_heard(policy: &Policy, watched: &Watched, subject: &str) -> Option<Timestamp> {
+    let (number, rule) = (0..).zip(&policy.rules).find(|(_, rule)| rule.id == subject)?;
+    let silences = silences(watched, number, rule, &policy.time_zone);
+    silences.iter().filter(|one| one.deaf.is_none()).map(|one| one.from).max()
+}
+
 /// Everything that is to be said of a declaration after so much traffic, ordered by kind and subject. `last_seen` says
 /// when a declared asset was seen last.
 #[must_use]

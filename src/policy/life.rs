@@ -232,6 +232,17 @@ pub struct Memory {
     pub passed: u64,
 }
 
+impl Memory {
+    /// What was told by two who did not know of each other, `later` being the one who goes on.
+    fn and(mut self, later: Self) -> Self {
+        self.classes.extend(later.classes);
+        self.objects.extend(later.objects);
+        (self.told, self.passed) = (self.told.max(later.told), self.passed.max(later.passed));
+        (self.hour, self.lines) = (later.hour, later.lines);
+        self
+    }
+}
+
 impl Default for Memory {
     fn default() -> Self {
         Self {
@@ -299,6 +310,26 @@ impl Ledger {
     pub fn restore(&mut self, record: Record) {
         self.make_room();
         self.records.insert(Arc::clone(&record.id), record);
+    }
+
+    /// What was kept of a finding comes only now, when it may have happened again already: it is one finding with a longer
+    /// life, and whoever has seen it has.
+    pub fn recall(&mut self, mut kept: Record) {
+        if let Some(known) = self.records.remove(&kept.id) {
+            kept.first = kept.first.min(known.first);
+            kept.last = kept.last.max(known.last);
+            kept.count = kept.count.saturating_add(known.count);
+            kept.band = kept.band.max(known.band);
+            kept.destinations = kept.destinations.max(known.destinations);
+            if known.acknowledged.is_some() || kept.state != State::Acknowledged {
+                (kept.state, kept.acknowledged) = (known.state, known.acknowledged);
+            }
+            kept.policy = known.policy;
+            kept.campaign = known.campaign.or(kept.campaign);
+            kept.memory = kept.memory.and(known.memory);
+            self.changed.insert(Arc::clone(&kept.id));
+        }
+        self.restore(kept);
     }
 
     /// Forgets what did not happen since that time.
@@ -546,6 +577,39 @@ mod tests {
             lines.extend(ledger.occurred(occurrence));
         }
         said(lines).join(", ").replace("V-1 ", "")
+    }
+
+    #[test]
+    fn what_was_kept_may_come_late() {
+        use State::{Acknowledged, Open, Resolved};
+        for (case, before, since, want) in [
+            ("nothing since", Open, None, Open),
+            ("open", Open, Some(Open), Open),
+            ("acknowledged", Acknowledged, Some(Open), Acknowledged),
+            ("acknowledged now", Open, Some(Acknowledged), Acknowledged),
+            ("it was over, and is back", Resolved, Some(Open), Open),
+        ] {
+            let life = |state: Option<State>, seconds| {
+                let mut ledger = Ledger::new(Pace::default(), "hash");
+                if state.is_some() {
+                    ledger.occurred(&occurrence(seconds));
+                }
+                match state {
+                    Some(Acknowledged) => _ = ledger.acknowledge("V-1", seen(None)),
+                    Some(Resolved) => _ = ledger.tick(at(seconds + 2 * DAY)),
+                    _ => {}
+                }
+                ledger
+            };
+            let kept = life(Some(before), 0).get("V-1").unwrap().clone();
+            let mut now = life(since, 3 * DAY);
+            now.recall(kept);
+            let record = now.get("V-1").unwrap();
+            let count = 1 + u64::from(since.is_some());
+            assert_eq!((record.state, record.first, record.count), (want, at(0), count), "{case}");
+            assert_eq!(record.acknowledged.is_some(), want == Acknowledged, "{case}");
+            assert_eq!(now.changed().contains("V-1"), since.is_some(), "{case}: it is to be written anew");
+        }
     }
 
     #[test]

@@ -68,8 +68,19 @@ impl InterfaceState {
 /// An interface with its state, shared between its thread and those that report.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    options: LiveOptions,
+    /// How it is watched.
+    pub options: LiveOptions,
+    /// Its place in the list of captures.
+    pub capture: u16,
     state: Arc<Mutex<InterfaceState>>,
+    course: Arc<Course>,
+}
+
+/// Whether an interface is to be watched any longer, and still is.
+#[derive(Debug, Default)]
+struct Course {
+    leaves: AtomicBool,
+    ended: AtomicBool,
 }
 
 /// Time between attempts to open an interface that is not there, and between looks at the kernel's counters.
@@ -90,7 +101,24 @@ impl Watched {
             trouble: Some("not opened yet".to_owned()),
             ..InterfaceState::default()
         };
-        Self { options, state: Arc::new(Mutex::new(state)) }
+        Self { options, capture: 0, state: Arc::new(Mutex::new(state)), course: Arc::default() }
+    }
+
+    /// It is not to be watched any longer.
+    pub fn leave(&self) {
+        self.course.leaves.store(true, Ordering::Relaxed);
+    }
+
+    /// It is watched, or was to be until the sensor stopped.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        !self.course.leaves.load(Ordering::Relaxed)
+    }
+
+    /// Nothing comes from it any more: its state is the last.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.course.ended.load(Ordering::Acquire)
     }
 
     /// How it is doing.
@@ -114,20 +142,13 @@ impl Watched {
         }
     }
 
-    /// Reads until told to stop. `capture` is its place in the list of captures. `reading` is dropped with the engine when
-    /// nothing more is read: to close a packet socket may take the kernel a second, since it waits until no processor
-    /// can be in it any more, and nobody else has to wait for that.
-    pub fn run(
-        &self,
-        mut live: Option<Live>,
-        capture: u16,
-        engine: Arc<Engine>,
-        stop: &AtomicBool,
-        reading: Sender<()>,
-    ) {
+    /// Reads until told to stop, or to leave. `reading` is dropped with the engine when nothing more is read: to close a
+    /// packet socket may take the kernel a second, since it waits until no processor can be in it any more, and nobody else
+    /// has to wait for that.
+    pub fn run(&self, mut live: Option<Live>, engine: Arc<Engine>, stop: &AtomicBool, reading: Sender<()>) {
         let mut number = 0;
         let mut open = None;
-        while !stop.load(Ordering::Relaxed) {
+        while !self.stops(stop) {
             // One that failed is closed before it is opened again.
             drop(open.take());
             let Some(reader) = live.take().or_else(|| self.reopen()) else {
@@ -136,10 +157,15 @@ impl Watched {
             };
             self.opened(&reader);
             let reader = open.insert(reader);
-            let trouble = self.read(reader, capture, &mut number, &engine, stop);
+            let trouble = self.read(reader, &mut number, &engine, stop);
             self.lock().trouble = trouble;
         }
+        self.course.ended.store(true, Ordering::Release);
         drop((engine, reading));
+    }
+
+    fn stops(&self, stop: &AtomicBool) -> bool {
+        stop.load(Ordering::Relaxed) || !self.stays()
     }
 
     fn reopen(&self) -> Option<Live> {
@@ -163,14 +189,7 @@ impl Watched {
     }
 
     /// Reads an open interface until it fails or the sensor stops. Returns why it failed.
-    fn read(
-        &self,
-        live: &mut Live,
-        capture: u16,
-        number: &mut u64,
-        engine: &Engine,
-        stop: &AtomicBool,
-    ) -> Option<String> {
+    fn read(&self, live: &mut Live, number: &mut u64, engine: &Engine, stop: &AtomicBool) -> Option<String> {
         let before = self.state();
         let look = |live: &mut Live| -> Result<(), LiveError> {
             let counts = live.counts()?;
@@ -184,11 +203,11 @@ impl Watched {
         let mut failure = None;
         // Read, and not taken by the workers yet.
         let mut waiting = None;
-        while failure.is_none() && !stop.load(Ordering::Relaxed) {
+        while failure.is_none() && !self.stops(stop) {
             let mut outcome = Ok(());
             if waiting.is_none() {
                 let mut batch = engine.batch();
-                outcome = live.fill(&mut batch, capture, number, IDLE).map(|_| ());
+                outcome = live.fill(&mut batch, self.capture, number, IDLE).map(|_| ());
                 if !batch.frames.is_empty() {
                     self.count(&batch);
                     waiting = Some(batch);

@@ -26,6 +26,8 @@ enum Work {
     Batch(Arc<Batch>),
     /// Tell what was learned since the last time, as of this time, and judge by another policy from now on if there is one.
     Drain(Timestamp, Option<Ruling>, Sender<Vec<ShardResult>>),
+    /// Which tap of the policy each capture is from, now that there are others.
+    Listen(Arc<[TapId]>),
 }
 
 /// A policy, and which of its taps each capture is from.
@@ -144,6 +146,15 @@ impl Engine {
         self.ask(now, Some(Ruling { policy: policy.cloned(), taps: Arc::clone(taps) }))
     }
 
+    /// There are other captures: which tap of the policy each is from, and their names.
+    pub fn listen(&self, taps: &Arc<[TapId]>, captures: Vec<String>) {
+        for queue in &self.queues {
+            // A worker that is gone has panicked; stopping says so.
+            let _ = queue.send(Work::Listen(Arc::clone(taps)));
+        }
+        self.recorder.iter().for_each(|recorder| recorder.captures(captures.clone()));
+    }
+
     fn ask(&self, now: Timestamp, ruling: Option<Ruling>) -> Vec<ShardResult> {
         let answers: Vec<Receiver<Vec<ShardResult>>> = self
             .queues
@@ -208,6 +219,7 @@ fn run(
                 }
                 spare.read(batch);
             }
+            Work::Listen(taps) => shards.iter_mut().for_each(|shard| shard.listen(Arc::clone(&taps))),
             Work::Drain(now, ruling, answer) => {
                 let _ = answer.send(shards.iter_mut().map(|shard| shard.drain(now)).collect());
                 if let Some(Ruling { policy, taps }) = ruling {

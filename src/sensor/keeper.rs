@@ -1,25 +1,27 @@
 //! The keeper: every flush it gathers what the workers learned, concludes, and tells.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::capture::InterfaceState;
+use super::capture::{InterfaceState, Watched};
+use super::clock;
 use super::engine::Engine;
+use super::keeping::{Found, Keeping, past};
 use super::recorder::{EvidenceState, Recording};
 use super::shared::{Health, Picture, Shared};
 use super::telling::{Past, Telling};
 use super::world::Changed;
-use super::{Keeping, clock};
 use crate::analysis;
 use crate::event::Event;
 use crate::event::format::{Facility, Format};
+use crate::evidence::Room;
 use crate::output::Told;
 use crate::policy::Policy;
 use crate::policy::life::Acknowledgement;
-use crate::store::{Flush, Happened, Kept};
+use crate::store::{Flush, Happened, Kept, StoreError};
 use crate::time::Timestamp;
 use crate::worker::ShardResult;
 
@@ -46,6 +48,8 @@ pub struct Pace {
     pub keep: Duration,
     /// At this size of the store, in bytes, what was seen longest ago is forgotten.
     pub most: u64,
+    /// Frames of findings: how much is remembered, and bytes of all files.
+    pub evidence: (Room, u64),
     /// Settings that are other ones now, and need a restart to be in force.
     pub needs_restart: Vec<&'static str>,
 }
@@ -63,8 +67,8 @@ pub struct Keeper {
     health: Health,
     store: Option<Keeping>,
     recording: Option<Recording>,
-    /// Captures of earlier starts.
-    earlier: usize,
+    /// Captures of this run.
+    own: BTreeSet<u16>,
     /// What is not written yet.
     pending: Pending,
     clock: Clock,
@@ -89,7 +93,7 @@ impl Keeper {
         shared: Arc<Shared>,
         flush: Duration,
         inbox: Receiver<Order>,
-        (store, earlier, past): (Option<Keeping>, usize, Past),
+        (store, past): (Option<Keeping>, Past),
         recording: Option<std::io::Result<Recording>>,
         (name, listener): (String, Listener),
     ) -> Self {
@@ -100,7 +104,9 @@ impl Keeper {
             .as_ref()
             .map(|begun| begun.as_ref().err().map_or_else(EvidenceState::default, |error| broken(error.to_string())));
         let recording = recording.and_then(Result::ok);
-        let health = Health { at: now, started: now, policy_loaded: Some(now), evidence, ..Health::default() };
+        let store_error = store.as_ref().and_then(|keeping| keeping.error.clone());
+        let policy_loaded = Some(now);
+        let health = Health { at: now, started: now, policy_loaded, evidence, store_error, ..Health::default() };
         shared.set_health(health.clone());
         let telling = Telling::new(name, &shared.picture(), past);
         shared.picture_mut().told.live(telling.life());
@@ -113,7 +119,7 @@ impl Keeper {
             health,
             store,
             recording,
-            earlier,
+            own: BTreeSet::new(),
             pending: Pending::default(),
             clock: Clock::new(now),
             looks: Looks::default(),
@@ -141,6 +147,8 @@ impl Keeper {
                     if let Some(keeping) = &mut self.store {
                         (keeping.keep, keeping.most) = (pace.keep, pace.most);
                     }
+                    let (room, most) = pace.evidence;
+                    self.recording.iter().for_each(|recording| recording.resize(room.clone(), most));
                 }
                 Ok(Order::Acknowledge(id, by, answer)) => {
                     // Whoever asked may have gone.
@@ -172,7 +180,10 @@ impl Keeper {
     fn merge(&mut self, mut results: Vec<ShardResult>) {
         let now = clock::now();
         let marks = results.iter_mut().flat_map(|result| std::mem::take(&mut result.marks)).collect();
-        let mut interfaces = self.shared.interfaces();
+        let watched = self.shared.watched();
+        // Asked before their state: it is their last.
+        let ended: Vec<u16> = watched.iter().filter(|watched| watched.has_ended()).map(|it| it.capture).collect();
+        self.own.extend(watched.iter().map(|watched| watched.capture));
         self.health.at = now;
         self.health.flushes += 1;
         self.clock.look(now);
@@ -186,17 +197,19 @@ impl Keeper {
                 picture.world.forget(now.before(keeping.keep));
                 self.telling.forget(now.before(keeping.keep));
             }
-            picture.world.captures.truncate(self.earlier);
-            picture.world.captures.extend(interfaces.iter().map(InterfaceState::summary));
+            for one in &watched {
+                picture.world.goes_on(one.capture, one.state().summary());
+            }
             let mut changed = picture.world.merge(results);
             self.pending.changed.flows.append(&mut changed.flows);
             self.pending.changed.subjects.append(&mut changed.subjects);
             picture.told = self.looks.tell(&mut picture);
             picture.at = now;
-            for (place, state) in (self.earlier..).zip(&mut interfaces) {
-                state.ways = picture.world.analysis.ways(place);
-            }
-            self.health.interfaces = interfaces;
+            let state = |one: &Watched| {
+                let ways = picture.world.analysis.ways(one.capture.into());
+                InterfaceState { ways, ..one.state() }
+            };
+            self.health.interfaces = watched.iter().filter(|one| one.stays()).map(state).collect();
             if let Some(recording) = &mut self.recording {
                 recording.file(marks, &mut picture.told);
                 self.health.evidence = Some(recording.state());
@@ -206,6 +219,7 @@ impl Keeper {
             events
         };
         self.told(&events, now);
+        self.shared.change_watched(|all| all.retain(|one| one.stays() || !ended.contains(&one.capture)));
     }
 
     /// What was told reaches its listeners first and is written then: after a kill in between it is told twice, and never not
@@ -275,10 +289,40 @@ impl Keeper {
     /// Writes what changed. What cannot be written is tried again at the next flush: it stays in memory, which is bounded,
     /// and that is told.
     fn write(&mut self, now: Timestamp) {
-        let Some(Keeping { store, keep, most }) = &mut self.store else { return };
+        let written = self.open_again().and_then(|()| self.write_flush(now));
+        self.health.store_error = written.err().map(|error| error.to_string());
+        if self.health.store_error.is_some() {
+            self.forget_pending();
+        }
+    }
+
+    /// Opens the store if it could not be until now, and goes on from what it holds.
+    fn open_again(&mut self) -> Result<(), StoreError> {
+        let Some(keeping) = &mut self.store else { return Ok(()) };
+        let shared = Arc::clone(&self.shared);
+        let (captures, policy) = {
+            let world = &shared.picture().world;
+            (u16::try_from(world.captures.len()).unwrap_or(u16::MAX), world.options().policy.clone())
+        };
+        let Found { restored, said } = keeping.open_again(captures, policy.as_deref())?;
+        said.into_iter().for_each(|said| self.telling.remark("store", said));
+        if let Some(restored) = restored {
+            let mut picture = shared.picture_mut();
+            let past = past(restored, &mut picture.world);
+            picture.told = picture.world.analysis.tell(&picture.world.captures);
+            self.recording.iter().for_each(|recording| recording.name(&mut picture.told));
+            self.telling.recall(past, &picture);
+            self.findings_stand(&mut picture);
+        }
+        Ok(())
+    }
+
+    fn write_flush(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let Some(Keeping { store: Some(store), keep, most, .. }) = &mut self.store else { return Ok(()) };
         let picture = self.shared.picture();
         let observed = &picture.world.analysis.observed;
-        let captures: Vec<_> = (0..).zip(&picture.world.captures).skip(self.earlier).collect();
+        let of = |place: &u16| Some((*place, picture.world.captures.get(usize::from(*place))?));
+        let captures: Vec<_> = self.own.iter().filter_map(of).collect();
         let facts: Vec<_> = self
             .pending
             .changed
@@ -295,7 +339,7 @@ impl Keeper {
             .filter_map(|place| observed.flows.get(place))
             .collect();
         let policy = picture.world.options().policy.as_deref();
-        let written = store.write(&Flush {
+        store.write(&Flush {
             captures: &captures,
             facts: &facts,
             flows: &flows,
@@ -305,13 +349,24 @@ impl Keeper {
             findings: &self.pending.findings.values().cloned().collect::<Vec<_>>(),
             events: self.pending.events.make_contiguous(),
             coverage: &observed.coverage,
-        });
+        })?;
         drop(picture);
-        let written = written.and_then(|()| {
-            self.pending = Pending::default();
-            if std::mem::take(&mut self.forgets) { store.forget(now.before(*keep), *most).map(|_| ()) } else { Ok(()) }
-        });
-        self.health.store_error = written.err().map(|error| error.to_string());
+        self.pending = Pending::default();
+        if std::mem::take(&mut self.forgets) {
+            store.forget(now.before(*keep), *most)?;
+        }
+        Ok(())
+    }
+
+    /// Of what waits to be written forgets what the world has forgotten: a flood while the disk is full must not fill the
+    /// memory with names of what is gone.
+    fn forget_pending(&mut self) {
+        let Pending { changed, findings, .. } = &mut self.pending;
+        let picture = self.shared.picture();
+        let observed = &picture.world.analysis.observed;
+        changed.flows.retain(|key| observed.flows.binary_search_by_key(key, |flow| flow.key).is_ok());
+        changed.subjects.retain(|subject| observed.ledger.get(subject).is_some());
+        findings.retain(|id, _| self.telling.life().get(id).is_some());
     }
 }
 

@@ -15,6 +15,7 @@ pub mod capture;
 pub mod clock;
 pub mod engine;
 pub mod keeper;
+pub mod keeping;
 pub mod notify;
 pub mod recorder;
 pub mod shared;
@@ -28,15 +29,15 @@ use std::thread::{self, JoinHandle};
 use crate::analysis::Options;
 use crate::event::Event;
 use crate::policy::life::Acknowledgement;
-use crate::source::live::{LiveError, LiveOptions};
-use crate::store::{Store, StoreError};
+use crate::source::live::{Live, LiveError, LiveOptions};
+use crate::store::StoreError;
 use capture::Watched;
 use engine::Engine;
 pub use keeper::Pace;
 use keeper::{Keeper, Order};
+pub use keeping::Keeping;
 use recorder::{Filing, Recording};
 use shared::Shared;
-use telling::Past;
 use world::World;
 
 /// What a sensor is told.
@@ -53,16 +54,6 @@ pub struct Settings {
     pub store: Option<Keeping>,
     /// Where frames of findings are kept, if any are.
     pub evidence: Option<Filing>,
-}
-
-/// A store, and how long what is in it is kept.
-pub struct Keeping {
-    /// The store.
-    pub store: Store,
-    /// What was not seen for so long is forgotten.
-    pub keep: std::time::Duration,
-    /// At this size in bytes what was seen longest ago is forgotten.
-    pub most: u64,
 }
 
 /// Takes what operators say to a sensor that runs.
@@ -101,12 +92,28 @@ pub enum StartError {
 pub struct Sensor {
     /// What everybody may read.
     pub shared: Arc<Shared>,
+    engine: Arc<Engine>,
     orders: crossbeam_channel::Sender<Order>,
     stop: Arc<AtomicBool>,
     captures: Vec<JoinHandle<()>>,
-    /// Empty, and closed when nothing more is read.
+    /// Dropped by each reader when it ends; then nothing more is read, which the other end hears.
+    reads: crossbeam_channel::Sender<()>,
     reading: crossbeam_channel::Receiver<()>,
     keeper: JoinHandle<()>,
+}
+
+/// Interfaces that could be opened, or will be when they are there.
+pub struct Opened(Vec<(Watched, Option<Live>)>);
+
+impl Opened {
+    fn new<'a>(interfaces: impl Iterator<Item = &'a LiveOptions>) -> Result<Self, LiveError> {
+        let open = |options: &LiveOptions| {
+            let watched = Watched::new(options.clone());
+            let live = watched.open()?;
+            Ok((watched, live))
+        };
+        interfaces.map(open).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 impl Sensor {
@@ -116,45 +123,61 @@ impl Sensor {
     ///
     /// # Errors
     /// [`LiveError`] when an interface may not be read, or its filter makes no sense; [`StoreError`] when what was kept
-    /// cannot be read.
+    /// is of a newer version or another program.
     pub fn start(
         settings: Settings,
         listener: impl FnMut(&Shared, &[Event]) + Send + 'static,
     ) -> Result<Self, StartError> {
-        let Settings { name, interfaces, analysis, flush, store, evidence } = settings;
-        let interfaces: Vec<Watched> = interfaces.into_iter().map(Watched::new).collect();
-        let open = interfaces.iter().map(Watched::open).collect::<Result<Vec<_>, _>>()?;
+        let Settings { name, interfaces, analysis, flush, mut store, evidence } = settings;
+        let opened = Opened::new(interfaces.iter())?;
         let (workers, limits, policy) = (analysis.workers, analysis.limits, analysis.policy.clone());
         let mut world = World::new(analysis);
-        let mut past = Past::default();
-        if let Some(keeping) = &store {
-            let mut restored = keeping.store.read(world.options().policy.as_deref())?;
-            let findings = std::mem::take(&mut restored.findings).into_iter().map(|kept| kept.life).collect();
-            past = Past { findings, policy: restored.policy.take(), last_event: restored.last_event };
-            world.restore(restored);
-        }
-        // Evidence numbers captures in 16 bits; sensors that were started more often share the last number.
-        let earlier = u16::try_from(world.captures.len()).unwrap_or(u16::MAX).min(u16::MAX - 256);
-        world.captures.truncate(earlier.into());
-        world.captures.extend(interfaces.iter().map(|watched| watched.state().summary()));
-        let names = || world.captures.iter().map(|capture| capture.name.clone()).collect();
-        let recording = evidence.map(|filing| Recording::start(&filing, names()));
+        let past = store.as_mut().map(|keeping| keeping.restore(&mut world)).transpose()?.unwrap_or_default();
+        let recording = evidence.map(|filing| Recording::start(&filing, names(&world)));
         let line = recording.iter().flatten().next().map(Recording::line);
         let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps(), line));
-        let shared = Arc::new(Shared::new(world, interfaces.clone()));
+        let shared = Arc::new(Shared::new(world, Vec::new()));
+        let (reads, reading) = crossbeam_channel::bounded(0);
+        let (orders, inbox) = crossbeam_channel::bounded(16);
+        let keeper =
+            Keeper::new(Arc::clone(&shared), flush, inbox, (store, past), recording, (name, Box::new(listener)));
         let stop = Arc::new(AtomicBool::new(false));
         let mut captures = Vec::new();
-        let (read, reading) = crossbeam_channel::bounded(0);
-        for ((place, watched), live) in (earlier..).zip(interfaces).zip(open) {
-            let (engine, stop, read) = (Arc::clone(&engine), Arc::clone(&stop), read.clone());
-            captures.push(thread::spawn(move || watched.run(live, place, engine, &stop, read)));
-        }
-        drop(read);
-        let (orders, inbox) = crossbeam_channel::bounded(16);
-        let keeping = (store, earlier.into(), past);
-        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, keeping, recording, (name, Box::new(listener)));
-        let keeper = thread::spawn(move || keeper.run(engine));
-        Ok(Self { shared, orders, stop, captures, reading, keeper })
+        watch(opened, &shared, &engine, &mut |watched, live| {
+            let (engine, stop, reads) = (Arc::clone(&engine), Arc::clone(&stop), reads.clone());
+            captures.push(thread::spawn(move || watched.run(live, engine, &stop, reads)));
+        });
+        let keeper = {
+            let engine = Arc::clone(&engine);
+            thread::spawn(move || keeper.run(engine))
+        };
+        Ok(Self { shared, engine, orders, stop, captures, reads, reading, keeper })
+    }
+
+    /// Opens those of these interfaces that are not watched in this way already. They are not read yet.
+    ///
+    /// # Errors
+    /// [`LiveError`] as in [`Self::start`].
+    pub fn open(&self, interfaces: &[LiveOptions]) -> Result<Opened, LiveError> {
+        let known: Vec<LiveOptions> = self.watched().collect();
+        Opened::new(interfaces.iter().filter(|options| !known.contains(options)))
+    }
+
+    /// Watches these interfaces from now on, of which those that were not watched yet are [opened](Self::open). Interfaces
+    /// that are watched already are not disturbed; others are closed.
+    pub fn watch(&mut self, interfaces: &[LiveOptions], opened: Opened) {
+        let Self { shared, engine, stop, captures, reads, .. } = self;
+        shared.watched().iter().filter(|watched| !interfaces.contains(&watched.options)).for_each(Watched::leave);
+        captures.retain(|thread| !thread.is_finished());
+        watch(opened, shared, engine, &mut |watched, live| {
+            let (engine, stop, reads) = (Arc::clone(engine), Arc::clone(stop), reads.clone());
+            captures.push(thread::spawn(move || watched.run(live, engine, &stop, reads)));
+        });
+    }
+
+    /// How each interface is watched.
+    pub fn watched(&self) -> impl Iterator<Item = LiveOptions> + use<> {
+        self.shared.watched().into_iter().filter(Watched::stays).map(|watched| watched.options)
     }
 
     /// Takes what operators say.
@@ -181,6 +204,8 @@ impl Sensor {
     /// Stops reading, finishes what was read, and tells it one last time.
     pub fn stop(self) -> Arc<Shared> {
         self.stop.store(true, Ordering::Relaxed);
+        // The keeper is the last to have it, and stops it.
+        drop((self.engine, self.reads));
         // Nothing is ever sent: this ends when the last reader does.
         let _ = self.reading.recv();
         let _ = self.orders.send(Order::Stop);
@@ -191,4 +216,27 @@ impl Sensor {
         }
         self.shared
     }
+}
+
+/// Begins to read interfaces: each is a capture of the world's, whose tap the workers know before its first frame comes.
+fn watch(opened: Opened, shared: &Shared, engine: &Engine, start: &mut dyn FnMut(Watched, Option<Live>)) {
+    let Opened(mut opened) = opened;
+    if opened.is_empty() {
+        return;
+    }
+    let (taps, names) = {
+        let world = &mut shared.picture_mut().world;
+        for (watched, _) in &mut opened {
+            watched.capture = world.begin(watched.state().summary());
+        }
+        (world.taps(), names(world))
+    };
+    engine.listen(&taps, names);
+    shared.change_watched(|all| all.extend(opened.iter().map(|(watched, _)| watched.clone())));
+    opened.into_iter().for_each(|(watched, live)| start(watched, live));
+}
+
+/// The names of the captures, by their place in the list.
+fn names(world: &World) -> Vec<String> {
+    world.captures.iter().map(|capture| capture.name.clone()).collect()
 }

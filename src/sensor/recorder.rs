@@ -2,7 +2,7 @@
 //!
 //! Nothing waits for it but the keeper, and that not for long. When it is behind, batches pass it by and are counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +12,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::engine::Spare;
-use crate::evidence::{Claim, Due, Recorder, Room, Shelf};
-use crate::flow::mark::Mark;
+use crate::evidence::{Claim, Due, Found, Recorder, Room, Shelf};
+use crate::flow::mark::{Mark, Marked};
 use crate::ledger::Evidence;
 use crate::output::Told;
 use crate::output::view::FindingView;
@@ -56,14 +56,63 @@ enum Work {
     Marks(Vec<Mark>),
     /// Which frames there are cases of.
     Look(Sender<Vec<Evidence>>),
-    /// Findings with the frames that they cite; the names of all files are the answer.
-    Claims(Vec<(Evidence, Claim)>, Sender<BTreeSet<String>>),
+    /// Findings with the frames that they cite.
+    Claims(Vec<Cited>, Sender<Filed>),
     /// Write what there is; answers when that is done.
     Last(Sender<()>),
+    /// The names of the captures, now that there are others.
+    Captures(Vec<String>),
+    /// Remember so much from now on, and keep so many bytes of files.
+    Room(Room, u64),
+}
+
+/// A finding with the frames that it cites, the best first; whether it is to have the others too.
+struct Cited {
+    frames: Vec<Evidence>,
+    all: bool,
+    claim: Claim,
+}
+
+/// What became of findings.
+#[derive(Default)]
+struct Filed {
+    /// The names of all files.
+    names: BTreeSet<String>,
+    /// Findings that have none, by id, and why.
+    without: BTreeMap<String, Without>,
+}
+
+/// Why a finding has no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Without {
+    /// It cites no frame.
+    NoFrame,
+    /// They are not remembered any more.
+    Passed,
+    /// There was one.
+    Removed,
+    /// The disk did not take it.
+    Unwritten,
+}
+
+impl Without {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NoFrame => "it is about what was declared or was not seen, which no frame shows",
+            Self::Passed => "its frames had passed when it was found, or came before the sensor started",
+            Self::Removed => "its file went for younger ones, since [evidence] max_size has no room for more",
+            Self::Unwritten => "its file could not be written, as the health of the sensor tells",
+        }
+    }
 }
 
 /// Batches and more on their way: a quarter of what may wait for a worker, since their memory counts twice.
 const QUEUE: usize = 16;
+
+/// Findings whose frames are looked for at one flush though nobody pointed them out.
+const NEWS: usize = 256;
+/// Facts that are taken note of at once: a device that says something else in each message gets no more.
+const FACTS: usize = 64;
 
 /// How long the keeper waits for an answer. A disk that is slower is asked again at the next flush.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -84,6 +133,12 @@ impl Line {
         }
     }
 
+    /// There are other captures: the names of all, by their place in the list.
+    pub(super) fn captures(&self, names: Vec<String>) {
+        // A recorder that hangs for so long has other troubles than a name.
+        let _ = self.queue.send_timeout(Work::Captures(names), PATIENCE);
+    }
+
     /// Frames of batches that came are worth keeping.
     pub fn marks(&self, marks: Vec<Mark>) {
         let count = marks.len() as u64;
@@ -98,8 +153,8 @@ pub struct Recording {
     line: Line,
     state: Arc<Mutex<EvidenceState>>,
     thread: JoinHandle<()>,
-    /// Files there were at the last flush.
-    names: BTreeSet<String>,
+    /// Files there were at the last flush, and findings without one.
+    filed: Filed,
 }
 
 impl Recording {
@@ -114,7 +169,7 @@ impl Recording {
         let line = Line { queue, passed: Arc::default(), missed: Arc::default() };
         let state = Arc::default();
         let desk = Desk { recorder, shelf, unwritten: 0, state: Arc::clone(&state) };
-        Ok(Self { line, state, thread: thread::spawn(move || desk.run(&work)), names: BTreeSet::new() })
+        Ok(Self { line, state, thread: thread::spawn(move || desk.run(&work)), filed: Filed::default() })
     }
 
     /// The way to it.
@@ -123,28 +178,52 @@ impl Recording {
         self.line.clone()
     }
 
-    /// Files the frames of findings that were just told, and names the files in what is told.
+    /// Files the frames of findings that were just told, and names the files in what is told. A finding is asked for until
+    /// it is known whether there are frames of it.
     pub fn file(&mut self, marks: Vec<Mark>, told: &mut Told) {
         self.line.marks(marks);
         let (answer, cases) = bounded(1);
         let _ = self.line.queue.send_timeout(Work::Look(answer), PATIENCE);
         let cases: BTreeSet<Evidence> = cases.recv_timeout(PATIENCE).into_iter().flatten().collect();
-        let claim = |finding: &FindingView| {
-            let at = finding.samples.iter().map(|sample| sample.at).find(|at| cases.contains(at))?;
-            Some((at, Claim { id: finding.id.clone(), what: finding.what.clone() }))
+        let mut news = NEWS;
+        let cited = |finding: &FindingView| {
+            let (frames, all) = finding.cited();
+            let has_case = frames.iter().any(|at| cases.contains(at));
+            let is_known = self.filed.without.contains_key(&finding.id) || self.has(&finding.id);
+            if !has_case && (is_known || news == 0) {
+                return None;
+            }
+            news -= usize::from(!has_case);
+            Some(Cited { frames, all, claim: Claim { id: finding.id.clone(), what: finding.what.clone() } })
         };
-        let claims = told.findings().iter().filter_map(claim).collect();
-        let (answer, names) = bounded(1);
+        let claims = told.findings().iter().filter_map(cited).collect();
+        let (answer, filed) = bounded(1);
         let _ = self.line.queue.send_timeout(Work::Claims(claims, answer), PATIENCE);
-        if let Ok(names) = names.recv_timeout(PATIENCE) {
-            self.names = names;
+        if let Ok(Filed { names, without }) = filed.recv_timeout(PATIENCE) {
+            self.filed.names = names;
+            self.filed.without.extend(without);
+            let ids: BTreeSet<&str> = told.findings().iter().map(|finding| finding.id.as_str()).collect();
+            self.filed.without.retain(|id, _| ids.contains(id.as_str()));
         }
         self.name(told);
     }
 
+    fn has(&self, id: &str) -> bool {
+        self.filed.names.contains(&Shelf::name(id))
+    }
+
     /// Names the files in what is told.
     pub fn name(&self, told: &mut Told) {
-        told.cite(|id| Some(Shelf::name(id)).filter(|name| self.names.contains(name)));
+        told.cite(|finding| {
+            let id = &finding.id;
+            let why = || self.filed.without.get(id).map(|why| why.text().to_owned());
+            if self.has(id) { Ok(Shelf::name(id)) } else { Err(why()) }
+        });
+    }
+
+    /// Remembers so much from now on, and keeps so many bytes of files.
+    pub fn resize(&self, room: Room, most: u64) {
+        let _ = self.line.queue.send_timeout(Work::Room(room, most), PATIENCE);
     }
 
     /// How it is doing.
@@ -187,26 +266,64 @@ impl Desk {
                     spare.read(batch);
                     self.write(Due::Closed);
                 }
-                Work::Marks(marks) => marks.iter().for_each(|mark| self.recorder.mark(mark)),
+                Work::Marks(marks) => {
+                    let (facts, shown): (Vec<_>, Vec<_>) = marks.iter().partition(|mark| mark.what == Marked::Fact);
+                    shown.into_iter().chain(facts.into_iter().take(FACTS)).for_each(|mark| self.recorder.mark(mark));
+                }
                 Work::Look(answer) => {
                     let _ = answer.send(self.recorder.cases().collect());
                 }
                 Work::Claims(claims, answer) => {
-                    for (at, claim) in claims {
-                        if !self.shelf.had(&claim.id) {
-                            self.recorder.claim(at, claim);
-                        }
-                    }
-                    self.recorder.looked();
-                    self.write(Due::All);
-                    let _ = answer.send(self.shelf.names());
+                    let filed = self.claims(claims);
+                    let _ = answer.send(filed);
                 }
                 Work::Last(answer) => {
                     self.write(Due::Last);
                     let _ = answer.send(());
                 }
+                Work::Captures(names) => self.recorder.name(names),
+                Work::Room(room, most) => {
+                    self.recorder.resize(room);
+                    let resized = self.shelf.resize(most).map_err(|error| error.to_string());
+                    self.tell(resized.err().map(Some));
+                }
             }
         }
+    }
+
+    /// Writes what there is of these findings, and says what there is not.
+    fn claims(&mut self, mut claims: Vec<Cited>) -> Filed {
+        let mut without = BTreeMap::new();
+        let names = self.shelf.names();
+        claims.retain(|cited| !names.contains(&Shelf::name(&cited.claim.id)));
+        let cases: BTreeSet<Evidence> = self.recorder.cases().collect();
+        let is_new = |cited: &&Cited| !cited.frames.iter().any(|at| cases.contains(at));
+        let is_wanted = |cited: &&Cited| is_new(cited) || cited.all;
+        let wanted: BTreeSet<Evidence> =
+            claims.iter().filter(is_wanted).flat_map(|cited| cited.frames.iter().copied()).collect();
+        let found = if wanted.is_empty() { Found::new() } else { self.recorder.find(&wanted) };
+        for Cited { frames, all, claim } in claims {
+            let id = claim.id.clone();
+            let why = if self.shelf.had(&id) {
+                Without::Removed
+            } else if frames.is_empty() {
+                Without::NoFrame
+            } else if self.recorder.cite(&frames, all, claim, &found) {
+                // Until it is written.
+                Without::Unwritten
+            } else {
+                Without::Passed
+            };
+            without.insert(id, why);
+            if self.recorder.is_full() {
+                self.write(Due::Closed);
+            }
+        }
+        self.recorder.looked();
+        self.write(Due::All);
+        let names = self.shelf.names();
+        without.retain(|id, _| !names.contains(&Shelf::name(id)));
+        Filed { names, without }
     }
 
     fn write(&mut self, which: Due) {
@@ -220,6 +337,11 @@ impl Desk {
                 }
             }
         }
+        self.tell(error);
+    }
+
+    /// Shows how it is doing; `error` of the last file, if there was one.
+    fn tell(&self, error: Option<Option<String>>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.files, state.bytes) = self.shelf.size();
         (state.written, state.removed) = (self.shelf.written, self.shelf.removed);

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// What is shared: the world, what is said of it, and how the sensor is doing.
 pub struct Shared {
     picture: RwLock<Picture>,
-    interfaces: Vec<Watched>,
+    interfaces: RwLock<Vec<Watched>>,
     health: RwLock<Arc<Health>>,
     outputs: RwLock<Vec<OutputHealth>>,
 }
@@ -119,6 +119,7 @@ impl Shared {
     pub(super) fn new(world: World, interfaces: Vec<Watched>) -> Self {
         let told = world.analysis.tell(&world.captures);
         let picture = Picture { world, told, at: Timestamp::default() };
+        let interfaces = RwLock::new(interfaces);
         Self { picture: RwLock::new(picture), interfaces, health: RwLock::default(), outputs: RwLock::default() }
     }
 
@@ -155,6 +156,16 @@ impl Shared {
     /// How the interfaces are doing now.
     #[must_use]
     pub fn interfaces(&self) -> Vec<InterfaceState> {
-        self.interfaces.iter().map(Watched::state).collect()
+        self.watched().iter().filter(|watched| watched.stays()).map(Watched::state).collect()
+    }
+
+    /// The interfaces, with those that leave and were not seen to their end yet.
+    pub(super) fn watched(&self) -> Vec<Watched> {
+        self.interfaces.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Exchanges the list of interfaces for what `change` makes of it.
+    pub(super) fn change_watched(&self, change: impl FnOnce(&mut Vec<Watched>)) {
+        change(&mut self.interfaces.write().unwrap_or_else(PoisonError::into_inner));
     }
 }

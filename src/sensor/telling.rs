@@ -23,8 +23,12 @@ pub struct Telling {
     troubles: Vec<String>,
     revision: u64,
     sequence: u64,
-    /// What has ended while no sensor ran, to be told at the first flush.
+    /// What has ended while no sensor ran, to be told at the next flush.
     over: Vec<Line>,
+    /// What else is to be told then: its topic, and the text.
+    remarks: Vec<(&'static str, String)>,
+    /// Interfaces that were watched at the last flush.
+    interfaces: Option<Vec<String>>,
 }
 
 /// What was told before, by the run whose store it comes from.
@@ -51,22 +55,38 @@ impl Telling {
             assets: BTreeMap::new(),
             troubles: Vec::new(),
             revision: 0,
-            sequence: kept.last_event,
+            sequence: 0,
             over: Vec::new(),
+            remarks: Vec::new(),
+            interfaces: None,
         };
-        for asset in picture.told.assets(&picture.world.analysis) {
-            telling.assets.insert(asset.id.clone(), identity(&asset));
-        }
-        for record in kept.findings {
-            telling.life.restore(record);
-        }
-        for finding in picture.told.findings().iter().filter(|finding| telling.life.get(&finding.id).is_some()) {
-            telling.counts.insert(finding.id.clone(), finding.count);
-        }
-        if kept.policy.as_deref().unwrap_or_default() != policy {
-            telling.over = telling.judged_anew(picture, picture.at);
-        }
+        telling.recall(kept, picture);
         telling
+    }
+
+    /// What was kept of an earlier run is known by now: its devices and findings were told by it.
+    pub fn recall(&mut self, kept: Past, picture: &Picture) {
+        for asset in picture.told.assets(&picture.world.analysis) {
+            self.assets.insert(asset.id.clone(), identity(&asset));
+        }
+        let has_findings = !kept.findings.is_empty();
+        for record in kept.findings {
+            self.life.recall(record);
+        }
+        for finding in picture.told.findings().iter().filter(|finding| self.life.get(&finding.id).is_some()) {
+            self.counts.insert(finding.id.clone(), finding.count);
+        }
+        self.sequence = self.sequence.max(kept.last_event);
+        let policy = picture.world.options().policy.as_deref().map_or("", |policy| &policy.sha256);
+        if has_findings && kept.policy.as_deref().unwrap_or_default() != policy {
+            let over = self.judged_anew(picture, picture.at);
+            self.over.extend(over);
+        }
+    }
+
+    /// Something to be told at the next flush, for people.
+    pub fn remark(&mut self, topic: &'static str, text: String) {
+        self.remarks.push((topic, text));
     }
 
     /// What is new since the last flush, in the order of ids.
@@ -85,6 +105,12 @@ impl Telling {
             self.over(&line, picture, &mut events);
         }
         self.forget_gone(picture);
+        for (topic, text) in std::mem::take(&mut self.remarks) {
+            self.health(topic, &text, Band::Low, now, &site, &mut events);
+        }
+        for text in self.interfaces_changed(health) {
+            self.health("interfaces", &text, Band::Info, now, &site, &mut events);
+        }
         let troubles = health.troubles();
         let before = std::mem::replace(&mut self.troubles, troubles.clone());
         for trouble in troubles.iter().filter(|trouble| !before.contains(trouble)) {
@@ -94,6 +120,20 @@ impl Telling {
             self.health("well", "The sensor sees everything again.", Band::Info, now, &site, &mut events);
         }
         events
+    }
+
+    /// Which interfaces came and went since the last flush, by order of the configuration.
+    fn interfaces_changed(&mut self, health: &Health) -> Vec<String> {
+        let now: Vec<String> = health.interfaces.iter().map(|state| state.name.clone()).collect();
+        let Some(before) = self.interfaces.replace(now.clone()) else { return Vec::new() };
+        let only = |these: &[String], those: &[String]| -> Vec<String> {
+            these.iter().filter(|name| !those.contains(name)).cloned().collect()
+        };
+        let went = only(&before, &now).into_iter().map(|name| {
+            format!("{name} is not watched any more, as the configuration says now; what was seen there stays known")
+        });
+        let came = only(&now, &before).into_iter().map(|name| format!("{name} is watched from now on"));
+        went.chain(came).collect()
     }
 
     /// Forgets what the picture has forgotten, at a limit.

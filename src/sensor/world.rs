@@ -60,7 +60,8 @@ impl World {
         &self.options
     }
 
-    /// Goes on from what a store kept.
+    /// Goes on from what a store kept. The captures that are known already come before those of the store, whose numbers
+    /// are made for that.
     pub fn restore(&mut self, restored: Restored) {
         let mut observed = std::mem::take(&mut self.analysis.observed);
         self.table.restore(observed.flows);
@@ -72,8 +73,28 @@ impl World {
         observed.ledger.merge(restored.ledger);
         observed.coverage.merge(&restored.coverage);
         observed.watch.merge(restored.watch, self.options.policy.as_deref());
-        self.captures = restored.captures;
+        for (place, own) in std::mem::replace(&mut self.captures, restored.captures).into_iter().enumerate() {
+            match self.captures.get_mut(place) {
+                Some(known) => *known = own,
+                None => self.captures.push(own),
+            }
+        }
         self.analysis = self.conclude(observed);
+    }
+
+    /// A capture begins; its place in the list. Evidence numbers captures in 16 bits: those that are too many share the last.
+    pub fn begin(&mut self, capture: CaptureSummary) -> u16 {
+        if self.captures.len() <= usize::from(u16::MAX) {
+            self.captures.push(capture);
+        }
+        u16::try_from(self.captures.len().saturating_sub(1)).unwrap_or(u16::MAX)
+    }
+
+    /// How a capture is by now.
+    pub fn goes_on(&mut self, place: u16, capture: CaptureSummary) {
+        if let Some(known) = self.captures.get_mut(usize::from(place)) {
+            *known = capture;
+        }
     }
 
     /// Judges by another policy from now on. What was judged is judged again by what is known of it.

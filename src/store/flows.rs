@@ -62,6 +62,22 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Adds `by` to the number of each capture that a flow names.
+pub(super) fn renumber(into: &Transaction<'_>, by: u16) -> rusqlite::Result<()> {
+    let mut rows = into.prepare("SELECT rowid, detail FROM flow")?;
+    let mut row = into.prepare("UPDATE flow SET detail = ? WHERE rowid = ?")?;
+    let mut rows = rows.query([])?;
+    while let Some(old) = rows.next()? {
+        // What is not understood here is not when it is read, either.
+        let Ok(mut detail) = serde_json::from_str::<Detail>(&old.get::<_, String>(1)?) else { continue };
+        for (_, capture, _) in detail.evidence() {
+            *capture = capture.saturating_add(by);
+        }
+        row.execute(params![serde_json::to_string(&detail).unwrap_or_default(), old.get::<_, i64>(0)?])?;
+    }
+    Ok(())
+}
+
 fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::Result<Option<Flow>> {
     let text = |place: usize| row.get::<_, String>(place);
     let (realm, port) = (Realm(row.get(0)?), row.get(4)?);
@@ -206,6 +222,16 @@ impl Detail {
         }
     }
 
+    /// Every frame that it names.
+    fn evidence(&mut self) -> impl Iterator<Item = &mut EvidenceRow> {
+        let paths = self.client.paths.iter_mut().chain(&mut self.server.paths);
+        let paths = paths.flat_map(|path| [&mut path.first, &mut path.last]);
+        let operations = self.operations.iter_mut().flat_map(|row| row.tally.evidence());
+        let judged = self.judged.iter_mut().flat_map(|row| row.tally.evidence().into_iter().chain(&mut row.samples));
+        let anomalies = self.anomalies.iter_mut().map(|(.., at)| at);
+        [&mut self.first, &mut self.last].into_iter().chain(paths).chain(operations).chain(judged).chain(anomalies)
+    }
+
     /// The flow; `None` when a word in it is not one of this program.
     fn flow(
         self,
@@ -314,6 +340,10 @@ impl TallyRow {
     fn of(tally: &Tally) -> Self {
         let Tally { requests, answered, refused, first, last } = *tally;
         Self { requests, answered, refused, first: row_of(first), last: row_of(last) }
+    }
+
+    fn evidence(&mut self) -> [&mut EvidenceRow; 2] {
+        [&mut self.first, &mut self.last]
     }
 
     fn tally(&self) -> Tally {

@@ -198,12 +198,13 @@ impl Ear<'_> {
             return;
         }
         let Self { protocol, at, .. } = *self;
-        let Notes { tail, ledger, limits, secret, .. } = &mut *self.notes;
+        let Notes { tail, ledger, limits, secret, marks, .. } = &mut *self.notes;
         // Devices repeat what they say: what was heard a moment ago is only counted.
         let fingerprint = fingerprint(*secret, host, protocol, identity);
         if tail.again(fingerprint, at) {
             return;
         }
+        marks.note_fact(fingerprint, self.record.key, at);
         let protocol = REGISTRY.get(protocol).map_or("", |p| p.info().name);
         let value = bounded::text(&identity.value, limits.session.text);
         let subject = Subject { host, component: ops::component_text(identity.component) };

@@ -33,7 +33,7 @@ impl Notes {
         at: Evidence,
     ) {
         if counted.new_path && !packet.tunnels.is_empty() {
-            self.tunnels(connection.key.host(sender), packet, at);
+            self.tunnels(connection.key.host(sender), packet, (connection.key, at));
             if self.policy.is_some() {
                 packet.tunnels.iter().for_each(|tunnel| connection.docket.tunnel(tunnel, at));
             }
@@ -47,7 +47,7 @@ impl Notes {
             Upper::Llc(SPANNING_TREE) => {
                 if let (Some(root), true) = (bridge_root(packet.payload), self.policy.is_some()) {
                     let host = connection.key.host(sender);
-                    self.fact(host, attribute::BRIDGE_ROOT, root, "stp", Method::Announcement, at);
+                    self.fact(host, attribute::BRIDGE_ROOT, root, "stp", Method::Announcement, (connection.key, at));
                 }
             }
             _ => {}
@@ -60,27 +60,33 @@ impl Notes {
             return;
         }
         let host = Host { realm: key.realm, address: arp.sender_ip };
-        self.fact(host, attribute::MAC, arp.sender_mac.to_string(), "arp", Method::SelfReport, at);
+        self.fact(host, attribute::MAC, arp.sender_mac.to_string(), "arp", Method::SelfReport, (key, at));
         let target = arp.target_ip;
         if let (Some(policy), ARP_REQUEST, false) = (&self.policy, arp.operation, target.is_unspecified())
             && policy.are_apart((policy.zone_at(arp.sender_ip), policy.zone_at(target)))
         {
-            self.fact(host, attribute::ARP_TARGET, target.to_string(), "arp", Method::Behaviour, at);
+            self.fact(host, attribute::ARP_TARGET, target.to_string(), "arp", Method::Behaviour, (key, at));
         }
     }
 
     /// The first datagram of some protocols tells its sender's name.
     #[cold]
-    pub(super) fn told_name(&mut self, host: Host, recognised: &'static Recognised, datagram: &[u8], at: Evidence) {
+    pub(super) fn told_name(
+        &mut self,
+        host: Host,
+        recognised: &'static Recognised,
+        datagram: &[u8],
+        frame: (ConnectionKey, Evidence),
+    ) {
         if let Some(name) = told_name(recognised, datagram)
             && !host.address.is_unspecified()
         {
-            self.fact(host, attribute::HOSTNAME, name, recognised.name, Method::Announcement, at);
+            self.fact(host, attribute::HOSTNAME, name, recognised.name, Method::Announcement, frame);
         }
     }
 
     /// A host's frames came inside others: which.
-    fn tunnels(&mut self, host: Host, packet: &Packet<'_>, at: Evidence) {
+    fn tunnels(&mut self, host: Host, packet: &Packet<'_>, frame: (ConnectionKey, Evidence)) {
         if host.address.is_group() || host.address.is_unspecified() {
             return;
         }
@@ -91,7 +97,7 @@ impl Notes {
             };
             let key = if tunnel.key == 0 { String::new() } else { format!(" #{}", tunnel.key) };
             let value = format!("{}{ends}{key}", tunnel.kind.text());
-            self.fact(host, attribute::TUNNEL, value, "ip", Method::Behaviour, at);
+            self.fact(host, attribute::TUNNEL, value, "ip", Method::Behaviour, frame);
         }
     }
 
@@ -102,8 +108,13 @@ impl Notes {
         value: String,
         protocol: &'static str,
         method: Method,
-        at: Evidence,
+        (connection, at): (ConnectionKey, Evidence),
     ) {
+        if self.marks.are_wanted() {
+            let [first, second] = host.address.words();
+            let about = self.secret.mix(first, second ^ attribute.0.as_ptr().addr() as u64);
+            self.marks.note_fact(self.secret.bytes(about, value.as_bytes()), &connection, at);
+        }
         let key = FactKey { attribute, value: value.into(), protocol, method };
         let support = Support { count: 1, first: at, last: at, weight: method.weight(), basis: "" };
         self.ledger.apply(Subject { host, component: None }, Fact { key, support });

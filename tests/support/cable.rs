@@ -29,8 +29,13 @@ impl Cable {
 
     /// Makes both ends.
     pub(crate) fn plug(&self) {
-        self.inside(&["ip", "link", "add", "name", "tx0", "type", "veth", "peer", "name", "rx0"]);
-        for end in ["tx0", "rx0"] {
+        self.plug_in(["tx0", "rx0"]);
+    }
+
+    /// Makes both ends of another cable.
+    pub(crate) fn plug_in(&self, ends: [&str; 2]) {
+        self.inside(&["ip", "link", "add", "name", ends[0], "type", "veth", "peer", "name", ends[1]]);
+        for end in ends {
             // The kernel's own neighbour discovery is no traffic of the capture.
             self.inside(&["sysctl", "-qw", &format!("net.ipv6.conf.{end}.disable_ipv6=1")]);
             self.inside(&["ip", "link", "set", end, "up"]);
@@ -49,12 +54,21 @@ impl Cable {
     }
 
     pub(crate) fn replay(&self, capture: &Path, rate: &str) {
-        self.inside(&["tcpreplay", "-q", "--pps", rate, "-i", "tx0", capture.to_str().unwrap()]);
+        self.replay_on("tx0", capture, rate);
+    }
+
+    pub(crate) fn replay_on(&self, end: &str, capture: &Path, rate: &str) {
+        self.inside(&["tcpreplay", "-q", "--pps", rate, "-i", end, capture.to_str().unwrap()]);
     }
 
     pub(crate) fn watch(&self, more: &[&str]) -> Watching<'_> {
+        self.start(&[&["-i", "rx0"], more].concat())
+    }
+
+    /// A sensor that watches what it is told, here or by its configuration.
+    pub(crate) fn start(&self, more: &[&str]) -> Watching<'_> {
         let program = std::env::var("ZONEWATCH_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_zonewatch").to_owned());
-        let words: Vec<&str> = ["watch", "-i", "rx0", "--quiet"].iter().chain(more).copied().collect();
+        let words: Vec<&str> = ["watch", "--quiet"].iter().chain(more).copied().collect();
         let words: Vec<&str> = [program.as_str()].iter().chain(&words).copied().collect();
         let child = self.command(&words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let watching = Watching { child, cable: self };
@@ -92,10 +106,9 @@ impl Watching<'_> {
         String::from_utf8_lossy(&pids.stdout).split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
 
+    /// `ip netns exec` has become the sensor.
     pub(crate) fn signal(&self, signal: &str) {
-        for pid in self.pids() {
-            run(&["kill", signal, &pid.to_string()]);
-        }
+        run(&["kill", signal, &self.child.id().to_string()]);
     }
 
     /// Ends it as the service manager does, and says how long that took.

@@ -14,6 +14,9 @@ use crate::event::format::{Facility, Format};
 use crate::event::{Kind, testkit};
 use crate::policy::Band;
 
+/// Time for a stop.
+const STOP: Duration = Duration::from_secs(1);
+
 fn output(name: &str, target: Target) -> Output {
     Output {
         name: name.into(),
@@ -77,7 +80,7 @@ async fn a_file_grows_and_is_opened_anew_after_rotation() {
     until(&outbox, |_| path.exists()).await;
     put(&outbox, 3..5);
     until(&outbox, |all| all[0].delivered == 5 && all[0].queued == 0 && all[0].connected).await;
-    outbox.stop().await;
+    outbox.stop(STOP).await;
     let lines = |path| std::fs::read_to_string(path).unwrap().lines().count();
     assert_eq!((lines(&rotated), lines(&path)), (3, 2));
 }
@@ -109,7 +112,7 @@ async fn a_receiver_that_dies_again_and_again_gets_everything() {
     let health = outbox.health().remove(0);
     assert!(health.last_error.is_some(), "{health:?}");
     assert_eq!(health.queued, 150, "nothing is certain yet");
-    outbox.stop().await;
+    outbox.stop(STOP).await;
     assert_eq!(receiver.await.unwrap(), (0..150).collect());
     assert_eq!(Spool::open(&folder.path().join("tcp"), 16 << 20).waiting().records, 0, "the end made it certain");
 }
@@ -135,7 +138,7 @@ async fn a_full_window_is_confirmed_by_a_new_connection_and_nothing_comes_twice(
     until(&outbox, |all| all[0].delivered > 1500 && all[0].connected).await;
     let health = outbox.health().remove(0);
     assert_eq!((health.reconnects, health.last_error), (0, None), "that is no failure");
-    outbox.stop().await;
+    outbox.stop(STOP).await;
     let (seen, connections) = receiver.await.unwrap();
     assert_eq!(seen, (0..2100).collect::<Vec<_>>());
     assert!((3..10).contains(&connections), "{connections}");
@@ -155,7 +158,7 @@ async fn a_proxy_that_ends_idle_connections_is_no_failure() {
     assert_eq!(message(&mut from).await, Some(0));
     let health = outbox.health().remove(0);
     assert_eq!((health.reconnects, health.last_error), (0, None));
-    outbox.stop().await;
+    outbox.stop(STOP).await;
 }
 
 #[tokio::test]
@@ -165,7 +168,7 @@ async fn a_stop_sends_what_is_there_to_send() {
     let outbox = Outbox::start(vec![output("file", Target::File(path.clone()))], folder.path()).unwrap();
     // The courier has not run yet.
     put(&outbox, 0..2100);
-    outbox.stop().await;
+    outbox.stop(STOP).await;
     assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 2100);
 }
 
@@ -177,7 +180,7 @@ async fn after_a_stop_the_queues_are_free() {
         let outbox = Outbox::start(vec![output("tcp", target.clone())], folder.path()).unwrap();
         assert_eq!((outbox.health()[0].queue_error.clone(), outbox.health()[0].queued), (None, round));
         put(&outbox, 0..1);
-        outbox.stop().await;
+        outbox.stop(STOP).await;
     }
 }
 
@@ -195,8 +198,8 @@ async fn a_receiver_that_reads_nothing_holds_up_itself_alone() {
     assert_eq!((health[0].delivered, health[0].queued), (0, 3000));
     assert_eq!(health[0].oldest_waiting, Some(testkit::TIME));
     let start = Instant::now();
-    outbox.stop().await;
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    outbox.stop(STOP).await;
+    assert!(start.elapsed() < STOP + Duration::from_millis(300), "{:?}", start.elapsed());
     drop(connection);
     assert_eq!(
         Spool::open(&folder.path().join("slow"), 16 << 20).waiting().records,
@@ -221,7 +224,7 @@ async fn without_a_receiver_events_wait_and_the_mildest_are_dropped() {
     assert!(health.queued_bytes <= 256 << 10);
     assert_eq!(health.queued + health.dropped.iter().sum::<u64>(), 400);
     until(&outbox, |all| all[0].last_error.is_some()).await;
-    outbox.stop().await;
+    outbox.stop(STOP).await;
 }
 
 #[tokio::test]
