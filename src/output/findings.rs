@@ -97,7 +97,7 @@ impl Teller<'_> {
                 }
             }
             let hints = self.hints(policy, &folds);
-            for campaign in campaigns(&folds) {
+            for campaign in self.campaigns(&folds) {
                 self.campaign(policy, &campaign, &hints, &mut folds, &mut findings);
             }
             for (id, fold) in &folds {
@@ -265,6 +265,28 @@ impl Teller<'_> {
             mapping_version: mapping_version(),
             tool_version: VERSION,
         }
+    }
+
+    /// Findings of one source, reason and service with many destinations in a short time, by id. A source is what the id of a
+    /// campaign names: all addresses of a device are one, so that no two campaigns have one id.
+    fn campaigns(&self, folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
+        let mut groups: BTreeMap<_, Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
+        for (id, fold) in folds {
+            let key = (self.entity(fold.flow.key.client), fold.judgement.reason, service(fold.flow));
+            groups.entry(key).or_default().push((fold.entry.tally.first.at, fold.flow.key.server, id));
+        }
+        let mut found = Vec::new();
+        for mut members in groups.into_values() {
+            members.sort_unstable();
+            let busy = members.iter().enumerate().any(|(i, (start, ..))| {
+                let within = members.iter().skip(i).take_while(|(at, ..)| at.since(*start) <= CAMPAIGN);
+                within.map(|(_, host, _)| host).collect::<BTreeSet<_>>().len() >= DESTINATIONS
+            });
+            if busy {
+                found.push(members.into_iter().map(|(.., id)| id.clone()).collect());
+            }
+        }
+        found
     }
 
     /// Many equal findings of one source as one, with its destinations.
@@ -658,27 +680,6 @@ fn codes(protocol: &dyn Protocol, counts: &BTreeMap<u64, u64>) -> Vec<CodeView> 
         CodeView { code: name.code, name: name.name.into_owned(), count: *count }
     };
     counts.iter().filter(|(code, _)| **code != 0).map(view).collect()
-}
-
-/// Findings of one source, reason and service with many destinations in a short time, by id.
-fn campaigns(folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
-    let mut groups: BTreeMap<_, Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
-    for (id, fold) in folds {
-        let key = (fold.flow.key.client, fold.judgement.reason, service(fold.flow));
-        groups.entry(key).or_default().push((fold.entry.tally.first.at, fold.flow.key.server, id));
-    }
-    let mut found = Vec::new();
-    for mut members in groups.into_values() {
-        members.sort_unstable();
-        let busy = members.iter().enumerate().any(|(i, (start, ..))| {
-            let within = members.iter().skip(i).take_while(|(at, ..)| at.since(*start) <= CAMPAIGN);
-            within.map(|(_, host, _)| host).collect::<BTreeSet<_>>().len() >= DESTINATIONS
-        });
-        if busy {
-            found.push(members.into_iter().map(|(.., id)| id.clone()).collect());
-        }
-    }
-    found
 }
 
 pub(super) fn severity(score: Option<crate::policy::Score>) -> SeverityView {
