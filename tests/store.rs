@@ -272,6 +272,9 @@ fn the_report_is_one_file_without_markup_from_the_wire() {
         "X-001",
         "Trends need a store",
         "No test was planned",
+        "at a glance",
+        "<svg class=\"map\"",
+        "not assessed: no such zone is declared",
     ] {
         assert!(report.contains(part), "{part}");
     }
@@ -279,7 +282,7 @@ fn the_report_is_one_file_without_markup_from_the_wire() {
         assert!(!report.contains(outside), "{outside}");
     }
     // Tags that open and do not close, or the other way round, would swallow what follows.
-    for tag in ["table", "tr", "td", "ul", "li", "details", "p", "span", "small"] {
+    for tag in ["table", "tr", "td", "ul", "li", "details", "p", "span", "small", "svg", "path", "text"] {
         let count = |text: &str| report.matches(text).count();
         assert_eq!(count(&format!("<{tag}>")) + count(&format!("<{tag} ")), count(&format!("</{tag}>")), "{tag}");
     }

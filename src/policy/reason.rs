@@ -1,5 +1,6 @@
 //! Why something is a finding: the reason codes, the requirements they bear on, and ATT&CK for ICS.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use dissectors::{Class, table};
@@ -189,19 +190,24 @@ pub fn class_attack(class: Class) -> &'static Attack {
 /// The name of a technique of ATT&CK for ICS, by its id in either numbering.
 #[must_use]
 pub fn technique_name(id: &str) -> Option<&'static str> {
-    static NAMES: LazyLock<Vec<[String; 3]>> =
-        LazyLock::new(|| table::records(TECHNIQUES).filter_map(|fields| fields.try_into().ok()).collect());
-    NAMES.iter().find(|[v18, v19, _]| v18 == id || v19 == id).map(|[.., name]| name.as_str())
+    // Asked for each finding at each look.
+    static NAMES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+        let rows = table::records(TECHNIQUES).filter_map(|fields| <[String; 3]>::try_from(fields).ok());
+        rows.flat_map(|[v18, v19, name]| [(v18, name.clone()), (v19, name)]).collect()
+    });
+    NAMES.get(id).map(String::as_str)
 }
 
 /// What passive evidence can say of a system requirement: `E1` shows the fact itself, `E2` can only refute, `E3` only
 /// support, `E0` nothing. An enhancement, as `5.2(1)`, has the class of its requirement.
 #[must_use]
 pub fn evidence_class(requirement: &str) -> Option<&'static str> {
-    static CLASSES: LazyLock<Vec<[String; 2]>> =
-        LazyLock::new(|| table::records(REQUIREMENTS).filter_map(|fields| fields.try_into().ok()).collect());
+    static CLASSES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+        let rows = table::records(REQUIREMENTS).filter_map(|fields| <[String; 2]>::try_from(fields).ok());
+        rows.map(|[id, class]| (id, class)).collect()
+    });
     let requirement = requirement.split('(').next().unwrap_or_default();
-    CLASSES.iter().find(|[id, _]| id == requirement).map(|[_, class]| class.as_str())
+    CLASSES.get(requirement).map(String::as_str)
 }
 
 /// The version of the tables that lead from reasons and operations to techniques and requirements: a hash of them, so

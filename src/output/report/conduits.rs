@@ -26,7 +26,8 @@ pub(super) fn conduits(page: &mut Page, report: &Report<'_>) {
         let broken = broken.get(&*conduit.id).map_or(&[][..], Vec::as_slice);
         let used = &conduit.used;
         let verdicts = used.verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}"));
-        let span = [&used.first, &used.last].map(|at| at.as_deref().map_or("never".to_owned(), moment));
+        let span = [&used.first, &used.last].into_iter().flatten().map(|at| moment(at)).collect::<Vec<_>>();
+        let span = if span.is_empty() { "never".to_owned() } else { span.join("<br>") };
         let last_violation = broken.iter().map(|finding| finding.time.last.as_str()).max();
         let since = last_violation.and_then(Timestamp::parse).zip(now).map(|(last, now)| now.since(last));
         [
@@ -38,7 +39,7 @@ pub(super) fn conduits(page: &mut Page, report: &Report<'_>) {
             ),
             (&conduit.owner).into(),
             state(report, conduit, declared),
-            Cell::shown(used.first.as_deref().unwrap_or_default(), span.join("<br>")),
+            Cell::shown(used.first.as_deref().unwrap_or_default(), span),
             used.sessions.into(),
             used.operations.into(),
             verdicts.collect::<Vec<_>>().join(", ").into(),
@@ -71,6 +72,11 @@ pub(super) fn conduits(page: &mut Page, report: &Report<'_>) {
     ];
     page.table(Table::new("conduits", heads, rows));
     page.say("A conduit that was not used here may be used at another time; zones that no tap sees show nothing.");
+}
+
+/// Nothing that it allows was seen.
+pub(super) fn is_idle(conduit: &ConduitView) -> bool {
+    conduit.used.last.is_none()
 }
 
 fn state(report: &Report<'_>, conduit: &ConduitView, declared: Option<&Rule>) -> Cell {

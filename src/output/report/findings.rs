@@ -53,6 +53,7 @@ fn end(end: &FindingEndView) -> Cell {
 /// What is asked of whom for this to end well: one of four acts.
 fn act(finding: &FindingView) -> &'static str {
     match finding.reason.code {
+        _ if is_attempt(finding) => "ask the owner",
         "ZC001" | "ZC013" | "ZC023" if finding.count > 1 => "declare or remove",
         "ZC015" | "ZC018" | "ZC021" => "remove",
         "ZC004" | "ZC005" | "ZC006" | "ZC009" => "narrow the use, or widen the conduit",

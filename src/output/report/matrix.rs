@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::drawing::drawing;
 use super::table::{Cell, Table};
 use super::{Page, Report, safe, share, zones};
 use crate::output::view::{FindingView, FlowView};
@@ -15,7 +16,7 @@ const ZONES: usize = 60;
 type Cells<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a FlowView>>;
 
 /// The gravest verdict of some conversations.
-fn gravest(flows: &[&FlowView]) -> Option<&'static str> {
+pub(super) fn gravest(flows: &[&FlowView]) -> Option<&'static str> {
     let words = Verdict::ALL.iter().rev().map(|verdict| verdict.text());
     words.into_iter().find(|verdict| flows.iter().any(|flow| flow.verdict == Some(verdict)))
 }
@@ -48,6 +49,7 @@ pub(super) fn matrix(page: &mut Page, report: &Report<'_>) {
             tapped() == Some(false)
         })
         .collect();
+    drawing(page, report);
     page.say(
         "Conversations from the zone of the row to the zone of the column, with what was asked and the gravest verdict. A dot: \
          not observed. Hatched: not observed, and no tap sees either zone.",

@@ -5,7 +5,9 @@
 mod annex;
 mod conduits;
 mod devices;
+mod drawing;
 mod findings;
+mod glance;
 mod matrix;
 mod model;
 mod plan;
@@ -90,6 +92,7 @@ impl Report<'_> {
         );
         let mut page = Page { html, tables: Vec::new() };
         scope::head(&mut page, self);
+        glance::glance(&mut page, self);
         let links =
             PARTS.iter().enumerate().map(|(n, (name, _))| format!("<a href=\"#p{n}\">{n}. {name}</a> ", n = n + 1));
         let _ = write!(page.html, "<nav>{}</nav>", links.collect::<String>());

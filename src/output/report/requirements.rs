@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::conduits::is_idle;
 use super::table::{Cell, Table};
 use super::{Page, Report, zones};
 use crate::output::view::FlowView;
 
-/// A count, and what it is of.
-type Count = (usize, usize);
+/// A count, and what it is of. None: there is nothing of the kind to look at.
+type Count = Option<(usize, usize)>;
 
 /// One statement: what passive evidence can say, and the number that it rests on.
 struct Row {
@@ -111,8 +112,8 @@ const ROWS: [Row; 23] = [
         },
         8,
     ),
-    row((SR, "SR 5.2 RE2", "island mode"), Class::None, "no drill is declared", |_| (0, 0), 17),
-    row((SR, "SR 5.2 RE3", "fail close"), Class::None, "no outage of a boundary is declared", |_| (0, 0), 17),
+    row((SR, "SR 5.2 RE2", "island mode"), Class::None, "no drill is declared", |_| None, 17),
+    row((SR, "SR 5.2 RE3", "fail close"), Class::None, "no outage of a boundary is declared", |_| None, 17),
     row(
         (SR, "SR 5.3", "messages between people"),
         Direct,
@@ -152,7 +153,7 @@ const ROWS: [Row; 23] = [
         (SPE, "NET 1.3", "separation of safety systems"),
         Direct,
         "conversations across the edge of a safety zone",
-        |facts| facts.between(|flow| facts.touches_safety(flow)),
+        |facts| facts.between(|flow| facts.touches_safety(flow)).filter(|_| !facts.safety.is_empty()),
         10,
     ),
     row(
@@ -162,11 +163,11 @@ const ROWS: [Row; 23] = [
         |facts| facts.between(|flow| facts.leaves_plant(flow) && facts.is_service(flow, &SERVICES)),
         3,
     ),
-    row((SPE, "NET 1.5", "disconnection"), Class::None, "no drill is declared", |_| (0, 0), 17),
+    row((SPE, "NET 1.5", "disconnection"), Class::None, "no drill is declared", |_| None, 17),
     row(
         (SPE, "NET 1.6", "access inside of a network"),
         Refuting,
-        "devices that nobody approved",
+        "devices of the site that nobody approved",
         |facts| facts.unapproved(),
         14,
     ),
@@ -195,21 +196,21 @@ const ROWS: [Row; 23] = [
         (ZCR, "ZCR 3.3", "safety assets apart"),
         Direct,
         "conversations across the edge of a safety zone",
-        |facts| facts.between(|flow| facts.touches_safety(flow)),
+        |facts| facts.between(|flow| facts.touches_safety(flow)).filter(|_| !facts.safety.is_empty()),
         10,
     ),
     row(
         (ZCR, "ZCR 3.4", "temporarily connected devices apart"),
         Direct,
         "conversations of temporary zones with others",
-        |facts| facts.between(|flow| facts.touches(flow, &["temporary"])),
+        |facts| facts.between(|flow| facts.touches(flow, &["temporary"])).filter(|_| facts.has("temporary")),
         3,
     ),
     row(
         (ZCR, "ZCR 3.5", "wireless devices apart"),
         Supporting,
         "conversations of wireless zones with others, as seen on the wire",
-        |facts| facts.between(|flow| facts.touches(flow, &["wireless"])),
+        |facts| facts.between(|flow| facts.touches(flow, &["wireless"])).filter(|_| facts.has("wireless")),
         3,
     ),
     row(
@@ -256,6 +257,10 @@ impl<'a> Facts<'a> {
         self.kinds.get(zone).is_some_and(|kind| kinds.contains(kind))
     }
 
+    fn has(&self, kind: &str) -> bool {
+        self.kinds.values().any(|known| *known == kind)
+    }
+
     fn is_untrusted(&self, zone: &str) -> bool {
         self.untrusted.contains(zone) || self.is(zone, &["external", "remote-access", "wireless", "temporary"])
     }
@@ -291,7 +296,7 @@ impl<'a> Facts<'a> {
 
     /// Conversations of a kind, of all.
     fn all(&self, takes: impl Fn(&FlowView) -> bool) -> Count {
-        (self.flows().filter(|flow| takes(flow)).count(), self.flows().count())
+        Some((self.flows().filter(|flow| takes(flow)).count(), self.flows().count()))
     }
 
     /// Conversations between zones of a kind, of all between zones.
@@ -302,24 +307,25 @@ impl<'a> Facts<'a> {
     /// Of the conversations between zones of one kind, those of another.
     fn among(&self, of: impl Fn(&FlowView) -> bool, takes: impl Fn(&FlowView) -> bool) -> Count {
         let crosses = |flow: &&FlowView| zones(flow).0 != zones(flow).1 && of(flow);
-        (self.flows().filter(crosses).filter(|flow| takes(flow)).count(), self.flows().filter(crosses).count())
+        Some((self.flows().filter(crosses).filter(|flow| takes(flow)).count(), self.flows().filter(crosses).count()))
     }
 
     fn findings(&self, codes: &[&str]) -> Count {
         let findings = &self.report.view.findings;
-        (findings.iter().filter(|finding| codes.contains(&finding.reason.code)).count(), findings.len())
+        Some((findings.iter().filter(|finding| codes.contains(&finding.reason.code)).count(), findings.len()))
     }
 
     fn pairs(&self) -> Count {
         let crosses = |flow: &&FlowView| zones(flow).0 != zones(flow).1;
         let pairs: BTreeSet<_> = self.flows().filter(crosses).map(zones).collect();
         let joined: BTreeSet<_> = self.flows().filter(crosses).filter(|flow| flow.rule.is_some()).map(zones).collect();
-        (pairs.difference(&joined).count(), pairs.len())
+        Some((pairs.difference(&joined).count(), pairs.len()))
     }
 
     fn unapproved(&self) -> Count {
-        let assets = &self.report.view.assets;
-        (assets.iter().filter(|asset| asset.approved == Some(false)).count(), assets.len())
+        let outside = |zone: &Option<String>| zone.as_deref().is_some_and(|zone| self.is(zone, &["external"]));
+        let assets: Vec<_> = self.report.view.assets.iter().filter(|asset| !outside(&asset.zone)).collect();
+        Some((assets.iter().filter(|asset| asset.approved == Some(false)).count(), assets.len()))
     }
 
     fn services(&self) -> Count {
@@ -331,12 +337,12 @@ impl<'a> Facts<'a> {
         let all: BTreeSet<_> = self.flows().filter(answered).map(service).collect();
         let beyond: BTreeSet<_> =
             self.flows().filter(answered).filter(|flow| is_violation(flow)).map(service).collect();
-        (beyond.len(), all.len())
+        Some((beyond.len(), all.len()))
     }
 
     fn idle(&self) -> Count {
         let conduits = &self.report.view.conduits;
-        (conduits.iter().filter(|conduit| conduit.used.last.is_none()).count(), conduits.len())
+        Some((conduits.iter().filter(|conduit| is_idle(conduit)).count(), conduits.len()))
     }
 }
 
@@ -346,14 +352,19 @@ pub(super) fn requirements(page: &mut Page, report: &Report<'_>) {
     }
     let facts = Facts::new(report);
     let rows = ROWS.iter().map(|row| {
-        let (count, whole) = (row.count)(&facts);
-        let numbers = if row.class == Class::None { String::new() } else { format!("{count} of {whole}") };
+        let count = (row.count)(&facts);
+        let says = match count {
+            Some((count, _)) => row.class.says(count),
+            None if row.class == Class::None => "not assessed",
+            None => "not assessed: no such zone is declared",
+        };
+        let numbers = count.map_or(String::new(), |(count, whole)| format!("{count} of {whole}"));
         [
             row.standard.into(),
             row.id.into(),
             row.topic.into(),
             row.class.text().into(),
-            row.class.says(count).into(),
+            says.into(),
             row.what.into(),
             numbers.into(),
             Cell::shown(row.part.to_string(), format!("<a href=\"#p{0}\">{0}</a>", row.part)),
