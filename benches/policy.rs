@@ -119,7 +119,7 @@ fn repeated(c: &mut Criterion) {
         realm: Default::default(),
     };
     let paths: [zonewatch::flow::path::Paths; 2] = Default::default();
-    let parties = Parties { key: &key, paths: paths.each_ref() };
+    let parties = Parties { key: &key, paths };
     let objects = [Object { space: "holding", item: Item::Range(10, 19) }];
     let operation =
         Operation { class: Class::Read, code: 3, component: None, objects: &objects, outcome: Outcome::Asked };

@@ -58,7 +58,8 @@ pub enum Command {
     Diff(Diff),
     /// Write a report for people: scope, zones, crossings, conduits, devices, evidence by requirement
     ///
-    /// One HTML file that opens offline and prints, of captures, a saved analysis, a store or a sensor that runs.
+    /// One HTML file that opens offline and prints, of captures, a saved analysis, a store or a sensor that runs; its tables
+    /// also for a spreadsheet. Of a store or a sensor it has trends.
     #[command(after_help = REPORT_EXAMPLE)]
     Report(Report),
     /// Why: an asset, an attribute of it, a flow or a finding, down to capture and frame
@@ -107,8 +108,18 @@ Example:
   zonewatch diff before.db after.db";
 const REPORT_EXAMPLE: &str = "\
 Example:
-  zonewatch report plant.pcapng --policy plant.toml --out report.html
-  zonewatch report result/analysis.json > report.html";
+  zonewatch report plant.pcapng --policy plant.toml --out report.html --tables tables
+  zonewatch report --store z.db --at 2026-11-16 --out report.html       with trends
+  zonewatch report result/analysis.json > report.html
+  zonewatch report test.pcapng --policy plant.toml --test-plan plan.csv --out report.html
+
+A test plan, of which from, to and expected (passes or blocked) are needed:
+  id,from,to,protocol,operation,expected,tester,time,note
+  T1,10.10.0.77,plc-b1,tcp/445,,blocked,shift lead,2026-11-16 10:15,file share
+  T2,scada-1,plc-b1,modbus,read,passes,shift lead,2026-11-16 10:20,
+
+from and to are addresses, names of devices, or zones; protocol is a name or tcp/445; operation is a class, a code or a name;
+time is UTC and may have until beside it.";
 const EXPLAIN_EXAMPLE: &str = "\
 Example:
   zonewatch policy explain scada-1 plc-b1 modbus 16 holding 100-119 unit 1 --policy plant.toml
@@ -314,6 +325,12 @@ pub struct Report {
     /// Write it there instead of to stdout
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write each of its tables there as well, whole: crossings.csv, crossings.json and so on
+    #[arg(long, value_name = "DIR")]
+    pub tables: Option<PathBuf>,
+    /// What was to be tried at the boundaries, as CSV: it says of each row what was seen, and where
+    #[arg(long, value_name = "FILE")]
+    pub test_plan: Option<PathBuf>,
     /// Where it is known from.
     #[command(flatten)]
     pub origin: Origin,

@@ -137,7 +137,9 @@ fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
     for (ahead, found) in frames.iter_mut().zip(&mut found) {
         match found {
             Some(connection) if Connections::is(connection, &ahead.arrival.headers, &ahead.spot) => {
-                connection.prefetch_inside();
+                if let Some(shard) = shards.get(ahead.shard as usize) {
+                    shard.prefetch_inside(connection);
+                }
             }
             _ => {
                 let at = ahead.shard as usize;
@@ -147,7 +149,6 @@ fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
             }
         }
     }
-    found.iter().flatten().for_each(|connection| connection.prefetch_session());
     std::hint::black_box(found.iter().flatten().fold(0, |sum, connection| sum ^ connection.touch_session()));
 }
 

@@ -61,6 +61,19 @@ impl Timestamp {
         i64::try_from(instant.as_nanosecond()).ok().map(Self)
     }
 
+    /// As people write it, in UTC: a day, or with hours, minutes and seconds, or as RFC 3339 has it.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let forms = [
+            text.to_owned(),
+            format!("{text}T00:00:00Z"),
+            format!("{}Z", text.replace(' ', "T")),
+            format!("{}:00Z", text.replace(' ', "T")),
+        ];
+        forms.iter().find_map(|form| Self::parse(form))
+    }
+
     /// The same instant as `jiff` counts it.
     #[must_use]
     pub fn instant(self) -> jiff::Timestamp {

@@ -123,7 +123,7 @@ impl Shard {
                 policy,
                 taps: Arc::default(),
                 marks: Marks::default(),
-                timings: (limits.timings > 0).then(|| Box::new(Timings::new(limits.timings, secret))),
+                timings: (limits.timings > 0).then(|| Box::new(Timings::new(limits.timings))),
                 ways: BTreeMap::new(),
             },
         }
@@ -186,7 +186,17 @@ impl Shard {
     #[must_use]
     #[inline]
     pub fn guess(&self, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
-        self.connections.guess(spot, news)
+        let guess = self.connections.guess(spot, news)?;
+        if self.notes.policy.is_some() {
+            guess.1.prefetch_docket();
+        }
+        Some(guess)
+    }
+
+    /// Prefetches what hangs on a connection, when it is there itself.
+    #[inline]
+    pub fn prefetch_inside(&self, connection: &Connection) {
+        connection.prefetch_inside(self.notes.policy.is_some());
     }
 
     /// The place of a packet's connection that nobody guessed; when it is none yet, what is to be known of the one that it
@@ -274,7 +284,7 @@ impl Shard {
         self.notes.watch = Watch::new(policy.as_deref(), self.notes.limits.meters);
         for connection in self.connections.iter_mut() {
             connection.docket.forget();
-            connection.sides.iter_mut().for_each(|half| half.paths.place(&taps));
+            connection.place(&taps);
         }
         self.notes.taps = taps;
         self.notes.policy = policy;
@@ -374,12 +384,12 @@ fn terms(key: &ConnectionKey) -> Terms {
 #[inline]
 fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
     let (mine, _) = connection.halves(sender);
-    mine.flags |= headers.flags;
+    mine.sent.flags |= headers.flags;
     if headers.opens() {
-        open(connection, sender, headers, at, notes);
+        open(connection, sender, headers, notes);
     }
     let (bytes, cut, len) = (headers.payload, headers.cut, headers.len());
-    connection.halves(sender).0.payload += u64::from(len);
+    connection.halves(sender).0.sent.payload += u64::from(len);
     let terms = terms(&connection.key);
     let (dialog, [mine, theirs], record) = connection.split(sender);
     if headers.has(Tcp::ACK) {
@@ -410,7 +420,7 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
 
 /// A SYN, or its answer: who asks is known, and the numbers of this side start.
 #[cold]
-fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
+fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, notes: &mut Notes) {
     let other = connection.half(sender).order.is_other(headers.seq);
     let was_speaking = [Side::A, Side::B].into_iter().any(|side| connection.has_spoken(side));
     if other && was_speaking && !headers.has(Tcp::ACK) {
@@ -424,12 +434,11 @@ fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Ev
         mine.order.start(headers.seq);
     }
     connection.note_syn(sender, headers);
-    connection.last = connection.last.max(at);
 }
 
 #[inline]
 fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
-    connection.halves(sender).0.payload += u64::from(headers.len());
+    connection.halves(sender).0.sent.payload += u64::from(headers.len());
     if headers.payload.is_empty() {
         return;
     }
@@ -477,7 +486,7 @@ fn told_stations_of(
 /// The connection ends, or is counted as if: nothing that was held may be lost.
 fn close(connection: &mut Connection, notes: &mut Notes) {
     let terms = terms(&connection.key);
-    let at = connection.last;
+    let at = connection.last();
     let (dialog, orders, record) = connection.split(Side::A);
     notes.held = notes.held.saturating_sub(orders.iter().map(|order| order.held()).sum());
     let mut ear = Ear::new(record, notes, Side::A, at);
@@ -549,7 +558,7 @@ impl Notes {
     /// Counts by which ways a conversation was seen that had frames since the last time.
     fn count_ways(&mut self, connection: &Connection) {
         if let Some(both) = connection.both_ways() {
-            let ways = self.ways.entry(connection.last.capture()).or_default();
+            let ways = self.ways.entry(connection.last().capture()).or_default();
             *(if both { &mut ways.both } else { &mut ways.one }) += 1;
         }
     }

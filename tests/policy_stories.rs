@@ -150,6 +150,21 @@ fn s03_a_probe_of_two_hundred_addresses_is_one_campaign() {
     assert_eq!(from_it.count(), 1, "its children are in it, not beside it");
 }
 
+/// A device with two addresses is one source, as it is in the id of its campaign.
+#[test]
+fn a_probe_from_two_addresses_of_a_device_is_one_campaign() {
+    let mut tape = Tape::default();
+    for n in 0..12 {
+        let at = START + n * SECOND;
+        Talk::new("192.168.7.7", &format!("192.168.8.{}", n + 10), 502, at).knock(&mut tape);
+        Talk::new("fd00::7", &format!("fd00::1:{}", n + 10), 502, at + SECOND / 2).knock(&mut tape);
+    }
+    let analysis = analyze(&[&tape], &plant(""), 1);
+    let ids: Vec<&str> = list(&analysis, "findings").iter().filter_map(|found| found["id"].as_str()).collect();
+    let campaigns: Vec<_> = ids.iter().filter(|id| id.starts_with("K-")).collect();
+    assert_eq!(campaigns.len(), 1, "{ids:?}");
+}
+
 /// Where ten sources break one conduit, each of their findings says that the conduit is wrong and what would cover them.
 #[test]
 fn a_conduit_that_many_break_is_wrong() {

@@ -258,9 +258,21 @@ fn the_report_is_one_file_without_markup_from_the_wire() {
     let (report, _, code) = zonewatch(&words);
     assert_eq!(code, 0);
     assert_eq!(report, zonewatch(&words).0, "the same bytes again");
-    for part in
-        ["Scope and coverage", "Who asks whom", "Crossings without a conduit", "Evidence by requirement", "C-031", "V-"]
-    {
+    for part in [
+        "Scope and coverage",
+        "Who asks whom",
+        "Crossings without a conduit",
+        "Evidence by requirement",
+        "C-031",
+        "V-",
+        // What only the declaration tells: who owns a zone, when the review is due, what a tap sees.
+        "OT security",
+        "2027-04-01",
+        "Zones that a tap sees: 9 of 9.",
+        "X-001",
+        "Trends need a store",
+        "No test was planned",
+    ] {
         assert!(report.contains(part), "{part}");
     }
     for outside in ["src=", "href=\"http", "<script", "url("] {
@@ -277,4 +289,77 @@ fn the_report_is_one_file_without_markup_from_the_wire() {
     std::fs::write(&saved, expected.replace("Boiler controller", hostile).replace("mill-creek", hostile)).unwrap();
     let (report, _, _) = zonewatch(&["report", saved.to_str().unwrap()]);
     assert!(!report.contains("<script") && report.contains("&lt;script&gt;"));
+}
+
+#[test]
+fn the_report_of_a_store_has_trends() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("z.db");
+    filled(&store);
+    let tables = folder.path().join("tables");
+    let (store, out) = (store.to_str().unwrap(), tables.to_str().unwrap());
+    let (report, _, code) = zonewatch(&["report", "--store", store, "--tables", out]);
+    assert_eq!(code, 0);
+    assert_eq!(report, zonewatch(&["report", "--store", store]).0, "the same bytes again");
+    assert!(report.contains("<svg class=\"spark\"") && report.contains("mean age of open findings"));
+    let trends = sheet(&tables, "trends");
+    let of = |measure: &str| -> Vec<(u64, u64)> {
+        let rows = trends.iter().filter(|row| row["measure"] == measure);
+        rows.map(|row| (row["part"].as_u64().unwrap(), row["whole"].as_u64().unwrap())).collect()
+    };
+    // The capture is of five minutes, so the periods are minutes.
+    let crossings = of("undeclared crossings per 1,000 crossings");
+    assert_eq!(crossings.len(), 5);
+    assert!(crossings[2].0 > 0 && crossings.iter().all(|(part, whole)| part <= whole), "{crossings:?}");
+    assert_eq!(of("devices that nobody approved").last().unwrap().1, 21);
+    assert_eq!(of("minutes in which nothing was heard").iter().map(|(part, _)| part).sum::<u64>(), 0);
+    let open: Vec<u64> = of("mean age of open findings").into_iter().map(|(_, open)| open).collect();
+    assert!(open.first() < open.last() && open.is_sorted(), "{open:?}");
+    // As of a time before the end there are fewer periods.
+    let (first, _) = span();
+    let at = first.after(std::time::Duration::from_secs(90)).to_string();
+    zonewatch(&["report", "--store", store, "--tables", out, "--at", &at]);
+    assert_eq!(sheet(&tables, "trends").iter().filter(|row| row["measure"] == "conduits seen and clean").count(), 2);
+}
+
+/// The rows of a table of a report.
+fn sheet(folder: &Path, name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join(name).with_extension("json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn the_test_record_says_what_was_seen_of_each_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, policy) = plant();
+    let plan = folder.path().join("plan.csv");
+    let rows = [
+        ("answered, and should", "supervision;cell-b;modbus;read;passes;", "pass"),
+        ("answered, and should not", "10.10.0.77;cell-b;modbus;write;blocked;", "fail"),
+        ("any conversation, and should not", "10.10.0.77;cell-b;tcp;;blocked;", "fail"),
+        ("another time", "supervision;cell-b;modbus;read;passes;2026-11-15 10:15", "not seen"),
+        ("its time", "supervision;cell-b;modbus;read;passes;2026-11-16 10:00", "pass"),
+        ("not tried", "cell-a;cell-b;;;blocked;", "not seen"),
+        ("not asked", "supervision;cell-b;modbus;firmware;passes;", "not seen"),
+        ("a scan that nobody answered", "10.10.0.99;10.20.2.9;tcp;;blocked;", "pass"),
+    ];
+    let lines: Vec<String> = rows.iter().map(|(case, row, _)| format!("{case};{row}")).collect();
+    std::fs::write(&plan, format!("id;from;to;protocol;operation;expected;time\r\n{}\r\n", lines.join("\r\n")))
+        .unwrap();
+    let tables = folder.path().join("tables");
+    let words = ["report", capture.to_str().unwrap(), "--policy", policy.to_str().unwrap(), "--test-plan"];
+    let (report, error, code) =
+        zonewatch(&[&words[..], &[plan.to_str().unwrap(), "--tables", tables.to_str().unwrap()]].concat());
+    assert_eq!(code, 0, "{error}");
+    assert!(report.contains("8 tries: 3 as expected, 2 not, 3 not seen at any tap."));
+    let record = sheet(&tables, "tests");
+    for ((case, _, want), row) in rows.iter().zip(&record) {
+        assert_eq!((row["test"].as_str(), row["result"].as_str()), (Some(*case), Some(*want)), "{row}");
+        // Where it was seen is told exactly when it was.
+        assert_eq!(row["at_which_tap"].is_null(), row["what_was_seen"].is_null(), "{row}");
+    }
+    std::fs::write(&plan, "from,to,expected\na,b,perhaps\n").unwrap();
+    let (_, error, code) = zonewatch(&[&words[..], &[plan.to_str().unwrap()]].concat());
+    assert_eq!(code, 2);
+    assert!(error.contains("plan.csv: row 2: expected is \"perhaps\", not passes or blocked"), "{error}");
 }

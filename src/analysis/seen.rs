@@ -78,6 +78,18 @@ impl Flow {
     /// The conversation in plain words.
     #[must_use]
     pub fn talk(&self) -> Talk {
+        self.talk_with(self.acts())
+    }
+
+    /// What was done in it, in the order of codes.
+    pub(super) fn acts(&self) -> Vec<Act> {
+        let mut operations: Vec<&Operation> = self.book.operations.iter().collect();
+        operations.sort_by(|a, b| a.key.cmp(&b.key));
+        operations.into_iter().filter_map(|operation| act(self, operation)).collect()
+    }
+
+    /// The conversation, and of what was done this.
+    pub(super) fn talk_with(&self, acts: Vec<Act>) -> Talk {
         let Protection { mode, policies, tokens } = self.book.protection();
         let mut protection: Vec<String> = mode.map(|mode| format!("mode {}", mode.text())).into_iter().collect();
         protection.extend(policies.iter().map(|policy| format!("policy {policy}")));
@@ -86,8 +98,6 @@ impl Flow {
         let unprotected =
             *mode == Some(Mode::None) && policies.iter().all(|policy| policy.eq_ignore_ascii_case("none"));
         let clear_password = unprotected && tokens.contains(&Token::Username);
-        let mut operations: Vec<&Operation> = self.book.operations.iter().collect();
-        operations.sort_by(|a, b| a.key.cmp(&b.key));
         Talk {
             client: self.key.client.address,
             server: self.key.server.address,
@@ -99,7 +109,7 @@ impl Flow {
             blocked: self.is_blocked(),
             clear_password,
             protection: (!protection.is_empty()).then(|| protection.join(", ")),
-            acts: operations.into_iter().filter_map(|operation| act(self, operation)).collect(),
+            acts,
             connections: self.connections,
             frames: self.frames(),
             first: self.first,

@@ -1,6 +1,7 @@
 //! How the rules of a policy were used.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dissectors::REGISTRY;
 
@@ -12,8 +13,7 @@ use crate::flow::key::Transport;
 use crate::policy::Statement;
 use crate::policy::declaration::{Declaration, declarations};
 use crate::policy::level_of;
-use crate::policy::review::{Use, Watched};
-use crate::policy::suggest::Talk;
+use crate::policy::review::{DAY, Use, Watched};
 
 /// Confidence from which on a role says where a device stands, in per cent.
 const SURE: u8 = 80;
@@ -22,6 +22,21 @@ impl Analysis {
     /// How each rule was used, and in which time. None: there was no packet.
     #[must_use]
     pub fn watched(&self) -> Option<Watched> {
+        self.watched_with(|_, _| true)
+    }
+
+    /// The same for what is to be said of the declaration: what was done is only told of rules that were watched for as long
+    /// as they may idle, since nothing is said of the rights of others.
+    #[must_use]
+    pub fn watched_for_declarations(&self) -> Option<Watched> {
+        let policy = self.policy.as_deref()?;
+        self.watched_with(|number, watched| {
+            let rule = policy.rules.get(number as usize);
+            rule.is_some_and(|rule| watched >= DAY * rule.max_idle_days)
+        })
+    }
+
+    fn watched_with(&self, in_detail: impl Fn(u32, Duration) -> bool) -> Option<Watched> {
         let flows = &self.observed.flows;
         let first = flows.iter().map(|flow| flow.first.at).min()?;
         let last = flows.iter().map(|flow| flow.last.at).max()?;
@@ -29,7 +44,8 @@ impl Analysis {
         for flow in flows {
             for entry in &flow.docket.entries {
                 if let Some(Statement::Rule(number)) = entry.judgement.statement {
-                    uses.entry(number).or_default().push(use_of(flow, entry));
+                    let in_detail = in_detail(number, last.since(first));
+                    uses.entry(number).or_default().push(use_of(flow, entry, in_detail));
                 }
             }
         }
@@ -59,31 +75,32 @@ impl Analysis {
         policy.far_apart(stands).into_iter().map(says).collect()
     }
 
-    /// What is to be said of the declaration itself. Nothing without a policy, or without a packet.
+    /// What is to be said of the declaration itself after what was watched. Nothing without a policy.
     #[must_use]
-    pub fn declarations(&self) -> Vec<Declaration> {
-        let (Some(policy), Some(watched)) = (self.policy.as_deref(), self.watched()) else { return Vec::new() };
+    pub fn declarations(&self, watched: &Watched) -> Vec<Declaration> {
+        let Some(policy) = self.policy.as_deref() else { return Vec::new() };
         let last_seen = |id| {
             let id = policy.asset(id)?.id.as_str();
             let asset = self.inventory.assets.iter().find(|asset| &*asset.id == id)?;
             Some(asset.last.at)
         };
-        declarations(policy, &watched, &last_seen)
+        declarations(policy, watched, &last_seen)
     }
 }
 
-/// A conversation with those of its operations that one judgement is about.
-fn use_of(flow: &Flow, entry: &Entry) -> Use {
-    let talk = flow.talk();
-    let codes: Vec<String> = flow
-        .protocol
-        .and_then(|place| REGISTRY.get(place))
-        .map(|protocol| entry.codes.iter().map(|(code, _)| protocol.operation(*code).code).collect())
-        .unwrap_or_default();
+/// A conversation, in detail with those of its operations that one judgement is about.
+fn use_of(flow: &Flow, entry: &Entry, in_detail: bool) -> Use {
     let class = entry.judgement.class;
-    let acts = talk.acts.iter().filter(|act| act.class == class && codes.contains(&act.code)).cloned().collect();
+    let acts = || {
+        let protocol = flow.protocol.and_then(|place| REGISTRY.get(place));
+        let codes = protocol.into_iter().flat_map(|it| entry.codes.iter().map(|(code, _)| it.operation(*code).code));
+        let codes: Vec<String> = codes.collect();
+        let mut acts = flow.acts();
+        acts.retain(|act| act.class == class && codes.contains(&act.code));
+        acts
+    };
     Use {
-        talk: Talk { acts, ..talk },
+        talk: flow.talk_with(if in_detail { acts() } else { Vec::new() }),
         verdict: entry.judgement.verdict,
         reason: entry.judgement.reason,
         qualifiers: entry.judgement.qualifiers,

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::{Done, Failure, Outcome, columns, evidence, for_people, note, print, written};
 use crate::analysis::{self, Options};
 use crate::cli::{Analyze, FailOn, Format};
 use crate::config::Limits;
 use crate::output::escape::terminal;
-use crate::output::view::AnalysisView;
-use crate::output::{lines, report, sheet, text};
+use crate::output::report::Report;
+use crate::output::view::{AnalysisView, CaptureView, CoverageView, FindingView};
+use crate::output::{lines, sheet, text};
 use crate::policy::Policy;
 use crate::source::Batch;
 #[cfg(feature = "live")]
@@ -52,30 +55,49 @@ pub(super) fn run(options: &Analyze) -> Outcome {
     let sha256s = hashing.map(|hashing| captures.sha256s(hashing)).transpose()?.unwrap_or_default();
     let shows_flows = options.out.is_some() || format(options.format) != Format::Csv;
     let summaries = captures.summaries();
-    let mut view = match shows_flows {
-        true => analysis.view(&summaries, &sha256s),
-        false => analysis.view_without_flows(&summaries, &sha256s),
+    let mut told = match shows_flows {
+        true => analysis.tell(&summaries),
+        false => analysis.tell_without_flows(&summaries),
     };
     if let (Some(folder), false) = (&options.evidence, stop.load(Ordering::Relaxed)) {
         let mut again = Captures::open(&options.captures).0;
-        let kept = evidence::keep(folder, &mut view, |batch| fill(&mut again, batch))?;
+        let names = summaries.iter().map(|summary| summary.name.clone()).collect();
+        let kept = evidence::keep(folder, names, told.findings_mut(), |batch| fill(&mut again, batch))?;
         if !options.quiet {
             note(&kept);
         }
     }
-    if !options.quiet {
-        tell_damage(&view);
-    }
-    if let Some(folder) = &options.out {
-        save(folder, &view)?;
+    let done = judged(told.findings(), options.fail_on);
+    let format = format(options.format);
+    if options.out.is_none() && matches!(format, Format::Json | Format::Ndjson) {
+        // Flows are many times what is known of them when they are said all at once.
+        let whole = told.whole(&analysis, &summaries, &sha256s);
         if !options.quiet {
-            note(&format!("wrote {}", folder.display()));
+            tell_damage(&whole.captures, &whole.coverage);
         }
+        let out = &mut io::stdout().lock();
+        written(match format {
+            Format::Json => json(&whole, out),
+            _ => ndjson(&whole.coverage, told.assets(&analysis), told.flows(&analysis), told.findings(), out),
+        })?;
+        std::mem::forget(whole);
+        std::mem::forget(told);
+    } else {
+        let view = analysis.view_of(told, &summaries, &sha256s);
+        if !options.quiet {
+            tell_damage(&view.captures, &view.coverage);
+        }
+        if let Some(folder) = &options.out {
+            save(folder, &view, settings.policy.as_deref())?;
+            if !options.quiet {
+                note(&format!("wrote {}", folder.display()));
+            }
+        }
+        show(&view, format)?;
+        std::mem::forget(view);
     }
-    show(&view, options.format)?;
-    let done = judged(&view, options.fail_on);
     // The program ends here: to give back a million strings one by one would only delay that.
-    std::mem::forget((analysis, view));
+    std::mem::forget(analysis);
     if stop.load(Ordering::Relaxed) {
         return Err(Failure("stopped by a signal: what is shown is only what was read before it".to_owned()));
     }
@@ -142,32 +164,41 @@ pub(super) fn format(wanted: Option<Format>) -> Format {
 }
 
 /// Prints an analysis in the wanted form.
-pub(super) fn show(view: &AnalysisView, wanted: Option<Format>) -> Result<(), Failure> {
-    match format(wanted) {
+pub(super) fn show(view: &AnalysisView, format: Format) -> Result<(), Failure> {
+    match format {
         Format::Table => print(&text::render(view, columns())),
         Format::Json => written(json(view, &mut io::stdout().lock())),
-        Format::Ndjson => written(ndjson(view, &mut io::stdout().lock())),
+        Format::Ndjson => {
+            let AnalysisView { coverage, assets, flows, findings, .. } = view;
+            written(ndjson(coverage, assets, flows, findings, &mut io::stdout().lock()))
+        }
         Format::Csv => written(sheet::assets(&view.assets, io::stdout().lock()).map_err(io::Error::from)),
     }
 }
 
-fn json(view: &AnalysisView, out: &mut impl Write) -> io::Result<()> {
+fn json(view: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
     let mut out = BufWriter::new(out);
     serde_json::to_writer_pretty(&mut out, view)?;
     out.write_all(b"\n")?;
     out.flush()
 }
 
-fn ndjson(view: &AnalysisView, out: &mut impl Write) -> io::Result<()> {
+fn ndjson(
+    coverage: &CoverageView,
+    assets: impl IntoIterator<Item: Serialize>,
+    flows: impl IntoIterator<Item: Serialize>,
+    findings: &[FindingView],
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut out = BufWriter::new(out);
-    lines::one(&mut out, "coverage", &view.coverage)?;
-    lines::all(&mut out, "asset", &view.assets)?;
-    lines::all(&mut out, "flow", &view.flows)?;
-    lines::all(&mut out, "finding", &view.findings)?;
+    lines::one(&mut out, "coverage", coverage)?;
+    lines::all(&mut out, "asset", assets)?;
+    lines::all(&mut out, "flow", flows)?;
+    lines::all(&mut out, "finding", findings)?;
     out.flush()
 }
 
-pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
+pub(super) fn save(folder: &Path, view: &AnalysisView, policy: Option<&Policy>) -> Result<(), Failure> {
     let name = |error: io::Error| Failure(format!("cannot write to {}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(name)?;
     let file = |leaf: &str| File::create(folder.join(leaf)).map_err(name);
@@ -176,11 +207,12 @@ pub(super) fn save(folder: &Path, view: &AnalysisView) -> Result<(), Failure> {
     sheet::flows(&view.flows, file("flows.csv")?).map_err(|error| name(error.into()))?;
     let mut findings = BufWriter::new(file("findings.ndjson")?);
     lines::all(&mut findings, "finding", &view.findings).and_then(|()| findings.flush()).map_err(name)?;
-    file("report.html")?.write_all(report::html(view).as_bytes()).map_err(name)
+    let report = Report { view, policy, sights: None, history: None, plan: None };
+    file("report.html")?.write_all(report.page().html.as_bytes()).map_err(name)
 }
 
-fn tell_damage(view: &AnalysisView) {
-    for capture in &view.captures {
+fn tell_damage(captures: &[CaptureView], coverage: &CoverageView) {
+    for capture in captures {
         if let Some(damage) = &capture.damage {
             note(&format!("{} is damaged: {}; what stands before was read", terminal(&capture.name), terminal(damage)));
         }
@@ -188,15 +220,15 @@ fn tell_damage(view: &AnalysisView) {
             note(&format!("{}: {one_way}", terminal(&capture.name)));
         }
     }
-    if view.coverage.dissector_failures > 0 {
+    if coverage.dissector_failures > 0 {
         note(&format!(
             "a dissector failed on {} connections, which is a bug: please report it with the capture",
-            view.coverage.dissector_failures
+            coverage.dissector_failures
         ));
     }
 }
 
-fn judged(view: &AnalysisView, fail_on: FailOn) -> Done {
+fn judged(findings: &[FindingView], fail_on: FailOn) -> Done {
     let least = match fail_on {
         FailOn::Low => 20,
         FailOn::Medium => 40,
@@ -204,7 +236,7 @@ fn judged(view: &AnalysisView, fail_on: FailOn) -> Done {
         FailOn::Critical => 80,
         FailOn::Never => return Done::Clean,
     };
-    if view.findings.iter().any(|finding| finding.severity.score >= least) { Done::Findings } else { Done::Clean }
+    if findings.iter().any(|finding| finding.severity.score >= least) { Done::Findings } else { Done::Clean }
 }
 
 /// A bar on stderr for work that takes longer than a second, on a terminal only.

@@ -20,7 +20,7 @@ pub(super) fn run(options: &Demo) -> Outcome {
     let settings = Options { policy: Some(std::sync::Arc::new(policy)), ..Options::default() };
     let analysis = analysis::run(&mut captures, |c, b| c.fill(b), &settings);
     let sha256s = captures.sha256s(captures.hash())?;
-    analyze::show(&analysis.view(&captures.summaries(), &sha256s), options.format)?;
+    analyze::show(&analysis.view(&captures.summaries(), &sha256s), analyze::format(options.format))?;
     Ok(Done::Clean)
 }
 

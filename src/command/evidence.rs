@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::Failure;
 use crate::evidence::{Claim, Due, Recorder, Room, Shelf};
-use crate::output::view::AnalysisView;
+use crate::output::view::FindingView;
 use crate::source::Batch;
 
 /// Bytes of all files together, of one, and of what is remembered while the captures are read: the sensor's defaults.
@@ -13,13 +13,14 @@ const ROOM: Room = Room { context: 16 << 20, file: 256 << 10 };
 /// did.
 pub(super) fn keep(
     folder: &Path,
-    view: &mut AnalysisView,
+    captures: Vec<String>,
+    findings: &mut [FindingView],
     mut fill: impl FnMut(&mut Batch) -> bool,
 ) -> Result<String, Failure> {
     let wrong = |error| Failure(format!("cannot keep evidence in {}: {error}", folder.display()));
     let mut shelf = Shelf::open(folder, MOST).map_err(wrong)?;
-    let mut recorder = Recorder::new(ROOM, view.captures.iter().map(|capture| capture.name.clone()).collect());
-    for finding in &view.findings {
+    let mut recorder = Recorder::new(ROOM, captures);
+    for finding in findings.iter() {
         let (cited, all) = finding.cited();
         if let Some((best, others)) = cited.split_first() {
             let others = if all { others.to_vec() } else { Vec::new() };
@@ -38,13 +39,13 @@ pub(super) fn keep(
     }
     write(&mut recorder, Due::Last)?;
     let names = shelf.names();
-    for finding in &mut view.findings {
+    for finding in findings.iter_mut() {
         finding.evidence = Some(Shelf::name(&finding.id)).filter(|name| names.contains(name));
     }
-    let kept = view.findings.iter().filter(|finding| finding.evidence.is_some()).count();
+    let kept = findings.iter().filter(|finding| finding.evidence.is_some()).count();
     let removed = match shelf.removed {
         0 => String::new(),
         count => format!("; {count} older ones went, since all together may be {} MiB", MOST >> 20),
     };
-    Ok(format!("kept the frames of {kept} of {} findings in {}{removed}", view.findings.len(), folder.display()))
+    Ok(format!("kept the frames of {kept} of {} findings in {}{removed}", findings.len(), folder.display()))
 }

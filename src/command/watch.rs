@@ -75,7 +75,8 @@ pub(super) fn run(options: &Watch) -> Outcome {
         let picture = shared.picture();
         let view = picture.world.analysis.view(&picture.world.captures, &[]);
         // Those that were told name their evidence.
-        analyze::save(folder, &AnalysisView { findings: picture.told.findings().to_vec(), ..view })?;
+        let view = AnalysisView { findings: picture.told.findings().to_vec(), ..view };
+        analyze::save(folder, &view, picture.world.options().policy.as_deref())?;
         note(&format!("wrote {}", folder.display()));
     }
     Ok(Done::Clean)

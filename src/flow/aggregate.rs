@@ -1,7 +1,7 @@
 use dissectors::recognise::Recognised;
 
 use super::book::Book;
-use super::connection::{Connection, Side, Traffic, is_blocked, is_glimpse};
+use super::connection::{Connection, Sent, Side, Traffic, is_blocked, is_glimpse};
 use super::docket::{self, Docket};
 use super::key::{FlowKey, Initiator};
 use super::path::Paths;
@@ -60,30 +60,15 @@ pub struct SideView {
 const PATHS: usize = 16;
 
 impl SideView {
-    /// What a connection knows of one side, taken from it.
-    fn take(connection: &mut Connection, side: Side) -> Self {
-        let marked = connection.docket.marked(side);
-        let (mine, _) = connection.halves(side);
-        Self {
-            traffic: mine.traffic,
-            payload: mine.payload,
-            flags: mine.flags,
-            paths: std::mem::take(&mut mine.paths),
-            marked,
-        }
-    }
-
     /// What came from one side since the last time.
-    fn drain(connection: &mut Connection, side: Side) -> Self {
-        let marked = connection.docket.marked(side);
-        let (mine, _) = connection.halves(side);
-        mine.spoke |= mine.payload > 0;
+    fn of(connection: &Connection, side: Side) -> Self {
+        let Sent { payload, flags, .. } = connection.half(side).sent;
         Self {
-            traffic: std::mem::take(&mut mine.traffic),
-            payload: std::mem::take(&mut mine.payload),
-            flags: mine.flags,
-            paths: mine.paths.drain(),
-            marked,
+            traffic: connection.traffic(side),
+            payload,
+            flags,
+            paths: connection.paths(side),
+            marked: connection.docket.marked(side),
         }
     }
 
@@ -102,7 +87,7 @@ impl Flow {
     pub fn take(connection: &mut Connection) -> Self {
         let client = connection.orientation.client;
         docket::follow(connection);
-        let sides = (SideView::take(connection, client), SideView::take(connection, client.other()));
+        let sides = (SideView::of(connection, client), SideView::of(connection, client.other()));
         let (book, docket) = (std::mem::take(&mut connection.book), std::mem::take(&mut connection.docket));
         Self::new(connection, sides, book.closed(), docket.closed())
     }
@@ -113,7 +98,8 @@ impl Flow {
         let client = connection.orientation.client;
         docket::follow(connection);
         let (book, docket) = (connection.book.drain(), connection.docket.drain());
-        let sides = (SideView::drain(connection, client), SideView::drain(connection, client.other()));
+        let sides = (SideView::of(connection, client), SideView::of(connection, client.other()));
+        [Side::A, Side::B].into_iter().for_each(|side| connection.restart_count(side));
         let flow = Self::new(connection, sides, book, docket);
         connection.counted = true;
         connection.reopened = 0;
@@ -132,8 +118,8 @@ impl Flow {
             client_ports: (client_port, client_port),
             client,
             server,
-            first: connection.first,
-            last: connection.last,
+            first: connection.first(),
+            last: connection.last(),
             prohibited: connection.prohibited,
             book,
             docket,

@@ -1,12 +1,12 @@
 //! What one connection asked and said, kept small: the packet path touches a cache of what repeats.
 
-use dissectors::{Anomaly, Mode, Operation as Asked, Security, Token};
+use dissectors::{Anomaly, Mode, Operation as Asked, Outcome, Security, Token};
 
-use super::ops::{Operation, OperationKey, component_text, is_component};
-use super::places::Places;
+use super::connection::Side;
+use super::ops::{Operation, OperationKey, Tally, component_text, is_component};
+use super::repeats::{Interval, Known, Repeats};
 use crate::bounded;
 use crate::ledger::Evidence;
-use crate::prefetch;
 
 /// What one connection (or, merged, one flow) asked and said.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +15,17 @@ pub struct Book {
     pub operations: Vec<Operation>,
     /// What most conversations have nothing of.
     rest: Option<Box<Rest>>,
-    /// Where operations on certain objects stand.
-    cache: Places,
+    /// What was asked before is counted here first.
+    repeats: Repeats,
+}
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// It was counted; since the message before it on the same objects so much time has passed.
+    Yes(Option<Interval>),
+    /// The book is full.
+    No,
 }
 
 /// What most conversations have nothing of.
@@ -102,36 +111,45 @@ impl Book {
     #[must_use]
     pub fn of(operations: Vec<Operation>, rest: Rest) -> Self {
         let rest = (rest != Rest::default()).then(|| Box::new(rest));
-        Self { operations, rest, cache: Places::default() }
+        Self { operations, rest, repeats: Repeats::default() }
     }
 
-    /// Counts an operation, by its [`super::ops::fingerprint`]. Returns its place in `operations`; `None` when the book is full.
+    /// Counts an operation of that side, by its [`super::ops::fingerprint`].
     #[inline]
-    pub fn operation(&mut self, fingerprint: u64, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
-        if let Some(place) = self.cache.find(fingerprint)
-            && let Some(operation) = self.operations.get_mut(place)
-        {
-            operation.tally.count(asked.outcome, at);
-            return Some(place);
+    pub fn operation(&mut self, fingerprint: u64, sender: Side, asked: &Asked<'_>, at: Evidence) -> Entered {
+        // Messages that want no answer may be the same from both ends, each with its own interval.
+        let way = if asked.outcome == Outcome::Told { 1 + sender.index() as u64 } else { 0 };
+        match self.repeats.count(fingerprint ^ way, asked.outcome, at) {
+            Known::Yes(interval) => Entered::Yes(interval),
+            Known::No => self.news(fingerprint ^ way, asked, at),
         }
-        // Who asks once may never ask again: the cache is for the second time.
-        let first = self.operations.is_empty();
-        let place = self.enter(asked, at)?;
-        if !first {
-            self.cache.insert(fingerprint, place);
-        }
-        Some(place)
     }
 
     /// See [`super::connection::Connection::prefetch`].
     #[inline]
     pub(super) fn prefetch(&self) {
-        if let Some(operation) = self.operations.first() {
-            prefetch::all(operation);
-        }
-        if let Some(places) = self.cache.start() {
-            prefetch::start(places);
-        }
+        self.repeats.prefetch();
+    }
+
+    /// The slow path: an operation on objects that have no slot.
+    fn news(&mut self, fingerprint: u64, asked: &Asked<'_>, at: Evidence) -> Entered {
+        let Some(place) = self.enter(asked, at) else { return Entered::No };
+        let Self { operations, repeats, .. } = self;
+        let tally = operations.get(place).map(|operation| operation.tally);
+        let is_request = matches!(asked.outcome, Outcome::Asked | Outcome::Told);
+        // The message before this one, if it was the only one, and a request.
+        let only = |tally: &Tally| {
+            tally.requests == 1 + u64::from(is_request) && tally.answered + tally.refused == u64::from(!is_request)
+        };
+        let before = tally.filter(only).map(|tally| tally.first.at);
+        let mut lost = |place: usize, tally: Tally| add(operations, place, &tally);
+        Entered::Yes(repeats.enter(fingerprint, asked.outcome, at, place, before, &mut lost))
+    }
+
+    /// What the slots counted since the last time.
+    fn settle(&mut self) {
+        let Self { operations, repeats, .. } = self;
+        repeats.tell(&mut |place, tally| add(operations, place, &tally));
     }
 
     /// The slow path: finds or makes the operation's place, and adds its objects.
@@ -171,18 +189,21 @@ impl Book {
 
     /// The book of a connection that has ended, without what only its next packets would need.
     #[must_use]
-    pub fn closed(self) -> Self {
-        Self { cache: Places::default(), ..self }
+    pub fn closed(mut self) -> Self {
+        self.settle();
+        Self { repeats: Repeats::default(), ..self }
     }
 
     /// What was noted since the last time, as a closed book; what is known of the protection stays as well.
     #[must_use]
     pub fn drain(&mut self) -> Self {
-        let mut fresh = Self::default();
+        self.settle();
+        let mut fresh = Self { repeats: std::mem::take(&mut self.repeats), ..Self::default() };
+        fresh.repeats.forget_places();
         if !self.protection().is_unknown() {
             fresh.rest().protection = self.protection().clone();
         }
-        std::mem::replace(self, fresh).closed()
+        std::mem::replace(self, fresh)
     }
 
     /// Adds another connection's closed book.
@@ -249,6 +270,13 @@ impl Book {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.operations.iter().map(|o| o.tally.requests).sum()
+    }
+}
+
+/// Adds to the operation at that place.
+fn add(operations: &mut [Operation], place: usize, tally: &Tally) {
+    if let Some(operation) = operations.get_mut(place) {
+        operation.tally.merge(&Tally { first: operation.tally.first, ..*tally });
     }
 }
 

@@ -3,9 +3,9 @@
 use super::dialog::Dialog;
 use super::key::{FlowKey, Initiator, Transport};
 use super::orient;
-use super::path::Paths;
+use super::path::{Paths, WayUse};
 use crate::address::{Address, Host, Realm};
-use crate::decode::{Headers, Tcp};
+use crate::decode::{Headers, Tcp, Way};
 use crate::flow::book::Book;
 use crate::flow::docket::{Docket, Parties};
 use crate::ledger::Evidence;
@@ -168,18 +168,25 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Different paths kept for one side of a connection; copies from mirrors and routing changes make more than one.
 const PATHS: usize = 8;
 
-/// The last packets of one side, to know a mirror's copy: half a cache line.
+/// The last packets of one side, to know a mirror's copy.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 struct Recent {
     /// A number made of what a copy has in common with its original; 0 for none.
     signatures: [u32; 4],
-    /// When, in microseconds; wraps after 71 minutes.
-    times: [u32; 4],
+    /// When, see [`tick`].
+    ticks: [u16; 4],
 }
 
-/// Copies of a frame by a mirror come within this many microseconds, before or after each other; a host's own
+/// Copies of a frame by a mirror come within this many ticks (20 ms), before or after each other; a host's own
 /// retransmission carries another IP id.
-const COPY_WINDOW: u32 = 20_000;
+const COPY_WINDOW: u16 = 19;
+
+/// About milliseconds; they wrap after 68 s.
+#[inline]
+fn tick(at: Timestamp) -> u16 {
+    (at.nanos() >> 20) as u16 // The lower part is enough.
+}
 
 impl Recent {
     /// Whether such a packet came a moment ago; if not, it is remembered in place of the oldest.
@@ -187,36 +194,102 @@ impl Recent {
     fn has(&mut self, signature: u64, at: Timestamp) -> bool {
         // The upper half of the product depends on every bit. Never the 0 of an empty place.
         let signature = (signature.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 | 1;
-        let now = (at.nanos() / 1000) as u32; // The lower half is enough.
-        for (known, time) in self.signatures.iter().zip(&self.times) {
-            if *known == signature && now.wrapping_sub(*time).cast_signed().unsigned_abs() <= COPY_WINDOW {
+        let now = tick(at);
+        for (known, tick) in self.signatures.iter().zip(&self.ticks) {
+            if *known == signature && now.wrapping_sub(*tick).cast_signed().unsigned_abs() <= COPY_WINDOW {
                 return true;
             }
         }
-        let ([s0, s1, s2, _], [t0, t1, t2, _]) = (self.signatures, self.times);
-        *self = Self { signatures: [signature, s0, s1, s2], times: [now, t0, t1, t2] };
+        let ([s0, s1, s2, _], [t0, t1, t2, _]) = (self.signatures, self.ticks);
+        *self = Self { signatures: [signature, s0, s1, s2], ticks: [now, t0, t1, t2] };
         false
     }
 }
 
-/// One side of a connection: what it sent. Three lines of the cache, what every packet needs of the other side in the
-/// first.
+/// One side of a connection: what it sent. Two lines of the cache, what every packet needs of the other side in the first.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Half {
     /// TCP: the order of its bytes.
     pub order: Order,
+    /// What it sent.
+    pub sent: Sent,
+}
+
+/// What one side sent, as the packet path counts it.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Sent {
     /// Bytes of payload.
     pub payload: u64,
+    /// Frames, mirror copies not counted.
+    frames: u64,
+    /// Their bytes on the wire.
+    bytes: u64,
+    /// Ways beside the first.
+    others: Option<Box<Others>>,
+    /// Where its frames by the first way were taken.
+    tap: TapId,
     /// Flags of TCP that it has sent.
     pub flags: u8,
     /// It sent payload before `payload` was last drained.
-    pub(super) spoke: bool,
-    /// Frames and bytes.
-    pub traffic: Traffic,
-    /// By which ways its frames came.
-    pub paths: Paths,
+    spoke: bool,
+    /// By which way its first frame came; nearly every side has one alone.
+    way: Way,
+    /// The last frame by that way.
+    last: Evidence,
     recent: Recent,
+}
+
+/// Copies from mirrors and changes of routing make more than one way.
+#[derive(Debug, Default)]
+struct Others {
+    paths: Paths,
+    /// Frames by ways that are too many to be kept.
+    lost: u64,
+}
+
+/// What few packets of a side need.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rare {
+    first: Evidence,
+    copies: u64,
+    copied_bytes: u64,
+}
+
+/// Both sides in lines of their own, of which a packet needs three.
+const _: () = assert!(size_of::<Half>() == 128 && size_of::<[Rare; 2]>() == 64);
+
+impl Sent {
+    fn paths(&self, rare: &Rare) -> Paths {
+        if self.way.is_none() {
+            return Paths::default();
+        }
+        let others = self.others.as_deref();
+        let elsewhere = others.map_or(0, |others| others.paths.frames() + others.lost);
+        let Self { way, tap, last, frames, .. } = *self;
+        let frames = (frames + rare.copies).saturating_sub(elsewhere);
+        Paths::join(WayUse { way, tap, frames, first: rare.first, last }, others.map(|others| &others.paths))
+    }
+
+    /// A frame by another way than the first.
+    #[cold]
+    fn other_way(&mut self, rare: &mut Rare, way: Way, tap: TapId, at: Evidence) -> bool {
+        if self.way.is_none() {
+            (self.way, self.tap, self.last) = (way, tap, at);
+            rare.first = at;
+            return true;
+        }
+        let others = self.others.get_or_insert_default();
+        let new = others.paths.count(way, tap, at, PATHS - 1);
+        others.lost += u64::from(new.is_none());
+        new.unwrap_or_default()
+    }
+
+    fn latest(&self) -> Option<Evidence> {
+        let others = self.others.as_ref().and_then(|others| others.paths.last());
+        others.into_iter().chain((!self.way.is_none()).then_some(self.last)).max()
+    }
 }
 
 /// One conversation as the wire has it. Private to one worker.
@@ -235,14 +308,11 @@ pub struct Connection {
     pub reopened: u32,
     /// What each side sent.
     pub sides: [Half; 2],
-    /// Its first frame.
-    pub first: Evidence,
-    /// Its last frame.
-    pub last: Evidence,
-    /// The protocol that is spoken.
-    pub dialog: Dialog,
     /// What was asked and said.
     pub book: Book,
+    /// The protocol that is spoken.
+    pub dialog: Dialog,
+    rare: [Rare; 2],
     /// What the policy says of it.
     pub docket: Docket,
 }
@@ -258,8 +328,7 @@ impl Connection {
             prohibited: false,
             reopened: 0,
             sides: Default::default(),
-            first: at,
-            last: at,
+            rare: [Rare { first: at, ..Rare::default() }; 2],
             dialog: Dialog::default(),
             book: Book::default(),
             docket: Docket::default(),
@@ -294,22 +363,24 @@ impl Connection {
         prefetch::start(&self.key);
         prefetch::all(self.half(sender));
         prefetch::start(&self.half(sender.other()).order);
-        prefetch::start(&self.first);
         prefetch::start(&self.book);
+        prefetch::start(&self.dialog);
+    }
+
+    /// Prefetches what its judgement needs.
+    #[inline]
+    pub fn prefetch_docket(&self) {
+        prefetch::start(&self.docket);
     }
 
     /// Prefetches what hangs on it, when it is there itself.
     #[inline]
-    pub fn prefetch_inside(&self) {
+    pub fn prefetch_inside(&self, judged: bool) {
         self.dialog.prefetch();
         self.book.prefetch();
-        self.docket.prefetch();
-    }
-
-    /// The same for what hangs on that.
-    #[inline]
-    pub fn prefetch_session(&self) {
-        self.dialog.prefetch_session();
+        if judged {
+            self.docket.prefetch();
+        }
     }
 
     /// See [`dissectors::Session::touch`].
@@ -322,18 +393,89 @@ impl Connection {
     /// Counts a packet.
     #[inline]
     pub fn count(&mut self, sender: Side, headers: &Headers<'_>, wire_len: u32, at: Evidence, tap: TapId) -> Counted {
-        let (mine, _) = self.halves(sender);
-        let new_path = mine.paths.count(headers.way, tap, at, PATHS);
-        let copy = mine.is_copy(headers, at.at);
-        if copy {
-            mine.traffic.copies += 1;
-            mine.traffic.copied_bytes += u64::from(wire_len);
+        let Self { sides: [a, b], rare: [rare_a, rare_b], .. } = self;
+        let (Half { sent, .. }, rare) = match sender {
+            Side::A => (a, rare_a),
+            Side::B => (b, rare_b),
+        };
+        let mut new_path = false;
+        if sent.way == headers.way && sent.tap == tap {
+            sent.last = sent.last.max(at);
         } else {
-            mine.traffic.frames += 1;
-            mine.traffic.bytes += u64::from(wire_len);
+            new_path = sent.other_way(rare, headers.way, tap, at);
         }
-        self.last = self.last.max(at);
+        let copy = sent.is_copy(headers, at.at);
+        if copy {
+            rare.copies += 1;
+            rare.copied_bytes += u64::from(wire_len);
+        } else {
+            sent.frames += 1;
+            sent.bytes += u64::from(wire_len);
+        }
         Counted { copy, new_path }
+    }
+
+    /// Its first frame.
+    #[must_use]
+    pub fn first(&self) -> Evidence {
+        let [a, b] = &self.rare;
+        a.first.min(b.first)
+    }
+
+    /// Its last frame.
+    #[must_use]
+    pub fn last(&self) -> Evidence {
+        let [a, b] = &self.sides;
+        a.sent.latest().max(b.sent.latest()).unwrap_or_else(|| self.first())
+    }
+
+    /// Frames and bytes of one side.
+    #[must_use]
+    pub fn traffic(&self, side: Side) -> Traffic {
+        let Sent { frames, bytes, .. } = self.half(side).sent;
+        let Rare { copies, copied_bytes, .. } = *self.rare(side);
+        Traffic { frames, bytes, copies, copied_bytes }
+    }
+
+    /// By which ways the frames of one side came.
+    #[must_use]
+    pub fn paths(&self, side: Side) -> Paths {
+        self.half(side).sent.paths(self.rare(side))
+    }
+
+    /// Begins to count one side anew: the ways stay known, so that none is new again.
+    pub(super) fn restart_count(&mut self, side: Side) {
+        let [rare_a, rare_b] = &mut self.rare;
+        let rare = if side == Side::A { rare_a } else { rare_b };
+        (rare.copies, rare.copied_bytes) = (0, 0);
+        let (Half { sent, .. }, _) = self.halves(side);
+        sent.spoke |= sent.payload > 0;
+        (sent.payload, sent.frames, sent.bytes) = (0, 0, 0);
+        if let Some(others) = &mut sent.others {
+            others.paths.restart();
+            others.lost = 0;
+        }
+    }
+
+    /// The policy is another one, and numbers its taps otherwise. `taps` says which of its taps each capture is from.
+    pub fn place(&mut self, taps: &[TapId]) {
+        let [a, b] = &mut self.sides;
+        for (Half { sent, .. }, rare) in [a, b].into_iter().zip(&self.rare) {
+            if sent.way.is_none() {
+                continue;
+            }
+            let mut paths = sent.paths(rare);
+            paths.place(taps);
+            let (WayUse { way, tap, last, .. }, others) = paths.split();
+            (sent.way, sent.tap, sent.last) = (way, tap, last);
+            let lost = sent.others.as_ref().map_or(0, |others| others.lost);
+            sent.others = others.map(|paths| Box::new(Others { paths, lost }));
+        }
+    }
+
+    fn rare(&self, side: Side) -> &Rare {
+        let [a, b] = &self.rare;
+        if side == Side::A { a } else { b }
     }
 
     /// How much is lost with it: 0 when one side alone speaks, 2 when both do and are understood.
@@ -355,40 +497,40 @@ impl Connection {
     /// sender and of the other side.
     #[inline]
     pub fn split(&mut self, sender: Side) -> (&mut Dialog, [&mut Order; 2], Record<'_>) {
-        let Self { key, orientation, book, docket, sides: [a, b], dialog, .. } = self;
-        let paths = [&a.paths, &b.paths];
+        let Self { key, orientation, book, docket, sides: [a, b], dialog, rare, .. } = self;
+        let sent = [&a.sent, &b.sent];
         let orders = match sender {
             Side::A => [&mut a.order, &mut b.order],
             Side::B => [&mut b.order, &mut a.order],
         };
-        (dialog, orders, Record { key, orientation, book, docket, paths })
+        (dialog, orders, Record { key, orientation, book, docket, sent, rare })
     }
 
     /// What the docket needs to know of the two sides, and the docket.
     pub(super) fn parties(&mut self) -> (Parties<'_>, &mut Docket) {
-        let Self { key, sides: [a, b], docket, .. } = self;
-        (Parties { key, paths: [&a.paths, &b.paths] }, docket)
+        let paths = [Side::A, Side::B].map(|side| self.paths(side));
+        (Parties { key: &self.key, paths }, &mut self.docket)
     }
 
     /// Nothing came of it: no answer to a SYN, a reset before any payload, or an ICMP prohibition.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         let client = self.orientation.client;
-        let side = |side: Side| (self.half(side).flags, self.has_spoken(side));
+        let side = |side: Side| (self.half(side).sent.flags, self.has_spoken(side));
         is_blocked(side(client), side(client.other()), self.prohibited)
     }
 
     /// That side sent anything.
     #[must_use]
     pub fn has_sent(&self, side: Side) -> bool {
-        self.half(side).paths.first().is_some()
+        !self.half(side).sent.way.is_none()
     }
 
     /// That side sent payload.
     #[must_use]
     pub fn has_spoken(&self, side: Side) -> bool {
-        let half = self.half(side);
-        half.payload > 0 || half.spoke
+        let Sent { payload, spoke, .. } = self.half(side).sent;
+        payload > 0 || spoke
     }
 
     /// Whether both ways of a TCP conversation were seen that carried payload, and had frames since it was last drained:
@@ -397,15 +539,15 @@ impl Connection {
     pub fn both_ways(&self) -> Option<bool> {
         let sides = [Side::A, Side::B];
         let spoke = self.key.transport == Transport::Tcp && sides.into_iter().any(|side| self.has_spoken(side));
-        let is_counted = spoke && self.sides.iter().any(|half| half.traffic.frames > 0);
+        let is_counted = spoke && self.sides.iter().any(|half| half.sent.frames > 0);
         is_counted.then(|| sides.into_iter().all(|side| self.has_sent(side)))
     }
 
     /// There is something new to drain, and who asks is known or will not be known any better.
     #[must_use]
     pub fn is_ripe(&self, now: Timestamp) -> bool {
-        let news = self.sides.iter().any(|Half { traffic, .. }| traffic.frames + traffic.copies > 0);
-        let decided = self.orientation.how == Initiator::Seen || now.since(self.first.at) >= PATIENCE;
+        let news = self.sides.iter().zip(&self.rare).any(|(half, rare)| half.sent.frames + rare.copies > 0);
+        let decided = self.orientation.how == Initiator::Seen || now.since(self.first().at) >= PATIENCE;
         news && decided
     }
 
@@ -413,7 +555,7 @@ impl Connection {
     #[must_use]
     pub fn is_told(&self, now: Timestamp) -> bool {
         let spoke = [Side::A, Side::B].into_iter().any(|side| self.has_spoken(side));
-        (spoke && self.dialog.is_settled()) || now.since(self.first.at) >= PATIENCE
+        (spoke && self.dialog.is_settled()) || now.since(self.first().at) >= PATIENCE
     }
 
     /// See [`super::Flow::is_glimpse`].
@@ -421,7 +563,7 @@ impl Connection {
     pub fn is_glimpse(&self) -> bool {
         let [a, b] = &self.sides;
         !self.counted
-            && is_glimpse([a.traffic.frames, b.traffic.frames])
+            && is_glimpse([a.sent.frames, b.sent.frames])
             && !self.key.end(self.orientation.client.other()).address.is_group()
     }
 
@@ -438,7 +580,7 @@ impl Connection {
     }
 }
 
-impl Half {
+impl Sent {
     /// The same packet was seen a moment ago: a mirror gave it twice, before and after a router or from two VLANs.
     ///
     /// A copy has the same IP id, while a host counts its id up for a retransmission. Where the id is always 0 (IPv6,
@@ -492,14 +634,16 @@ pub struct Record<'a> {
     pub book: &'a mut Book,
     /// What the policy says of it.
     pub docket: &'a mut Docket,
-    paths: [&'a Paths; 2],
+    sent: [&'a Sent; 2],
+    rare: &'a [Rare; 2],
 }
 
 impl<'a> Record<'a> {
     /// What the docket needs to know of the two sides.
     #[must_use]
     pub fn parties(&self) -> Parties<'a> {
-        Parties { key: self.key, paths: self.paths }
+        let ([a, b], [rare_a, rare_b]) = (self.sent, self.rare);
+        Parties { key: self.key, paths: [a.paths(rare_a), b.paths(rare_b)] }
     }
 }
 

@@ -11,6 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use dissectors::recognise::{Answer, Recognised, recognise};
 use dissectors::{Carrier, Direction, Framing, Limits, Pdu, Probe, Protocol, REGISTRY, Role, Session, Sink};
 
+use smallvec::SmallVec;
+
 use super::connection::Side;
 use crate::ledger::Evidence;
 use crate::prefetch;
@@ -62,21 +64,23 @@ enum Stage {
     #[default]
     Silent,
     Probing(Box<Probing>),
-    Speaking(Box<Speaking>),
+    Speaking(Speaking),
     /// None of the registry: nothing more is looked at.
     Settled,
 }
 
+/// What most connections hold, a datagram or a segment of a few bytes, stands in it: a flood of them would ask for memory
+/// three times each.
 #[derive(Default)]
 struct Probing {
-    held: Vec<Held>,
+    held: SmallVec<[Held; 1]>,
     bytes: usize,
     tries: u8,
 }
 
 struct Held {
     sender: Side,
-    bytes: Vec<u8>,
+    bytes: SmallVec<[u8; 64]>,
     cut: u32,
     at: Evidence,
     /// It starts no PDU by any probe. Read all the same when the protocol of the rest cuts it into whole PDUs: a probe is
@@ -159,14 +163,6 @@ impl Dialog {
     #[inline]
     pub(super) fn prefetch(&self) {
         if let Stage::Speaking(speaking) = &self.stage {
-            prefetch::all(&**speaking);
-        }
-    }
-
-    /// See [`super::connection::Connection::prefetch_session`].
-    #[inline]
-    pub(super) fn prefetch_session(&self) {
-        if let Stage::Speaking(speaking) = &self.stage {
             prefetch::start(&*speaking.session);
         }
     }
@@ -179,7 +175,7 @@ impl Dialog {
 
     /// The next bytes of one side, in order, of a stream or a datagram.
     #[inline]
-    pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
+    pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut impl Listener) {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
                 if speaking.take(terms.carrier, sender, bytes, cut, at, to) == Spoken::Quarantined {
@@ -195,7 +191,7 @@ impl Dialog {
     }
 
     /// A piece of an ordered stream.
-    pub fn piece(&mut self, terms: Terms, sender: Side, piece: Piece<'_>, at: Evidence, to: &mut dyn Listener) {
+    pub fn piece(&mut self, terms: Terms, sender: Side, piece: Piece<'_>, at: Evidence, to: &mut impl Listener) {
         match piece {
             Piece::Bytes { bytes, cut } => self.bytes(terms, sender, bytes, cut, at, to),
             Piece::Gap(lost) => self.gap(sender, lost, to),
@@ -215,7 +211,7 @@ impl Dialog {
     }
 
     /// The connection ends: what was held for a second PDU that never came is read if the first was whole.
-    pub fn finish(&mut self, terms: Terms, to: &mut dyn Listener) {
+    pub fn finish(&mut self, terms: Terms, to: &mut impl Listener) {
         let Stage::Probing(probing) = &self.stage else { return };
         // A whole datagram, or a segment that is one PDU from end to end, with a port that says so too.
         if let Some(index) = candidates(terms, true).find(|index| probing.whole_pdus(*index) >= 1) {
@@ -242,7 +238,7 @@ impl Dialog {
         self.stage = Stage::Settled;
     }
 
-    fn gap(&mut self, sender: Side, lost: u32, to: &mut dyn Listener) {
+    fn gap(&mut self, sender: Side, lost: u32, to: &mut impl Listener) {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
                 let protocol = speaking.protocol;
@@ -258,7 +254,7 @@ impl Dialog {
     }
 
     /// A segment that fills a gap after its turn: read if it is whole PDUs from end to end.
-    fn late(&mut self, terms: Terms, sender: Side, bytes: &[u8], at: Evidence, to: &mut dyn Listener) {
+    fn late(&mut self, terms: Terms, sender: Side, bytes: &[u8], at: Evidence, to: &mut impl Listener) {
         let Stage::Speaking(speaking) = &mut self.stage else { return };
         if whole_pdus(speaking.protocol, bytes).is_some() {
             let mut framer = Framer::default();
@@ -273,7 +269,7 @@ impl Dialog {
     }
 
     #[cold]
-    fn probe(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut dyn Listener) {
+    fn probe(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut impl Listener) {
         if let (Stage::Silent, 0) = (&self.stage, cut)
             && let Some(index) = candidates(terms, true).next()
             && let Some(protocol) = REGISTRY.get(index).copied()
@@ -289,7 +285,7 @@ impl Dialog {
         let stage = std::mem::take(&mut self.stage);
         let mut probing = if let Stage::Probing(probing) = stage { probing } else { Box::default() };
         probing.bytes += bytes.len();
-        probing.held.push(Held { sender, bytes: bytes.to_vec(), cut, at, refused: false });
+        probing.held.push(Held { sender, bytes: SmallVec::from_slice(bytes), cut, at, refused: false });
         let verdict = probing.verdict(terms, sender);
         self.stage = Stage::Probing(probing);
         match verdict {
@@ -301,10 +297,10 @@ impl Dialog {
 
     fn speak(&mut self, index: usize, protocol: &'static dyn Protocol, limits: &Limits) {
         let session = protocol.session(limits);
-        self.stage = Stage::Speaking(Box::new(Speaking { index, protocol, session, framers: Default::default() }));
+        self.stage = Stage::Speaking(Speaking { index, protocol, session, framers: Default::default() });
     }
 
-    fn pin(&mut self, index: usize, terms: Terms, to: &mut dyn Listener) {
+    fn pin(&mut self, index: usize, terms: Terms, to: &mut impl Listener) {
         let (Some(protocol), Stage::Probing(probing)) = (REGISTRY.get(index).copied(), &mut self.stage) else { return };
         let held = std::mem::take(&mut probing.held);
         let speaker = held.iter().filter(|h| !h.refused).find_map(|h| match protocol.probe(&h.bytes) {
@@ -446,7 +442,7 @@ impl Probing {
 fn joined<'a>(mut segments: impl Iterator<Item = &'a Held>) -> Cow<'a, [u8]> {
     match (segments.next(), segments.next()) {
         (None, _) => Cow::default(),
-        (Some(only), None) => Cow::Borrowed(&only.bytes),
+        (Some(only), None) => Cow::Borrowed(&*only.bytes),
         (Some(first), Some(second)) => {
             let mut all = [&*first.bytes, &*second.bytes].concat();
             segments.for_each(|held| all.extend_from_slice(&held.bytes));
@@ -507,7 +503,7 @@ impl Speaking {
         bytes: &[u8],
         cut: u32,
         at: Evidence,
-        to: &mut dyn Listener,
+        to: &mut impl Listener,
     ) -> Spoken {
         let Self { index, protocol, session, framers } = self;
         let (index, protocol) = (*index, *protocol);

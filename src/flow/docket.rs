@@ -165,12 +165,12 @@ pub struct Case<'a> {
 }
 
 /// What a docket needs to know of its connection to place its two sides.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Parties<'a> {
     /// The ends.
     pub key: &'a super::connection::ConnectionKey,
     /// The ways of each side's frames.
-    pub paths: [&'a Paths; 2],
+    pub paths: [Paths; 2],
 }
 
 impl Parties<'_> {
@@ -223,7 +223,7 @@ impl Parties<'_> {
 #[must_use]
 pub fn signs_of_bypass(policy: &Policy, flow: &super::Flow, device: &[Mac]) -> Vec<(Sign, Option<Evidence>)> {
     let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
-    let parties = Parties { key: &key_of(flow), paths: paths.each_ref() };
+    let parties = Parties { key: &key_of(flow), paths: paths.clone() };
     let frame = |used: PathUse| used.path.src_mac.zip(used.path.dst_mac);
     let leaving = paths[0].iter().filter(|used| used.path.is_own_segment());
     let leaving = leaving.map(|used| (Way { leaving: frame(used), ..Way::default() }, Some(used.first)));
@@ -582,7 +582,7 @@ pub fn conversation_among<'a>(
     conversation(
         policy,
         Orientation { client: Side::A, how: flow.initiator },
-        &Parties { key: &key_of(flow), paths: paths.each_ref() },
+        &Parties { key: &key_of(flow), paths },
         known,
     )
 }
@@ -591,7 +591,7 @@ pub fn conversation_among<'a>(
 #[must_use]
 pub fn way_of(policy: &Policy, flow: &super::Flow) -> Way {
     let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
-    Parties { key: &key_of(flow), paths: paths.each_ref() }.way(policy, Side::A)
+    Parties { key: &key_of(flow), paths }.way(policy, Side::A)
 }
 
 /// A flow as a connection, the client first.
@@ -688,13 +688,14 @@ pub fn tunnel_ends(name: &str) -> Option<(Address, Address)> {
 /// A connection that was judged as a whole goes on: the judgement now reaches to its last frame.
 pub fn follow(connection: &mut Connection) {
     let answered = connection.has_sent(connection.orientation.client.other()) && !connection.is_blocked();
-    let Connection { docket, last, .. } = connection;
+    let last = connection.last();
+    let docket = &mut connection.docket;
     if let (Some(whole), true, true) = (&mut docket.whole, answered, docket.entries.is_empty()) {
         let mut more = Entry { tally: Tally::new(whole.tally.first), ..(**whole).clone() };
-        more.tally.last = *last;
+        more.tally.last = last;
         if whole.tally.answered == 0 {
-            whole.tally.count(Outcome::Answered, *last);
-            more.tally.count(Outcome::Answered, *last);
+            whole.tally.count(Outcome::Answered, last);
+            more.tally.count(Outcome::Answered, last);
         }
         docket.entries.push(more);
     }
@@ -730,7 +731,7 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
     let blocked = connection.is_blocked() && !one_way;
     let spent = connection.docket.attention.spent();
     let tables: Vec<Table> = spent.iter().map(|spent| spent.table).collect();
-    let evidence = spent.map_or(connection.first, |spent| spent.at);
+    let evidence = spent.map_or_else(|| connection.first(), |spent| spent.at);
     let dissected = connection.dialog.protocol().and_then(|place| dissectors::REGISTRY.get(place));
     let recognised = connection.dialog.recognised();
     let port = connection.key.end(client.other()).port;
@@ -753,7 +754,7 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
     let (parties, _) = connection.parties();
     let elsewhere = || parties.first_outside(policy, client, conversation.zones().0);
     let first = leak.then(elsewhere).flatten().unwrap_or(evidence);
-    let last = connection.last;
+    let last = connection.last();
     let answered = connection.has_sent(client.other()) && !blocked;
     let docket = &mut connection.docket;
     let place = docket.enter(Arc::clone(conversation), judgement, (0, String::new()), &[], Outcome::Asked, first);

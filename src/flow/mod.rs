@@ -15,6 +15,7 @@ pub mod ops;
 mod orient;
 pub mod path;
 mod places;
+mod repeats;
 mod slab;
 pub mod table;
 pub mod timing;

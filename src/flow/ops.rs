@@ -65,7 +65,7 @@ impl Tally {
             Outcome::Answered => self.answered += 1,
             Outcome::Refused(_) => self.refused += 1,
         }
-        self.last = at;
+        self.last = self.last.max(at);
     }
 
     /// Adds another.

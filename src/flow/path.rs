@@ -51,12 +51,12 @@ pub struct PathUse {
 
 /// The same, as the packet path counts it.
 #[derive(Clone, Copy, Debug, Default)]
-struct WayUse {
-    way: Way,
-    tap: TapId,
-    frames: u64,
-    first: Evidence,
-    last: Evidence,
+pub(super) struct WayUse {
+    pub(super) way: Way,
+    pub(super) tap: TapId,
+    pub(super) frames: u64,
+    pub(super) first: Evidence,
+    pub(super) last: Evidence,
 }
 
 impl WayUse {
@@ -77,19 +77,36 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Counts a frame. Returns whether it came by a way that was not used before; one above `most` is not kept.
-    #[inline]
-    pub fn count(&mut self, way: Way, tap: TapId, at: Evidence, most: usize) -> bool {
-        if self.first.way == way && self.first.tap == tap {
-            self.first.frames += 1;
-            self.first.last = at;
-            return false;
-        }
-        self.entry(way, tap, at, most).is_some_and(|known| {
-            known.frames += 1;
-            known.last = at;
-            known.frames == 1
-        })
+    /// Counts a frame. Returns whether it came by a way that was not used before; `None` for one above `most`, which is not
+    /// kept.
+    pub(super) fn count(&mut self, way: Way, tap: TapId, at: Evidence, most: usize) -> Option<bool> {
+        let known = self.entry(way, tap, at, most)?;
+        known.frames += 1;
+        known.last = known.last.max(at);
+        Some(known.frames == 1)
+    }
+
+    /// The first of these ways, and the others.
+    pub(super) fn split(mut self) -> (WayUse, Option<Self>) {
+        let Some(mut more) = self.more.take() else { return (self.first, None) };
+        let second = more.remove(0);
+        (self.first, Some(Self { first: second, more: (!more.is_empty()).then_some(more) }))
+    }
+
+    /// A way, and others after it.
+    pub(super) fn join(first: WayUse, others: Option<&Self>) -> Self {
+        let more: Vec<WayUse> = others.into_iter().flat_map(Self::uses).copied().collect();
+        Self { first, more: (!more.is_empty()).then(|| Box::new(more)) }
+    }
+
+    /// Frames of all of them.
+    pub(super) fn frames(&self) -> u64 {
+        self.uses().map(|used| used.frames).sum()
+    }
+
+    /// The latest frame of all of them.
+    pub(super) fn last(&self) -> Option<Evidence> {
+        self.uses().map(|used| used.last).max()
     }
 
     /// Adds those of another side; above `most` ways the rest is left out.
@@ -101,13 +118,10 @@ impl Paths {
         }
     }
 
-    /// The ways with what came by them since the last time. They stay known, so that none is new again.
-    #[must_use]
-    pub fn drain(&mut self) -> Self {
-        let drained = self.clone();
+    /// Begins to count anew. The ways stay known, so that none is new again.
+    pub(super) fn restart(&mut self) {
         self.first.frames = 0;
         self.more.iter_mut().flat_map(|more| more.iter_mut()).for_each(|used| used.frames = 0);
-        drained
     }
 
     /// The policy is another one, and numbers its taps otherwise. `taps` says which of its taps each capture is from; the
@@ -131,12 +145,6 @@ impl Paths {
             first: *first,
             last: *last,
         })
-    }
-
-    /// The way that was seen first.
-    #[must_use]
-    pub fn first(&self) -> Option<Path> {
-        (!self.first.way.is_none()).then(|| Path::of(self.first.way, self.first.tap))
     }
 
     /// Ways that are known with their use, in their order.
@@ -187,7 +195,11 @@ mod tests {
             for (frame, ttl) in (1..).zip(ttls) {
                 whole.count(path(*ttl), TapId::NONE, at(frame), 3);
                 let mut one = Paths::default();
-                assert!(one.count(path(*ttl), TapId::NONE, at(frame), 3), "{case}: every way is new to a new side");
+                assert_eq!(
+                    one.count(path(*ttl), TapId::NONE, at(frame), 3),
+                    Some(true),
+                    "{case}: every way is new to a new side"
+                );
                 merged.merge(&one, 3);
             }
             let text = |paths: &Paths| {

@@ -47,12 +47,6 @@ impl Places {
         }
     }
 
-    /// The first slots, to be prefetched.
-    #[inline]
-    pub(super) fn start(&self) -> Option<&impl Sized> {
-        self.slots.first_chunk::<FEW>()
-    }
-
     /// Puts one in its own slot, in a free one near it, or in place of another.
     fn put(&mut self, known: Known, force: bool) -> bool {
         let mask = self.slots.len().wrapping_sub(1);

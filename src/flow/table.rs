@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use ahash::RandomState;
 
 use super::Flow;
-use super::connection::{Connection, ConnectionKey, Half, Side};
+use super::connection::{Connection, ConnectionKey, Side, Traffic};
 use super::hash::Secret;
 use super::index::Index;
 use super::key::FlowKey;
@@ -194,7 +194,7 @@ impl Connections {
                 self.hand = (i + 1) % len;
                 return i as u32; // Below the limit of connections, which insert keeps within u32.
             }
-            let worth = (connection.worth(), connection.last, i);
+            let worth = (connection.worth(), connection.last(), i);
             least = Some(least.map_or(worth, |least: (u8, Evidence, usize)| least.min(worth)));
         }
         self.hand = (self.hand + PASSED) % len;
@@ -274,9 +274,9 @@ impl Flows {
         let forgets = !self.turn.is_multiple_of(TURNS);
         if forgets {
             self.forgotten.0 += 1;
-            for Half { traffic, .. } in &connection.sides {
-                self.forgotten.1 += traffic.frames;
-                self.forgotten.2 += traffic.bytes;
+            for Traffic { frames, bytes, .. } in [Side::A, Side::B].map(|side| connection.traffic(side)) {
+                self.forgotten.1 += frames;
+                self.forgotten.2 += bytes;
             }
         }
         forgets

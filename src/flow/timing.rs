@@ -1,23 +1,30 @@
 //! How often something is asked, and how long the answer takes: histograms for each pair of zones and protocol.
 //!
 //! An operation on the same objects of the same connection is the same question: between two of them lies the poll
-//! interval, and between one and its answer the response time. What was asked last is remembered in a table of fixed size,
-//! where a younger question may take the place of an older one, which then is not measured.
+//! interval, and between one and its answer the response time ([`Interval`]).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use ahash::RandomState;
-use dissectors::{Outcome, REGISTRY};
+use dissectors::REGISTRY;
 
-use super::connection::{ConnectionKey, Side};
-use super::hash::Secret;
+pub use super::repeats::Interval;
 use crate::policy::{Policy, ZoneId};
-use crate::time::Timestamp;
 
 /// Upper bounds of the buckets in seconds; one more bucket has no bound.
 pub const BOUNDS: [f64; 16] =
     [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+
+/// The same in nanoseconds.
+const NANOS: [u64; BOUNDS.len()] = {
+    let (mut nanos, mut i) = ([0; BOUNDS.len()], 0);
+    while i < BOUNDS.len() {
+        nanos[i] = (BOUNDS[i] * 1e9 + 0.5) as u64;
+        i += 1;
+    }
+    nanos
+};
 
 /// Times by size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +37,8 @@ pub struct Histogram {
 
 impl Histogram {
     fn note(&mut self, time: Duration) {
-        let seconds = time.as_secs_f64();
-        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = NANOS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
         if let Some(count) = self.counts.get_mut(bucket) {
             *count += 1;
         }
@@ -74,23 +81,12 @@ pub enum Pair<Z> {
 /// What a shard measures.
 #[derive(Debug)]
 pub struct Timings {
-    totals: HashMap<(Pair<ZoneId>, usize), Timing, RandomState>,
-    asked: Box<[Asked]>,
-    secret: Secret,
+    places: HashMap<(Pair<ZoneId>, usize), usize, RandomState>,
+    totals: Measured,
+    /// What was measured last of each protocol: mostly the same again.
+    latest: [usize; REGISTRY.len()],
     most: usize,
 }
-
-/// A question that was asked.
-#[derive(Clone, Copy, Debug, Default)]
-struct Asked {
-    /// Which; 0 for none.
-    question: u64,
-    at: Timestamp,
-    is_open: bool,
-}
-
-/// Questions remembered by one shard.
-const QUESTIONS: usize = 1 << 12;
 
 /// What a shard measured since the last time: the pair of zones and the protocol's place in the registry.
 pub type Measured = Vec<((Pair<ZoneId>, usize), Timing)>;
@@ -98,61 +94,44 @@ pub type Measured = Vec<((Pair<ZoneId>, usize), Timing)>;
 impl Timings {
     /// For so many pairs of zones with a protocol.
     #[must_use]
-    pub fn new(most: usize, secret: Secret) -> Self {
-        Self { totals: HashMap::default(), asked: vec![Asked::default(); QUESTIONS].into(), secret, most }
+    pub fn new(most: usize) -> Self {
+        Self { places: HashMap::default(), totals: Vec::new(), latest: [0; REGISTRY.len()], most }
     }
 
-    /// A message came, with the fingerprint of its operation.
-    pub fn note(&mut self, question: &Question<'_>, zones: Option<(ZoneId, ZoneId)>, protocol: usize) {
-        let Question { key, sender, fingerprint, outcome, at } = *question;
-        let ([a, b], [c, d]) = (key.a.words(), key.b.words());
-        let [port_a, port_b] = key.ports;
-        let ports = u64::from(port_a) << 32 | u64::from(port_b) << 8;
-        // Messages that want no answer may be the same from both ends.
-        let way = if outcome == Outcome::Told { 1 + sender.index() as u64 } else { 0 };
-        let ends = self.secret.mix(self.secret.mix(a ^ ports ^ way, b), self.secret.mix(c, d));
-        let question = self.secret.mix(fingerprint, ends) | 1;
-        let Some(asked) = self.asked.get_mut((question >> 48) as usize % QUESTIONS) else { return };
-        let is_known = asked.question == question;
-        let since = at.since(asked.at);
-        let is_answer = matches!(outcome, Outcome::Answered | Outcome::Refused(_));
-        if is_answer {
-            if !is_known || !std::mem::take(&mut asked.is_open) {
-                return;
-            }
-        } else {
-            *asked = Asked { question, at, is_open: outcome == Outcome::Asked };
-            if !is_known {
-                return;
+    /// Between two messages so much time has passed.
+    #[inline]
+    pub fn note(&mut self, interval: Interval, zones: Option<(ZoneId, ZoneId)>, protocol: usize) {
+        let key = (zones.map_or(Pair::None, |(from, to)| Pair::Zones(from, to)), protocol);
+        let mut place = self.latest.get(protocol).copied().unwrap_or_default();
+        if self.totals.get(place).is_none_or(|(known, _)| *known != key) {
+            place = self.place(key);
+            if let Some(latest) = self.latest.get_mut(protocol) {
+                *latest = place;
             }
         }
-        let pair = zones.map_or(Pair::None, |(from, to)| Pair::Zones(from, to));
-        let is_full = self.totals.len() >= self.most && !self.totals.contains_key(&(pair, protocol));
-        let timing = self.totals.entry((if is_full { Pair::Other } else { pair }, protocol)).or_default();
-        let histogram = if is_answer { &mut timing.response } else { &mut timing.poll };
-        histogram.note(since);
+        if let Some((_, timing)) = self.totals.get_mut(place) {
+            match interval {
+                Interval::Poll(time) => timing.poll.note(time),
+                Interval::Response(time) => timing.response.note(time),
+            }
+        }
+    }
+
+    fn place(&mut self, (pair, protocol): (Pair<ZoneId>, usize)) -> usize {
+        let is_full = self.totals.len() >= self.most && !self.places.contains_key(&(pair, protocol));
+        let key = (if is_full { Pair::Other } else { pair }, protocol);
+        *self.places.entry(key).or_insert_with(|| {
+            self.totals.push((key, Timing::default()));
+            self.totals.len() - 1
+        })
     }
 
     /// What was measured since the last time.
     #[must_use]
     pub fn drain(&mut self) -> Measured {
-        self.totals.drain().collect()
+        self.places.clear();
+        std::mem::take(&mut self.totals)
     }
-}
-
-/// What is known of a message here.
-#[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// Its connection.
-    pub key: &'a ConnectionKey,
-    /// Who sent it.
-    pub sender: Side,
-    /// See [`super::ops::fingerprint`].
-    pub fingerprint: u64,
-    /// Whether it asks or answers.
-    pub outcome: Outcome,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// All that was measured, by the names of zones, so that it outlives their declaration.
@@ -185,43 +164,72 @@ impl Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::{Address, Realm};
-    use crate::flow::key::Transport;
+    use dissectors::{Class, Operation, Outcome};
+
+    use crate::flow::book::{Book, Entered};
+    use crate::flow::connection::Side;
+    use crate::ledger::Evidence;
+    use crate::time::Timestamp;
 
     #[test]
     fn intervals_and_answers() {
-        let [a, b] = [1, 2].map(|host| Address::v4([10, 0, 0, host]));
-        let key = ConnectionKey { a, b, ports: [502; 2], transport: Transport::Tcp, realm: Realm(0) };
         let (asked, answered, told) = (Outcome::Asked, Outcome::Answered, Outcome::Told);
+        let (a, b) = (Side::A, Side::B);
         for (case, messages, polls, responses) in [
-            ("a poller", &[(0, 7, asked), (3, 7, answered), (100, 7, asked), (104, 7, answered)][..], 1, vec![3, 4]),
+            (
+                "a poller",
+                &[(0, a, 7, asked), (3, b, 7, answered), (100, a, 7, asked), (104, b, 7, answered)][..],
+                1,
+                vec![3, 4],
+            ),
             (
                 "two questions at once",
-                &[(0, 7, asked), (1, 8, asked), (5, 8, answered), (9, 7, answered)],
+                &[(0, a, 7, asked), (1, a, 8, asked), (5, b, 8, answered), (9, b, 7, answered)],
                 0,
                 vec![4, 9],
             ),
             (
                 "an answer that nobody asked for",
-                &[(0, 7, answered), (1, 7, asked), (2, 7, answered), (3, 7, answered)],
+                &[(0, b, 7, answered), (1, a, 7, asked), (2, b, 7, answered), (3, b, 7, answered)],
                 0,
                 vec![1],
             ),
-            ("cyclic, both ways", &[(0, 7, told), (10, 7, told), (20, 7, told)], 2, vec![]),
+            ("cyclic", &[(0, a, 7, told), (10, a, 7, told), (20, a, 7, told)], 2, vec![]),
+            // The first of one end has no slot, and the other's came in between.
+            (
+                "cyclic, both ways",
+                &[(0, a, 7, told), (9, b, 7, told), (10, a, 7, told), (19, b, 7, told), (20, a, 7, told)],
+                2,
+                vec![],
+            ),
         ] {
-            let mut timings = Timings::new(4, Secret::new(&RandomState::new()));
-            for (at, fingerprint, outcome) in messages {
-                let at = Timestamp::from_nanos(at * 1_000_000);
-                let question =
-                    Question { key: &key, sender: Side::A, fingerprint: *fingerprint, outcome: *outcome, at };
-                timings.note(&question, None, 0);
+            for drained in [false, true] {
+                let (mut timings, mut book) = (Timings::new(4), Book::default());
+                for (at, sender, fingerprint, outcome) in messages {
+                    let at = Evidence::new(Timestamp::from_nanos(at * 1_000_000), 0, 1);
+                    let code = *fingerprint;
+                    let message =
+                        Operation { class: Class::Read, code, component: None, objects: &[], outcome: *outcome };
+                    let entered = book.operation(fingerprint << 32, *sender, &message, at);
+                    if let Entered::Yes(Some(interval)) = entered {
+                        timings.note(interval, None, 0);
+                    }
+                    if drained {
+                        drop(book.drain());
+                    }
+                }
+                let mut totals = Totals::default();
+                totals.merge(timings.drain(), None, 4);
+                let timing = totals.iter().map(|(_, _, timing)| timing.clone()).next().unwrap_or_default();
+                // Between two drains the first message of all is not remembered: it had no slot.
+                let lost = usize::from(drained);
+                assert!(timing.poll.counts.iter().sum::<u64>() + lost as u64 >= polls, "{case}");
+                assert!(timing.response.counts.iter().sum::<u64>() as usize + lost >= responses.len(), "{case}");
+                if !drained {
+                    assert_eq!(timing.poll.counts.iter().sum::<u64>(), polls, "{case}");
+                    assert_eq!(timing.response.sum, Duration::from_millis(responses.iter().sum()), "{case}");
+                }
             }
-            let mut totals = Totals::default();
-            totals.merge(timings.drain(), None, 4);
-            let timing = totals.iter().map(|(_, _, timing)| timing.clone()).next().unwrap_or_default();
-            assert_eq!(timing.poll.counts.iter().sum::<u64>(), polls, "{case}");
-            assert_eq!(timing.response.counts.iter().sum::<u64>(), responses.len() as u64, "{case}");
-            assert_eq!(timing.response.sum, Duration::from_millis(responses.iter().sum()), "{case}");
         }
     }
 

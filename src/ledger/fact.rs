@@ -18,6 +18,9 @@ pub struct Evidence {
 const FRAME_BITS: u32 = 48;
 
 impl Evidence {
+    /// No frame.
+    pub const NONE: Self = Self::new(Timestamp::from_nanos(0), 0, 0);
+
     /// A frame, from 1, of a capture, by its place in the analysis' list.
     #[must_use]
     #[inline]

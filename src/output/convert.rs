@@ -27,22 +27,14 @@ impl Analysis {
         self.view_of(self.tell(captures), captures, sha256s)
     }
 
-    /// The same without its flows, which are most of it, for who shows none.
+    /// All of what is told, at once.
     #[must_use]
-    pub fn view_without_flows(&self, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
-        self.view_of(self.tell_findings(captures, None), captures, sha256s)
-    }
-
-    fn view_of(&self, told: Told, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
-        let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
+    pub fn view_of(&self, told: Told, captures: &[CaptureSummary], sha256s: &[String]) -> AnalysisView {
         AnalysisView {
             schema: SCHEMA,
             tool: ToolView { name: "zonewatch", version: VERSION },
             policy: told.teller(self).policy(),
-            captures: (0..)
-                .zip(captures.iter().zip(sha256s))
-                .map(|(place, (summary, sha256))| capture(summary, sha256, self.ways(place)))
-                .collect(),
+            captures: self.capture_views(captures, sha256s),
             coverage: self.coverage_view(),
             assets: told.assets(self).collect(),
             flows: told.flows(self).collect(),
@@ -57,6 +49,18 @@ impl Analysis {
     #[must_use]
     pub fn tell(&self, captures: &[CaptureSummary]) -> Told {
         self.ordered(self.tell_findings(captures, None))
+    }
+
+    /// The same without its flows, which are most of it, for who shows none.
+    #[must_use]
+    pub fn tell_without_flows(&self, captures: &[CaptureSummary]) -> Told {
+        self.tell_findings(captures, None)
+    }
+
+    fn capture_views(&self, captures: &[CaptureSummary], sha256s: &[String]) -> Vec<CaptureView> {
+        let sha256s = sha256s.iter().cloned().chain(std::iter::repeat(String::new()));
+        let captures = (0..).zip(captures.iter().zip(sha256s));
+        captures.map(|(place, (summary, sha256))| capture(summary, sha256, self.ways(place))).collect()
     }
 
     /// The same for who tells often: how the network is built and what is used of the declaration changes slowly, and is as
@@ -120,15 +124,17 @@ pub struct Told {
 impl Told {
     /// The same as [`Analysis::view`], said piece by piece while it is written: no more of it is in memory than one asset or
     /// flow.
-    pub fn whole<'a>(&'a self, analysis: &'a Analysis, captures: &'a [CaptureSummary]) -> impl Serialize + 'a {
+    pub fn whole<'a>(
+        &'a self,
+        analysis: &'a Analysis,
+        captures: &[CaptureSummary],
+        sha256s: &[String],
+    ) -> Whole<'a, impl Serialize + 'a, impl Serialize + 'a> {
         Whole {
             schema: SCHEMA,
             tool: ToolView { name: "zonewatch", version: VERSION },
             policy: self.teller(analysis).policy(),
-            captures: (0..)
-                .zip(captures)
-                .map(|(place, summary)| capture(summary, String::new(), analysis.ways(place)))
-                .collect(),
+            captures: analysis.capture_views(captures, sha256s),
             coverage: analysis.coverage_view(),
             assets: Each(move || self.assets(analysis)),
             flows: Each(move || self.flows(analysis)),
@@ -151,6 +157,11 @@ impl Told {
     #[must_use]
     pub fn findings(&self) -> &[FindingView] {
         &self.findings.list
+    }
+
+    /// Findings, for who adds to them.
+    pub fn findings_mut(&mut self) -> &mut [FindingView] {
+        &mut self.findings.list
     }
 
     /// Names the file of each finding whose frames were kept, or says why there is none.
@@ -210,12 +221,14 @@ impl Told {
 
 /// An [`AnalysisView`] whose long lists are made while they are written.
 #[derive(Serialize)]
-struct Whole<'a, A: Serialize, F: Serialize> {
+pub struct Whole<'a, A: Serialize, F: Serialize> {
     schema: &'static str,
     tool: ToolView,
     policy: Option<PolicyView>,
-    captures: Vec<CaptureView>,
-    coverage: CoverageView,
+    /// What was read.
+    pub captures: Vec<CaptureView>,
+    /// What happened to frames.
+    pub coverage: CoverageView,
     assets: A,
     flows: F,
     findings: &'a [FindingView],
@@ -259,7 +272,7 @@ pub fn stand(finding: &mut FindingView, record: &life::Record) {
 }
 
 /// The stable id of a flow.
-fn flow_id(flow: &Flow) -> String {
+pub(super) fn flow_id(flow: &Flow) -> String {
     let key = &flow.key;
     let realm = key.client.realm.0;
     let text = format!("{realm}\n{}\n{}\n{}\n{}", key.client.address, key.server.address, key.transport, key.port);

@@ -13,8 +13,8 @@ impl Teller<'_> {
     /// One finding each. They have no ends and, but for a silence, no frames: what is wrong stands in a file.
     pub(super) fn declarations(&self) -> Vec<FindingView> {
         let Some(policy) = self.analysis.policy.as_deref() else { return Vec::new() };
-        let Some(watched) = self.analysis.watched() else { return Vec::new() };
-        let Watched { first, last, .. } = watched;
+        let Some(watched) = self.analysis.watched_for_declarations() else { return Vec::new() };
+        let Watched { first, last, .. } = &watched;
         let end = || FindingEndView {
             asset: None,
             zone: None,
@@ -72,7 +72,7 @@ impl Teller<'_> {
             let samples = self.samples(self.last_heard(policy, &watched, &found).as_slice());
             (found, samples)
         };
-        self.analysis.declarations().into_iter().map(with_samples).map(view).collect()
+        self.analysis.declarations(&watched).into_iter().map(with_samples).map(view).collect()
     }
 
     /// The last frame of a conduit that fell silent, as far as its flows still know it.

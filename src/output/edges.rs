@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use dissectors::Class;
+
 use super::convert::{Teller, VERSION};
-use super::findings::{DESTINATIONS, attack, requirements, severity, span};
+use super::findings::{DESTINATIONS, attack, named, requirements, severity, span};
 use super::view::{FindingEndView, FindingView, ReasonView, SCHEMA};
 use crate::analysis::edges::{Edge, How};
 use crate::ledger::Evidence;
@@ -28,6 +30,24 @@ impl Teller<'_> {
         found
     }
 
+    /// The id of the finding of one edge.
+    fn edge_id(&self, policy: &Policy, edge: &Edge) -> String {
+        let Edge { reason, how, from, to, zones, .. } = edge;
+        Identity {
+            site: &policy.site,
+            reason: reason.code(),
+            source_zone: &policy.zone(zones.0).id,
+            destination_zone: &policy.zone(zones.1).id,
+            source: &self.entity(*from),
+            destination: &self.entity(*to),
+            service: how.text(),
+            class: Class::Unknown.text(),
+            bucket: "",
+            reference: "",
+        }
+        .id()
+    }
+
     fn edge(&self, policy: &Policy, edge: &Edge) -> FindingView {
         let Edge { reason, how, from, to, zones, .. } = edge;
         let source = self.policy_member(*from);
@@ -37,22 +57,10 @@ impl Teller<'_> {
         let (first, last) = (at(<[_]>::first), at(<[_]>::last));
         let judgement = conversation.noted(policy, *reason, first);
         let zone = |zone: ZoneId| &policy.zone(zone).id;
-        let id = Identity {
-            site: &policy.site,
-            reason: reason.code(),
-            source_zone: zone(zones.0),
-            destination_zone: zone(zones.1),
-            source: &self.entity(*from),
-            destination: &self.entity(*to),
-            service: how.text(),
-            class: judgement.class.text(),
-            bucket: "",
-            reference: "",
-        };
         let end =
             |host, place| -> FindingEndView { self.finding_end(host, Some(zone(place)), conversation.confidence()) };
         FindingView {
-            id: id.id(),
+            id: self.edge_id(policy, edge),
             schema: SCHEMA,
             site: policy.site.clone(),
             sensor: String::new(),
@@ -120,7 +128,6 @@ impl Teller<'_> {
 
     /// Many of one kind between two zones are one fault of the network.
     fn many(&self, policy: &Policy, first: &Edge, edges: &[Edge]) -> FindingView {
-        let views: Vec<FindingView> = edges.iter().map(|edge| self.edge(policy, edge)).collect();
         let (one, other) = (&policy.zone(first.zones.0), &policy.zone(first.zones.1));
         let id = Identity {
             site: &policy.site,
@@ -170,11 +177,9 @@ impl Teller<'_> {
             src: anybody(view.src),
             dst: anybody(view.dst),
             what,
-            details: edges
-                .iter()
-                .zip(&views)
-                .map(|(edge, view)| format!("{} - {} {}", edge.from.address, edge.to.address, view.id))
-                .collect(),
+            details: named(edges, |edge| {
+                format!("{} - {} {}", edge.from.address, edge.to.address, self.edge_id(policy, edge))
+            }),
             ..view
         }
     }

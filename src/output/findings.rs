@@ -1,5 +1,6 @@
 //! Findings: the judgements of all flows, folded by what they are about, with names and words for people.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,31 @@ pub(super) struct Fold<'a> {
     flows: BTreeSet<FlowKey>,
 }
 
+impl Fold<'_> {
+    fn outcome(&self) -> Outcome {
+        match (self.entry.tally.answered, self.entry.tally.refused) {
+            (0, 0) => Outcome::Unanswered,
+            (0, _) => Outcome::Refused,
+            _ => Outcome::Answered,
+        }
+    }
+
+    /// Messages.
+    fn count(&self) -> u64 {
+        let tally = &self.entry.tally;
+        tally.requests.max(tally.answered + tally.refused)
+    }
+}
+
+/// What one finding is made of is named up to so much of it: a scan of a large network is millions of destinations.
+const NAMED: usize = 1000;
+
+/// A line for each item of a finding of many, and how many are not named.
+pub(super) fn named<T>(items: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
+    let more = items.len().checked_sub(NAMED).filter(|more| *more > 0).map(|more| format!("{more} more"));
+    items.iter().take(NAMED).map(line).chain(more).collect()
+}
+
 /// Destinations within this time that make one finding of many.
 const CAMPAIGN: Duration = Duration::from_secs(300);
 /// So many destinations make a campaign.
@@ -71,7 +97,7 @@ impl Teller<'_> {
                 }
             }
             let hints = self.hints(policy, &folds);
-            for campaign in campaigns(&folds) {
+            for campaign in self.campaigns(&folds) {
                 self.campaign(policy, &campaign, &hints, &mut folds, &mut findings);
             }
             for (id, fold) in &folds {
@@ -147,13 +173,8 @@ impl Teller<'_> {
     fn finding(&self, policy: &Policy, id: &str, fold: &Fold<'_>) -> FindingView {
         let Fold { judgement, conversation, flow, .. } = fold;
         let tally = &fold.entry.tally;
-        let outcome = match (tally.answered, tally.refused) {
-            (0, 0) => Outcome::Unanswered,
-            (0, _) => Outcome::Refused,
-            _ => Outcome::Answered,
-        };
         let reason = judgement.reason.unwrap_or(Reason::UndeclaredConduit);
-        let score = policy.score(conversation, judgement, outcome);
+        let score = policy.score(conversation, judgement, fold.outcome());
         let (from, to) = conversation.zones();
         let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
         let codes: Vec<CodeView> = protocol.map(|protocol| codes(protocol, &fold.codes)).unwrap_or_default();
@@ -164,7 +185,7 @@ impl Teller<'_> {
         let frames: Vec<u64> = fold.entry.samples.iter().map(|sample| sample.frame()).collect();
         let service = service(flow);
         let transport = flow.key.transport.to_string();
-        let count = tally.requests.max(tally.answered + tally.refused);
+        let count = fold.count();
         let only = |code: &CodeView| (code.code.clone(), code.name.clone());
         let (code, operation) = match codes.as_slice() {
             [one] => only(one),
@@ -247,6 +268,28 @@ impl Teller<'_> {
         }
     }
 
+    /// Findings of one source, reason and service with many destinations in a short time, by id. A source is what the id of a
+    /// campaign names: all addresses of a device are one, so that no two campaigns have one id.
+    fn campaigns(&self, folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
+        let mut groups: BTreeMap<_, Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
+        for (id, fold) in folds {
+            let key = (self.entity(fold.flow.key.client), fold.judgement.reason, service(fold.flow));
+            groups.entry(key).or_default().push((fold.entry.tally.first.at, fold.flow.key.server, id));
+        }
+        let mut found = Vec::new();
+        for mut members in groups.into_values() {
+            members.sort_unstable();
+            let busy = members.iter().enumerate().any(|(i, (start, ..))| {
+                let within = members.iter().skip(i).take_while(|(at, ..)| at.since(*start) <= CAMPAIGN);
+                within.map(|(_, host, _)| host).collect::<BTreeSet<_>>().len() >= DESTINATIONS
+            });
+            if busy {
+                found.push(members.into_iter().map(|(.., id)| id.clone()).collect());
+            }
+        }
+        found
+    }
+
     /// Many equal findings of one source as one, with its destinations.
     fn campaign(
         &self,
@@ -257,10 +300,14 @@ impl Teller<'_> {
         out: &mut Findings,
     ) {
         let children: Vec<(String, Fold<'_>)> = ids.iter().filter_map(|id| folds.remove_entry(id)).collect();
-        let views: Vec<FindingView> = children.iter().map(|(id, fold)| self.finding(policy, id, fold)).collect();
         // The worst child speaks for all.
-        let worst = views.iter().max_by(|a, b| a.severity.score.cmp(&b.severity.score).then_with(|| b.id.cmp(&a.id)));
-        let (Some(worst), Some((_, first))) = (worst.cloned(), children.first()) else { return };
+        let score = |fold: &Fold<'_>| {
+            let score = policy.score(&fold.conversation, &fold.judgement, fold.outcome());
+            score.map_or(0, |score| score.value)
+        };
+        let worst = children.iter().max_by_key(|(id, fold)| (score(fold), Reverse(id)));
+        let (Some((id, worst)), Some((_, first))) = (worst, children.first()) else { return };
+        let worst = self.finding(policy, id, worst);
         let (from, to) = first.conversation.zones();
         let reason = first.judgement.reason.unwrap_or(Reason::UndeclaredConduit);
         let source = self.naming(first.flow.key.client);
@@ -276,29 +323,29 @@ impl Teller<'_> {
             bucket: "",
             reference: "",
         };
-        let count: u64 = views.iter().map(|view| view.count).sum();
+        let count: u64 = children.iter().map(|(_, fold)| fold.count()).sum();
         let mut samples: Vec<Evidence> = children.iter().flat_map(|(_, fold)| fold.entry.samples.clone()).collect();
         samples.sort_unstable();
         samples.truncate(SAMPLES);
         let first_seen = children.iter().map(|(_, fold)| fold.entry.tally.first.at).min().unwrap_or_default();
         let last_seen = children.iter().map(|(_, fold)| fold.entry.tally.last.at).max().unwrap_or_default();
-        let answered = match views.iter().filter(|view| view.verdict != "attempt").count() {
+        let verdict = |fold: &Fold<'_>| fold.judgement.verdict;
+        let answered = match children.iter().filter(|(_, fold)| verdict(fold) != Verdict::Attempt).count() {
             0 => "none".to_owned(),
-            count if count == views.len() => "all".to_owned(),
+            count if count == children.len() => "all".to_owned(),
             count => count.to_string(),
         };
         let what = format!(
             "{} ({}) tried {} destinations in {} over {}; {answered} of them answered.",
             source.name,
             policy.zone(from).name,
-            views.len(),
+            children.len(),
             policy.zone(to).name,
             service(first.flow),
         );
         let flows: BTreeSet<FlowKey> = children.iter().flat_map(|(_, fold)| fold.flows.clone()).collect();
-        let mut destinations: Vec<(Host, &FindingView)> =
-            children.iter().zip(&views).map(|((_, fold), view)| (fold.flow.key.server, view)).collect();
-        destinations.sort_by_key(|(host, _)| *host);
+        let mut destinations: Vec<&(String, Fold<'_>)> = children.iter().collect();
+        destinations.sort_by_key(|(_, fold)| fold.flow.key.server);
         // Where others break the same conduit too, it is more likely wrong than they are.
         let told: BTreeSet<&String> = children.iter().flat_map(|(_, fold)| hint(fold, hints)).collect();
         // What would allow one destination allows no campaign.
@@ -320,11 +367,12 @@ impl Teller<'_> {
             },
             what,
             do_next,
-            details: destinations
-                .iter()
-                .map(|(host, view)| format!("{} {} {}", host.address, view.verdict, view.id))
-                .chain(told.into_iter().cloned())
-                .collect(),
+            details: {
+                let line = |(id, fold): &&(String, Fold<'_>)| {
+                    format!("{} {} {id}", fold.flow.key.server.address, verdict(fold).text())
+                };
+                named(&destinations, line).into_iter().chain(told.into_iter().cloned()).collect()
+            },
             samples: self.samples(&samples),
             ..worst
         };
@@ -634,27 +682,6 @@ fn codes(protocol: &dyn Protocol, counts: &BTreeMap<u64, u64>) -> Vec<CodeView> 
         CodeView { code: name.code, name: name.name.into_owned(), count: *count }
     };
     counts.iter().filter(|(code, _)| **code != 0).map(view).collect()
-}
-
-/// Findings of one source, reason and service with many destinations in a short time, by id.
-fn campaigns(folds: &BTreeMap<String, Fold<'_>>) -> Vec<Vec<String>> {
-    let mut groups: BTreeMap<_, Vec<(Timestamp, Host, &String)>> = BTreeMap::new();
-    for (id, fold) in folds {
-        let key = (fold.flow.key.client, fold.judgement.reason, service(fold.flow));
-        groups.entry(key).or_default().push((fold.entry.tally.first.at, fold.flow.key.server, id));
-    }
-    let mut found = Vec::new();
-    for mut members in groups.into_values() {
-        members.sort_unstable();
-        let busy = members.iter().enumerate().any(|(i, (start, ..))| {
-            let within = members.iter().skip(i).take_while(|(at, ..)| at.since(*start) <= CAMPAIGN);
-            within.map(|(_, host, _)| host).collect::<BTreeSet<_>>().len() >= DESTINATIONS
-        });
-        if busy {
-            found.push(members.into_iter().map(|(.., id)| id.clone()).collect());
-        }
-    }
-    found
 }
 
 pub(super) fn severity(score: Option<crate::policy::Score>) -> SeverityView {

@@ -8,8 +8,8 @@ use serde::Serialize;
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn all<T: Serialize>(out: &mut impl Write, kind: &'static str, items: &[T]) -> io::Result<()> {
-    items.iter().try_for_each(|item| one(out, kind, item))
+pub fn all(out: &mut impl Write, kind: &'static str, items: impl IntoIterator<Item: Serialize>) -> io::Result<()> {
+    items.into_iter().try_for_each(|item| one(out, kind, &item))
 }
 
 /// Writes one line.

@@ -26,4 +26,4 @@ pub mod summary;
 pub mod text;
 pub mod view;
 
-pub use convert::{Told, VERSION, stand};
+pub use convert::{Told, VERSION, Whole, stand};

@@ -11,7 +11,7 @@ use super::lint::{pairs, zones};
 use super::model::{AssetId, Policy, Rule, Zone, ZoneId};
 use super::reason::Reason;
 use super::remote::{idle_clients, overruns, sessions};
-use super::review::{DAY, State, Watched, row};
+use super::review::{DAY, Needed, State, Watched, needed, state};
 use super::silence::{Deaf, Silence, silences};
 use crate::time::Timestamp;
 
@@ -173,13 +173,14 @@ pub fn declarations(
 }
 
 fn of_rule(policy: &Policy, watched: &Watched, number: u32, rule: &Rule, found: &mut Vec<Declaration>) {
-    let row = row(policy, watched, number, rule);
+    let uses = watched.of(number);
+    let state = state(policy, watched, rule, uses);
     let what = if rule.exception { "Exception" } else { "Conduit" };
     let mut tell = |kind: Kind, text: String, step: &str| {
         found.push(of_this_rule(rule, what, kind, &text, step));
     };
     let expired = rule.valid_until().filter(|end| *end <= watched.last);
-    let used_late = watched.of(number).iter().any(|used| used.reason == Some(Reason::NotValid));
+    let used_late = uses.iter().any(|used| used.reason == Some(Reason::NotValid));
     match (expired, rule.exception) {
         (Some(_), true) if used_late => tell(
             Kind::ExceptionUsed,
@@ -203,7 +204,7 @@ fn of_rule(policy: &Policy, watched: &Watched, number: u32, rule: &Rule, found: 
         }
         (None, false) => {}
     }
-    match row.state {
+    match state {
         State::NotObservable => tell(
             Kind::NotObservable,
             "joins zones that no tap sees: nothing can be said of its use.".to_owned(),
@@ -217,14 +218,17 @@ fn of_rule(policy: &Policy, watched: &Watched, number: u32, rule: &Rule, found: 
         _ => {}
     }
     // Not a day's traffic says which rights are needed: as long as a conduit may idle, a right of it may.
-    if !row.unused.is_empty() && watched.days_before(watched.last, rule.max_idle_days) {
-        tell(
-            Kind::RightUnused,
-            format!("has rights that nobody used: {}.", row.unused.join("; ")),
-            &format!("Narrow it: allow = [{}]", row.narrower.join(", ")),
-        );
+    if watched.days_before(watched.last, rule.max_idle_days) {
+        let Needed { unused, narrower } = needed(policy, rule, uses);
+        if !unused.is_empty() {
+            tell(
+                Kind::RightUnused,
+                format!("has rights that nobody used: {}.", unused.join("; ")),
+                &format!("Narrow it: allow = [{}]", narrower.join(", ")),
+            );
+        }
     }
-    if let (Some(longest), false) = (rule.max_silence, row.state == State::NotObservable) {
+    if let (Some(longest), false) = (rule.max_silence, state == State::NotObservable) {
         let silences = silences(watched, number, rule, &policy.time_zone);
         let (heard, deaf): (Vec<Silence>, Vec<Silence>) = silences.into_iter().partition(|one| one.deaf.is_none());
         let word = if rule.period.is_some() { "periodic" } else { "continuous" };

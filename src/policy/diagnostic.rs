@@ -163,57 +163,72 @@ impl Diagnostics {
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let lines: Vec<Lines<'_>> = self.sources.iter().map(Lines::of).collect();
         let mut text = String::new();
         for diagnostic in &self.list {
-            text.push_str(&renderer.render(&self.report(diagnostic)));
+            text.push_str(&renderer.render(&report(diagnostic, &lines)));
             text.push_str("\n\n");
         }
         text
     }
+}
 
-    fn report<'a>(&'a self, diagnostic: &'a Diagnostic) -> Vec<Group<'a>> {
-        let level = match diagnostic.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let mut group = Group::with_title(level.primary_title(&*diagnostic.message));
-        if let Some(snippet) = self.snippet(diagnostic.at, AnnotationKind::Primary, &diagnostic.label) {
-            // Two places of one file are one snippet; of two files, two.
-            match &diagnostic.related {
-                Some((at, why)) if at.file == diagnostic.at.file => {
-                    let range = self.sources.get(usize::from(at.file)).map_or(0..0, |source| at.range(&source.text));
-                    group = group.element(snippet.annotation(AnnotationKind::Context.span(range).label(why)));
-                }
-                Some((at, why)) => {
-                    group = group.element(snippet);
-                    if let Some(other) = self.snippet(*at, AnnotationKind::Context, why) {
-                        group = group.element(other);
-                    }
-                }
-                None => group = group.element(snippet),
-            }
-        }
-        if let Some(help) = &diagnostic.help {
-            group = group.element(Level::HELP.message(&**help));
-        }
-        vec![group]
+fn report<'a>(diagnostic: &'a Diagnostic, lines: &[Lines<'a>]) -> Vec<Group<'a>> {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = Group::with_title(level.primary_title(&*diagnostic.message));
+    // Two places of one file are one snippet; of two files, two.
+    let here = |at: &Span| at.file == diagnostic.at.file;
+    let (near, far): (Vec<_>, Vec<_>) = diagnostic.related.iter().partition(|(at, _)| here(at));
+    let own = (diagnostic.at, AnnotationKind::Primary, &*diagnostic.label);
+    let context = |(at, why): &'a (Span, String)| (*at, AnnotationKind::Context, &**why);
+    let near = [own].into_iter().chain(near.into_iter().map(context)).collect();
+    for places in [near, far.into_iter().map(context).collect()] {
+        group = group.elements(snippet(lines, places));
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(&**help));
+    }
+    vec![group]
+}
+
+/// The lines around some places of one file, with what is to be said of them.
+fn snippet<'a>(
+    lines: &[Lines<'a>],
+    places: Vec<(Span, AnnotationKind, &'a str)>,
+) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+    let lines = lines.get(usize::from(places.first()?.0.file)).filter(|lines| !lines.source.text.is_empty())?;
+    let ranges: Vec<Range<usize>> = places.iter().map(|(at, ..)| at.range(&lines.source.text)).collect();
+    let (first, last) = (ranges.iter().map(|range| range.start).min()?, ranges.iter().map(|range| range.end).max()?);
+    let (number, begin, text) = lines.around(first, last);
+    let annotations = places.iter().zip(ranges).map(|((_, kind, label), range)| {
+        let annotation = kind.span(range.start - begin..range.end - begin);
+        if label.is_empty() { annotation } else { annotation.label(*label) }
+    });
+    Some(Snippet::source(text).line_start(number).path(&*lines.source.name).annotations(annotations))
+}
+
+/// A file with where its lines begin: a long one is not read again for each place of it that is shown.
+struct Lines<'a> {
+    source: &'a Source,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(source: &'a Source) -> Self {
+        let after = source.text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { source, starts: std::iter::once(0).chain(after).collect() }
     }
 
-    fn snippet<'a>(
-        &'a self,
-        at: Span,
-        kind: AnnotationKind,
-        label: &'a str,
-    ) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
-        let source = self.sources.get(usize::from(at.file))?;
-        if source.text.is_empty() {
-            return None;
-        }
-        let mut annotation = kind.span(at.range(&source.text));
-        if !label.is_empty() {
-            annotation = annotation.label(label);
-        }
-        Some(Snippet::source(&*source.text).path(&*source.name).annotation(annotation))
+    /// The whole lines from one place to another: the number of the first, where it begins, and the text.
+    fn around(&self, first: usize, last: usize) -> (usize, usize, &'a str) {
+        let until = |place: usize| self.starts.partition_point(|start| *start <= place);
+        let number = until(first).max(1);
+        let begin = self.starts.get(number - 1).copied().unwrap_or(0);
+        let end = self.starts.get(until(last)).copied().unwrap_or(self.source.text.len());
+        (number, begin, self.source.text.get(begin..end).unwrap_or_default())
     }
 }
 

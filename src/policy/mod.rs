@@ -137,7 +137,7 @@ pub use reason::{Attack, Reason, class_attack, evidence_class, mapping_version, 
 pub use schema::schema;
 pub use severity::{Band, Outcome, Score, Weights};
 pub use side::Side;
-pub use tap::TapId;
+pub use tap::{TapId, TapPlace};
 pub use text::{Context, Touched, Who};
 pub use trace::Step;
 pub use verdict::{Qualifier, Qualifiers, Stage, Verdict};

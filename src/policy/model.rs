@@ -361,6 +361,12 @@ impl Rule {
         self.schedule.from
     }
 
+    /// Its traffic has to pass a boundary device.
+    #[must_use]
+    pub fn has_boundary(&self) -> bool {
+        !self.via.is_empty()
+    }
+
     /// First instant at which it holds no more.
     #[must_use]
     pub fn valid_until(&self) -> Option<crate::time::Timestamp> {

@@ -78,7 +78,8 @@ impl Watched {
     }
 }
 
-pub(super) const DAY: Duration = Duration::from_secs(86_400);
+/// What idleness is counted in.
+pub const DAY: Duration = Duration::from_secs(86_400);
 
 /// What became of a rule, that which needs a decision first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -271,10 +272,54 @@ fn exceptions(policy: &Policy, rule: &Rule) -> Vec<String> {
     policy.rules.iter().filter(|rule| rule.exception).filter(meets).map(|rule| rule.id.clone()).collect()
 }
 
-pub(super) fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: &'a Rule) -> Row<'a> {
+/// The first and the last time that it was used as it allows.
+fn span(uses: &[Use]) -> Option<(Timestamp, Timestamp)> {
+    let passed = uses.iter().filter(|used| used.passed());
+    passed.map(|used| (used.first, used.last)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+}
+
+/// What became of a rule that was used so.
+pub(super) fn state(policy: &Policy, watched: &Watched, rule: &Rule, uses: &[Use]) -> State {
+    let span = span(uses);
+    let idle = watched.last.since(span.map_or(watched.first, |(_, last)| last));
+    if rule.valid_until().is_some_and(|end| end <= watched.last) {
+        State::Expired
+    } else if uses.iter().any(|used| used.reason.is_some()) {
+        State::Violated
+    } else if span.is_none() && !policy.is_observable(rule) {
+        State::NotObservable
+    } else if idle >= DAY * rule.max_idle_days {
+        State::Unused(idle.as_secs() / DAY.as_secs())
+    } else if span.is_none() {
+        State::NeverSeen
+    } else {
+        State::Clean
+    }
+}
+
+/// What of the rights of a rule was needed.
+#[derive(Default)]
+pub(super) struct Needed {
+    /// Rights that nobody used. Nothing is said of a rule that was not used at all.
+    pub(super) unused: Vec<String>,
+    /// Where there are some: the tables that would have been enough.
+    pub(super) narrower: Vec<String>,
+}
+
+/// The rights of a rule that its uses needed, and those that they did not.
+pub(super) fn needed(policy: &Policy, rule: &Rule, uses: &[Use]) -> Needed {
+    // An operation's objects are those of all its messages, also of the ones that were objected to.
+    let passed = uses.iter().filter(|used| used.passed());
+    let allowed: Vec<Talk> = passed.map(|used| policy.allowed_part(rule, &used.talk)).collect();
+    let talks: Vec<&Talk> = allowed.iter().collect();
+    let unused = if talks.is_empty() { Vec::new() } else { unused(policy, rule, &talks) };
+    let narrower = if unused.is_empty() { Vec::new() } else { narrowest(&talks) };
+    Needed { unused, narrower }
+}
+
+fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: &'a Rule) -> Row<'a> {
     let uses = watched.of(number);
     let passed = || uses.iter().filter(|used| used.passed());
-    let span = passed().map(|used| (used.first, used.last)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     let mut operations = BTreeMap::new();
     let mut users: BTreeMap<(String, String, String), User> = BTreeMap::new();
     for used in passed() {
@@ -297,29 +342,7 @@ pub(super) fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: 
             *objections.entry(reason).or_default() += used.count;
         }
     }
-    let idle = match span {
-        Some((_, last)) => watched.last.since(last),
-        None => watched.last.since(watched.first),
-    };
-    let idle_days = idle.as_secs() / DAY.as_secs();
-    let state = if rule.valid_until().is_some_and(|end| end <= watched.last) {
-        State::Expired
-    } else if !objections.is_empty() {
-        State::Violated
-    } else if span.is_none() && !policy.observable(rule) {
-        State::NotObservable
-    } else if idle >= DAY * rule.max_idle_days {
-        State::Unused(idle_days)
-    } else if span.is_none() {
-        State::NeverSeen
-    } else {
-        State::Clean
-    };
-    // An operation's objects are those of all its messages, also of the ones that were objected to.
-    let allowed: Vec<Talk> = passed().map(|used| policy.allowed_part(rule, &used.talk)).collect();
-    let talks: Vec<&Talk> = allowed.iter().collect();
-    let unused = if talks.is_empty() { Vec::new() } else { unused(policy, rule, &talks) };
-    let narrower = if unused.is_empty() { Vec::new() } else { narrowest(&talks) };
+    let Needed { unused, narrower } = needed(policy, rule, uses);
     let hidden = |used: &&Use| used.qualifiers.has(Qualifier::OperationsHidden);
     let unchecked = || passed().any(|used| used.qualifiers.has(Qualifier::BoundaryNotCheckable));
     let boundary = match objections.get(&Reason::BoundaryBypass) {
@@ -330,7 +353,7 @@ pub(super) fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: 
     };
     Row {
         rule,
-        state,
+        state: state(policy, watched, rule, uses),
         not_verifiable: passed().filter(hidden).map(|used| used.count).sum(),
         rates: rates(watched, number),
         protection: uses.iter().filter_map(|used| used.talk.protection.clone()).collect(),
@@ -341,7 +364,7 @@ pub(super) fn row<'a>(policy: &'a Policy, watched: &Watched, number: u32, rule: 
         idle_clients: idle_clients(watched, number, rule),
         decision: None,
         follow_up: None,
-        span,
+        span: span(uses),
         sessions: users.values().map(|user| user.sessions).sum(),
         operations,
         users: users.into_values().collect(),
@@ -373,7 +396,8 @@ impl Policy {
     }
 
     /// Whether some tap sees an end of a rule. Without a declared tap nothing is said of it, and it counts as seen.
-    pub(super) fn observable(&self, rule: &Rule) -> bool {
+    #[must_use]
+    pub fn is_observable(&self, rule: &Rule) -> bool {
         if self.taps.is_empty() {
             return true;
         }

@@ -31,7 +31,36 @@ pub(super) struct Tap {
     pub(super) direction: TapDirection,
 }
 
+/// A declared tap, for those who read reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapPlace<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Ids of the zones whose traffic passes it.
+    pub sees: Vec<&'a str>,
+    /// VLANs that it carries.
+    pub vlans: &'a [u16],
+    /// Whether it sees both what is asked and what is answered.
+    pub both_ways: bool,
+}
+
 impl Policy {
+    /// The declared taps, in the order of the declaration.
+    pub fn tap_places(&self) -> impl Iterator<Item = TapPlace<'_>> {
+        self.taps.iter().map(|tap| TapPlace {
+            id: &tap.id,
+            sees: tap.sees.iter().map(|zone| self.zone(*zone).id.as_str()).collect(),
+            vlans: &tap.vlans,
+            both_ways: tap.direction == TapDirection::Both,
+        })
+    }
+
+    /// Whether a declared tap sees a zone: itself, one around it, or one in it. None: no tap is declared.
+    #[must_use]
+    pub fn is_tapped(&self, zone: ZoneId) -> Option<bool> {
+        (!self.taps.is_empty()).then(|| self.zone_is_seen(zone))
+    }
+
     /// The tap of a capture, by the name of its file and of its interface.
     #[must_use]
     pub fn tap_of_capture(&self, file: &str, interface: Option<&str>) -> TapId {

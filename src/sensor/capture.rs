@@ -89,6 +89,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Sleep of an idle link. The ring holds far more than what comes in that time.
 const IDLE: Duration = Duration::from_millis(5);
 
+/// Sleep while the workers are too far behind to take more. What comes meanwhile waits in the kernel's ring.
+const BUSY: Duration = Duration::from_millis(1);
+
 impl Watched {
     /// An interface that is not opened yet.
     #[must_use]
@@ -197,25 +200,35 @@ impl Watched {
             Ok(())
         };
         let mut looked = Instant::now();
-        while !self.stops(stop) {
-            let mut batch = engine.batch();
-            let read = live.fill(&mut batch, self.capture, number, IDLE);
-            if !batch.frames.is_empty() {
-                self.count(&batch);
-                engine.give(batch);
+        let mut failure = None;
+        // Read, and not taken by the workers yet.
+        let mut waiting = None;
+        while failure.is_none() && !self.stops(stop) {
+            let mut outcome = Ok(());
+            if waiting.is_none() {
+                let mut batch = engine.batch();
+                outcome = live.fill(&mut batch, self.capture, number, IDLE).map(|_| ());
+                if !batch.frames.is_empty() {
+                    self.count(&batch);
+                    waiting = Some(batch);
+                }
             }
-            let mut outcome = read.map(|_| ());
+            waiting = waiting.and_then(|batch| engine.give(batch).err());
+            if waiting.is_some() {
+                thread::sleep(BUSY);
+            }
             if outcome.is_ok() && looked.elapsed() >= AGAIN {
                 looked = Instant::now();
                 outcome = look(live);
             }
-            if let Err(error) = outcome {
-                return Some(error.why);
-            }
+            failure = outcome.err();
         }
-        // What could not be looked at any more stays as it was last seen.
-        let _ = look(live);
-        None
+        waiting.iter().for_each(|batch| engine.lose(batch));
+        if failure.is_none() {
+            // What could not be looked at any more stays as it was last seen.
+            let _ = look(live);
+        }
+        failure.map(|error| error.why)
     }
 
     fn count(&self, batch: &Batch) {

@@ -87,14 +87,18 @@ impl Engine {
         self.used.try_recv().unwrap_or_default()
     }
 
-    /// Hands over a batch. When the workers are too far behind, the batch is dropped and its frames are counted: to wait
-    /// would only move the loss into the kernel.
-    pub fn give(&self, batch: Batch) {
-        let full = self.spare.queued.load(Ordering::Relaxed).saturating_add(batch.memory()) > self.limit;
+    /// Hands over a batch, or gives it back when the workers are too far behind: it is to be tried again, while the kernel's
+    /// ring takes what comes.
+    ///
+    /// # Errors
+    /// The batch, untouched.
+    pub fn give(&self, batch: Batch) -> Result<(), Batch> {
+        let queued = self.spare.queued.load(Ordering::Relaxed);
+        // One alone has room, however large it is: it would wait for ever.
+        let full = queued > 0 && queued.saturating_add(batch.memory()) > self.limit;
         // Whether a worker takes it must not depend on the others: each host pair is whole or lost as a whole.
         if full || self.queues.iter().any(|queue| queue.len() >= QUEUE - 1) {
-            self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
-            return;
+            return Err(batch);
         }
         self.spare.queued.fetch_add(batch.memory(), Ordering::Relaxed);
         let batch = Arc::new(batch);
@@ -106,10 +110,16 @@ impl Engine {
         }
         // Several interfaces raced for the last places. Each frame is lost once, whoever lacks it.
         if is_lost {
-            self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
+            self.lose(&batch);
         }
         // The others may be done with it already.
         self.spare.read(batch);
+        Ok(())
+    }
+
+    /// Counts the frames of a batch that no worker will see.
+    pub fn lose(&self, batch: &Batch) {
+        self.lost.fetch_add(batch.frames.len() as u64, Ordering::Relaxed);
     }
 
     /// Frames that were dropped because the workers were too slow.
@@ -219,4 +229,42 @@ fn run(
         }
     }
     shards.into_iter().map(Shard::finish).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{FrameRef, LinkType};
+
+    fn batch() -> Batch {
+        let mut batch = Batch::default();
+        batch.bytes.extend([0; 60]);
+        batch.frames.push(FrameRef {
+            at: Timestamp::new(1, 0),
+            number: 1,
+            offset: 0,
+            len: 60,
+            wire_len: 60,
+            link: LinkType::ETHERNET,
+            capture: 0,
+        });
+        batch
+    }
+
+    #[test]
+    fn a_batch_that_has_no_room_comes_back_and_is_not_lost() {
+        let limits = Limits { queue: 0, ..Limits::default() };
+        let engine = Engine::start(1, &limits, None, &Arc::default(), None);
+        // Another one waits.
+        engine.spare.queued.fetch_add(1, Ordering::Relaxed);
+        let back = engine.give(batch()).unwrap_err();
+        assert_eq!((back.frames.len(), engine.lost()), (1, 0));
+        // It is gone: this one has room, larger than the limit or not.
+        engine.spare.queued.fetch_sub(1, Ordering::Relaxed);
+        assert!(engine.give(back).is_ok());
+        assert_eq!(engine.lost(), 0);
+        engine.lose(&batch());
+        assert_eq!(engine.lost(), 1);
+        assert_eq!(engine.stop().iter().map(|shard| shard.coverage.frames).sum::<u64>(), 1);
+    }
 }

@@ -1,6 +1,6 @@
 //! Findings with their life, and what was told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -164,20 +164,20 @@ pub(super) fn last_event(from: &Connection) -> rusqlite::Result<u64> {
     from.query_row("SELECT ifnull(max(seq), 0) FROM event", [], |row| row.get(0)).map(unsigned)
 }
 
-/// How each finding stood at a time, by the last that was told of it until then.
-pub(super) fn told_until(from: &Connection, at: Timestamp) -> rusqlite::Result<BTreeMap<String, State>> {
+/// What was told of findings until a time, in order: when, of which, and how it stood then.
+pub(super) fn told_until(from: &Connection, at: Timestamp) -> rusqlite::Result<Vec<(Timestamp, String, State)>> {
     // A finding that nothing shows any more ends with a word about it alone.
     let mut rows = from.prepare(
-        "SELECT iif(subject LIKE 'H-finding-%', substr(subject, 11), subject), kind, json_extract(record, '$.finding.state')
+        "SELECT iif(subject LIKE 'H-finding-%', substr(subject, 11), subject), kind, json_extract(record, '$.finding.state'), at
          FROM event WHERE at <= ? AND (kind LIKE 'finding-%' OR kind = 'campaign') ORDER BY seq",
     )?;
     let mut rows = rows.query([at.nanos()])?;
-    let mut told = BTreeMap::new();
+    let mut told = Vec::new();
     while let Some(row) = rows.next()? {
         let (id, kind, state): (String, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let word = state.unwrap_or_else(|| if kind == "finding-resolved" { "resolved" } else { "open" }.to_owned());
         if let Some(state) = State::ALL.into_iter().find(|known| known.text() == word) {
-            told.insert(id, state);
+            told.push((Timestamp::from_nanos(row.get(3)?), id, state));
         }
     }
     Ok(told)

@@ -17,11 +17,13 @@ mod policies;
 mod watch;
 mod words;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
 
 use crate::flow::watch::Watch;
+use crate::policy::life::State;
 use crate::source::file::CaptureSummary;
 use crate::time::Timestamp;
 use crate::worker::Coverage;
@@ -145,12 +147,20 @@ impl Store {
             }
         }
         restored.ledger = ledger;
-        let told = findings::told_until(&self.db, at).map_err(|error| wrong(&self.path, &error))?;
+        let told: BTreeMap<String, State> = self.told(at)?.into_iter().map(|(_, id, state)| (id, state)).collect();
         restored.findings.retain(|kept| kept.life.first <= at);
         for kept in &mut restored.findings {
             kept.life.state = told.get(&*kept.life.id).copied().unwrap_or(kept.life.state);
         }
         Ok(restored)
+    }
+
+    /// What was told of findings until a time, in order: when, of which, and how it stood then.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn told(&self, until: Timestamp) -> Result<Vec<(Timestamp, String, State)>, StoreError> {
+        findings::told_until(&self.db, until).map_err(|error| wrong(&self.path, &error))
     }
 
     /// The policy that was in force last, as it was then. `None` when there was none.

@@ -1,8 +1,14 @@
 use dissectors::{Framing, Probe, Protocol};
 
 /// Cuts one direction's bytes into whole PDUs. Only the tail of a PDU that continues in the next segment is copied.
+///
+/// One word where every segment so far was whole PDUs, which is nearly everywhere.
+#[derive(Debug, Default)]
+pub struct Framer(Option<Box<Place>>);
+
+/// Where in the stream the last segment ended.
 #[derive(Debug)]
-pub struct Framer {
+struct Place {
     /// The start of a PDU whose end has not come.
     carry: Vec<u8>,
     /// Bytes of a PDU of known length that are still to be passed over.
@@ -12,7 +18,7 @@ pub struct Framer {
     desyncs: u32,
 }
 
-impl Default for Framer {
+impl Default for Place {
     fn default() -> Self {
         Self { carry: Vec::new(), skip: 0, synced: true, desyncs: 0 }
     }
@@ -32,19 +38,46 @@ impl Framer {
     #[must_use]
     #[inline]
     pub fn desyncs(&self) -> u32 {
-        self.desyncs
+        self.0.as_ref().map_or(0, |place| place.desyncs)
     }
 
     /// Bytes that are held.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.carry.len()
+        self.0.as_ref().map_or(0, |place| place.carry.len())
     }
 
     /// Takes the next bytes in order, `cut` more were on the wire; gives every PDU that is whole now, and with it the
     /// number of bytes that the snap length took from its end.
     #[inline]
     pub fn bytes(
+        &mut self,
+        protocol: &dyn Protocol,
+        mut bytes: &[u8],
+        cut: u32,
+        give: &mut impl FnMut(&[u8], usize),
+    ) -> Framed {
+        while self.0.is_none() && cut == 0 {
+            if bytes.is_empty() {
+                return Framed::default();
+            }
+            let Framing::Pdu(len) = protocol.frame(bytes) else { break };
+            let Some((pdu, rest)) = bytes.split_at_checked(len) else { break };
+            give(pdu, 0);
+            bytes = rest;
+        }
+        self.0.get_or_insert_default().bytes(protocol, bytes, cut, give)
+    }
+
+    /// So many bytes were lost. Where the length of the PDU they belong to is known, its end is found by counting.
+    pub fn gap(&mut self, protocol: &dyn Protocol, lost: usize) -> Framed {
+        self.0.get_or_insert_default().gap(protocol, lost)
+    }
+}
+
+impl Place {
+    /// See [`Framer::bytes`].
+    fn bytes(
         &mut self,
         protocol: &dyn Protocol,
         mut bytes: &[u8],
@@ -103,8 +136,8 @@ impl Framer {
         framed
     }
 
-    /// So many bytes were lost. Where the length of the PDU they belong to is known, its end is found by counting.
-    pub fn gap(&mut self, protocol: &dyn Protocol, lost: usize) -> Framed {
+    /// See [`Framer::gap`].
+    fn gap(&mut self, protocol: &dyn Protocol, lost: usize) -> Framed {
         let rest = match protocol.frame(&self.carry) {
             Framing::Pdu(len) if !self.carry.is_empty() => Some(len.saturating_sub(self.carry.len())),
             _ if self.skip > 0 => Some(self.skip),

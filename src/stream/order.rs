@@ -44,17 +44,20 @@ pub struct Order {
     acked: u32,
     started: bool,
     acked_known: bool,
+    /// Segments are held.
+    waits: bool,
+    /// None while all came in order.
     held: Option<Box<Held>>,
-    /// The last gap, `from..to`, while it may still be filled late.
-    gap: Option<(u32, u32)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Held {
     /// Sorted by sequence number relative to `next`; they may overlap.
     segments: Vec<Segment>,
     bytes: usize,
     since: Timestamp,
+    /// The last gap, `from..to`, while it may still be filled late.
+    gap: Option<(u32, u32)>,
 }
 
 #[derive(Debug)]
@@ -103,7 +106,7 @@ impl Order {
     /// The whole segment continues the bytes so far and nothing waits: the caller may use it where it is.
     #[inline]
     pub fn continues(&mut self, seq: u32, len: u32) -> bool {
-        let in_order = self.started && seq == self.next && self.held.is_none();
+        let in_order = self.started && seq == self.next && !self.waits;
         if in_order {
             self.next = seq.wrapping_add(len);
         }
@@ -155,7 +158,7 @@ impl Order {
 
     /// Gives up waiting: what is held comes out, with gaps before it.
     pub fn flush(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
-        while self.held.is_some() {
+        while self.waits {
             self.skip_to_first(out);
             self.drain_contiguous(out);
         }
@@ -163,19 +166,24 @@ impl Order {
 
     /// A segment whose bytes were all given already, or given up.
     fn late(&mut self, seq: u32, end: u32, bytes: &[u8], cut: u32, out: &mut dyn FnMut(Piece<'_>)) -> bool {
-        let Some((from, to)) = self.gap else { return false };
+        let Some(held) = &mut self.held else { return false };
+        let Some((from, to)) = held.gap else { return false };
         if cut != 0 || bytes.is_empty() || ahead(seq, from) < 0 || ahead(end, to) > 0 {
             return false;
         }
         // Only the part of the gap behind it may still come: what lies before is given up, so nothing counts twice.
-        self.gap = (ahead(to, end) > 0).then_some((end, to));
+        held.gap = (ahead(to, end) > 0).then_some((end, to));
+        self.forget();
         out(Piece::Late(bytes));
         true
     }
 
     fn hold(&mut self, seq: u32, bytes: &[u8], cut: u32, at: Timestamp) {
         let next = self.next;
-        let held = self.held.get_or_insert_with(|| Box::new(Held { segments: Vec::new(), bytes: 0, since: at }));
+        let held = self.held.get_or_insert_default();
+        if !std::mem::replace(&mut self.waits, true) {
+            held.since = at;
+        }
         let place = held.segments.partition_point(|s| ahead(s.seq, next) < ahead(seq, next));
         if held.segments.get(place).is_some_and(|s| s.seq == seq && s.bytes.len() >= bytes.len()) {
             return; // A retransmission of what waits already.
@@ -201,7 +209,7 @@ impl Order {
 
     fn drain(&mut self, at: Timestamp, limits: &OrderLimits, out: &mut dyn FnMut(Piece<'_>)) {
         self.drain_contiguous(out);
-        while let Some(held) = &self.held {
+        while let (true, Some(held)) = (self.waits, &self.held) {
             let first = held.segments.first().map_or(self.next, |s| s.seq);
             let delivered = self.acked_known && ahead(self.acked, first) >= 0 && ahead(self.acked, first) < FAR;
             let full = held.segments.len() > limits.segments || held.bytes > limits.bytes;
@@ -222,19 +230,31 @@ impl Order {
             held.bytes -= segment.bytes.len();
             self.deliver(segment.seq, &segment.bytes, segment.cut, out);
         }
-        if self.held.as_ref().is_some_and(|held| held.segments.is_empty()) {
-            self.held = None;
+        self.forget();
+    }
+
+    /// Keeps no more than is needed: nothing while all is in order.
+    fn forget(&mut self) {
+        if let Some(held) = &mut self.held
+            && held.segments.is_empty()
+        {
+            self.waits = false;
+            held.segments = Vec::new();
+            if held.gap.is_none() {
+                self.held = None;
+            }
         }
     }
 
     fn skip_to_first(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
-        let Some(first) = self.held.as_ref().and_then(|held| held.segments.first()) else {
-            self.held = None;
+        let Some(held) = &mut self.held else { return };
+        let Some(first) = held.segments.first() else {
+            self.waits = false;
             return;
         };
         let seq = first.seq;
         out(Piece::Gap(seq.wrapping_sub(self.next)));
-        self.gap = Some((self.next, seq));
+        held.gap = Some((self.next, seq));
         self.next = seq;
     }
 }

@@ -7,6 +7,7 @@ use dissectors::{
 use super::Notes;
 use crate::address::Host;
 use crate::bounded;
+use crate::flow::book::Entered;
 use crate::flow::connection::{Orientation, Record, Side};
 use crate::flow::dialog::Listener;
 use crate::flow::docket::Case;
@@ -14,7 +15,6 @@ use crate::flow::hash::Secret;
 use crate::flow::key::Initiator;
 use crate::flow::mark::Marked;
 use crate::flow::ops;
-use crate::flow::timing::Question;
 use crate::ledger::{Evidence, Fact, FactKey, Subject, Support};
 use crate::policy::Policy;
 use crate::stream::Piece;
@@ -135,15 +135,16 @@ impl Ear<'_> {
     #[inline]
     fn operation(&mut self, operation: &Operation<'_>) {
         let fingerprint = ops::fingerprint(self.notes.secret, operation);
-        if self.record.book.operation(fingerprint, operation, self.at).is_none() {
-            self.notes.coverage.limit("operations-per-flow", 1);
-        }
+        let entered = self.record.book.operation(fingerprint, self.sender, operation, self.at);
         self.judge(fingerprint, operation);
-        if let Some(timings) = &mut self.notes.timings {
-            let Record { key, docket, .. } = &self.record;
-            let (outcome, at) = (operation.outcome, self.at.at);
-            let question = Question { key, sender: self.sender, fingerprint, outcome, at };
-            timings.note(&question, docket.zones(), self.protocol);
+        match entered {
+            Entered::Yes(None) => {}
+            Entered::Yes(Some(interval)) => {
+                if let Some(timings) = &mut self.notes.timings {
+                    timings.note(interval, self.record.docket.zones(), self.protocol);
+                }
+            }
+            Entered::No => self.notes.coverage.limit("operations-per-flow", 1),
         }
     }
 

@@ -169,7 +169,7 @@ pub(super) struct Targets {
 /// Slots that are looked at before the table grows.
 const PROBES: usize = 8;
 /// Slots at first.
-const FEW: usize = 64;
+const FEW: usize = 4;
 /// Slots at most. Must be a power of two, as [`FEW`].
 const MANY: usize = 2048;
 

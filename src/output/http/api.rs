@@ -259,7 +259,7 @@ pub(super) async fn snapshot(State(api): Shares) -> Answer {
         let _one_at_a_time = api.large.try_acquire().map_err(busy)?;
         let picture = api.shared.picture();
         let mut out = Bounded(Vec::new());
-        let whole = picture.told.whole(&picture.world.analysis, &picture.world.captures);
+        let whole = picture.told.whole(&picture.world.analysis, &picture.world.captures, &[]);
         serde_json::to_writer(&mut out, &whole).map_err(|_| {
             Problem::new(StatusCode::INSUFFICIENT_STORAGE, "there is too much for one answer: ask for pages")
         })?;

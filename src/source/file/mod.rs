@@ -22,7 +22,7 @@ use super::{Batch, FrameRef, LinkType};
 use crate::time::Timestamp;
 
 /// Bytes read at once. Larger ones fall out of the cache before the frames in them are looked at.
-pub(super) const BLOCK: usize = 256 * 1024;
+pub(super) const BLOCK: usize = 64 * 1024;
 
 /// Longest captured frame in bytes: the largest snap length that capture tools set. A record that claims more is
 /// damage.
