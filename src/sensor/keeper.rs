@@ -10,7 +10,7 @@ use super::capture::{InterfaceState, Watched};
 use super::clock;
 use super::engine::Engine;
 use super::keeping::{Found, Keeping, past};
-use super::recorder::{EvidenceState, Recording};
+use super::recorder::Recording;
 use super::shared::{Health, Picture, Shared};
 use super::telling::{Past, Telling};
 use super::world::Changed;
@@ -94,16 +94,11 @@ impl Keeper {
         flush: Duration,
         inbox: Receiver<Order>,
         (store, past): (Option<Keeping>, Past),
-        recording: Option<std::io::Result<Recording>>,
+        recording: Option<Recording>,
         (name, listener): (String, Listener),
     ) -> Self {
         let now = clock::now();
-        // What is found is told all the same when no frames of it can be kept.
-        let broken = |error| EvidenceState { error: Some(error), ..EvidenceState::default() };
-        let evidence = recording
-            .as_ref()
-            .map(|begun| begun.as_ref().err().map_or_else(EvidenceState::default, |error| broken(error.to_string())));
-        let recording = recording.and_then(Result::ok);
+        let evidence = recording.as_ref().map(Recording::state);
         let store_error = store.as_ref().and_then(|keeping| keeping.error.clone());
         let policy_loaded = Some(now);
         let health = Health { at: now, started: now, policy_loaded, evidence, store_error, ..Health::default() };

@@ -133,8 +133,8 @@ impl Sensor {
         let (workers, limits, policy) = (analysis.workers, analysis.limits, analysis.policy.clone());
         let mut world = World::new(analysis);
         let past = store.as_mut().map(|keeping| keeping.restore(&mut world)).transpose()?.unwrap_or_default();
-        let recording = evidence.map(|filing| Recording::start(&filing, names(&world)));
-        let line = recording.iter().flatten().next().map(Recording::line);
+        let recording = evidence.map(|filing| Recording::start(filing, names(&world)));
+        let line = recording.as_ref().map(Recording::line);
         let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps(), line));
         let shared = Arc::new(Shared::new(world, Vec::new()));
         let (reads, reading) = crossbeam_channel::bounded(0);

@@ -2,7 +2,8 @@
 //!
 //! Nothing waits for it but the keeper, and that not for long. When it is behind, batches pass it by and are counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -158,18 +159,19 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Opens the folder and starts. `captures` are the names of the captures, by their place in the list.
-    ///
-    /// # Errors
-    /// What the file system says of the folder.
-    pub fn start(filing: &Filing, captures: Vec<String>) -> std::io::Result<Self> {
-        let shelf = Shelf::open(&filing.folder, filing.most)?;
+    /// Starts. `captures` are the names of the captures, by their place in the list. A folder that cannot be opened is tried
+    /// again whenever there is something to write.
+    #[must_use]
+    pub fn start(filing: Filing, captures: Vec<String>) -> Self {
         let recorder = Recorder::new(filing.room.clone(), captures);
         let (queue, work) = bounded(QUEUE);
         let line = Line { queue, passed: Arc::default(), missed: Arc::default() };
         let state = Arc::default();
-        let desk = Desk { recorder, shelf, unwritten: 0, state: Arc::clone(&state) };
-        Ok(Self { line, state, thread: thread::spawn(move || desk.run(&work)), filed: Filed::default() })
+        let late = VecDeque::new();
+        let mut desk = Desk { recorder, filing, shelf: None, late, unwritten: 0, state: Arc::clone(&state) };
+        let opened = desk.open().err();
+        desk.tell(opened.map(|error| Some(error.to_string())));
+        Self { line, state, thread: thread::spawn(move || desk.run(&work)), filed: Filed::default() }
     }
 
     /// The way to it.
@@ -251,8 +253,12 @@ impl Recording {
 /// What the thread has before it.
 struct Desk {
     recorder: Recorder,
-    shelf: Shelf,
-    /// Files that could not be written.
+    filing: Filing,
+    /// The folder, when it could be opened.
+    shelf: Option<Shelf>,
+    /// Files that could not be written yet: ids of findings, with the bytes.
+    late: VecDeque<(String, Vec<u8>)>,
+    /// Files that could not be written, and for which there was no room.
     unwritten: u64,
     state: Arc<Mutex<EvidenceState>>,
 }
@@ -283,9 +289,10 @@ impl Desk {
                 }
                 Work::Captures(names) => self.recorder.name(names),
                 Work::Room(room, most) => {
-                    self.recorder.resize(room);
-                    let resized = self.shelf.resize(most).map_err(|error| error.to_string());
-                    self.tell(resized.err().map(Some));
+                    self.recorder.resize(room.clone());
+                    let resized = self.shelf.as_mut().map_or(Ok(()), |shelf| shelf.resize(most));
+                    (self.filing.room, self.filing.most) = (room, most);
+                    self.tell(resized.err().map(|error| Some(error.to_string())));
                 }
             }
         }
@@ -294,7 +301,7 @@ impl Desk {
     /// Writes what there is of these findings, and says what there is not.
     fn claims(&mut self, mut claims: Vec<Cited>) -> Filed {
         let mut without = BTreeMap::new();
-        let names = self.shelf.names();
+        let names = self.names();
         claims.retain(|cited| !names.contains(&Shelf::name(&cited.claim.id)));
         let cases: BTreeSet<Evidence> = self.recorder.cases().collect();
         let is_new = |cited: &&Cited| !cited.frames.iter().any(|at| cases.contains(at));
@@ -304,7 +311,7 @@ impl Desk {
         let found = if wanted.is_empty() { Found::new() } else { self.recorder.find(&wanted) };
         for Cited { frames, all, claim } in claims {
             let id = claim.id.clone();
-            let why = if self.shelf.had(&id) {
+            let why = if self.shelf.as_ref().is_some_and(|shelf| shelf.had(&id)) {
                 Without::Removed
             } else if frames.is_empty() {
                 Without::NoFrame
@@ -321,21 +328,52 @@ impl Desk {
         }
         self.recorder.looked();
         self.write(Due::All);
-        let names = self.shelf.names();
+        let names = self.names();
         without.retain(|id, _| !names.contains(&Shelf::name(id)));
         Filed { names, without }
     }
 
+    fn names(&self) -> BTreeSet<String> {
+        self.shelf.as_ref().map(Shelf::names).unwrap_or_default()
+    }
+
+    fn open(&mut self) -> io::Result<&mut Shelf> {
+        let shelf = match self.shelf.take() {
+            Some(shelf) => shelf,
+            None => Shelf::open(&self.filing.folder, self.filing.most)?,
+        };
+        Ok(self.shelf.insert(shelf))
+    }
+
+    /// Writes what is due. What the disk does not take is tried again with the next flush, as far as there is room for it.
     fn write(&mut self, which: Due) {
         let mut error = None;
-        for (id, bytes) in self.recorder.due(which) {
-            match self.shelf.put(&id, &bytes) {
+        if self.shelf.is_none() && which != Due::Closed {
+            error = Some(self.open().err().map(|error| error.to_string()));
+        }
+        // A disk that took nothing a moment ago is not asked for each frame.
+        let mut works = which != Due::Closed || self.late.is_empty();
+        self.late.extend(self.recorder.due(which));
+        while works && let Some((id, bytes)) = self.late.pop_front() {
+            match self.open().and_then(|shelf| shelf.put(&id, &bytes)) {
                 Ok(()) => error = Some(None),
                 Err(why) => {
                     error = Some(Some(why.to_string()));
-                    self.unwritten += 1;
+                    works = why.kind() == io::ErrorKind::FileTooLarge;
+                    if works {
+                        self.unwritten += 1;
+                    } else {
+                        self.late.push_front((id, bytes));
+                    }
                 }
             }
+        }
+        let mut bytes: usize = self.late.iter().map(|(_, bytes)| bytes.len()).sum();
+        while bytes > self.filing.room.context / 4
+            && let Some((_, gone)) = self.late.pop_front()
+        {
+            bytes -= gone.len();
+            self.unwritten += 1;
         }
         self.tell(error);
     }
@@ -343,8 +381,10 @@ impl Desk {
     /// Shows how it is doing; `error` of the last file, if there was one.
     fn tell(&self, error: Option<Option<String>>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.files, state.bytes) = self.shelf.size();
-        (state.written, state.removed) = (self.shelf.written, self.shelf.removed);
+        if let Some(shelf) = &self.shelf {
+            (state.files, state.bytes) = shelf.size();
+            (state.written, state.removed) = (shelf.written, shelf.removed);
+        }
         state.missed = self.recorder.missed + self.unwritten;
         if let Some(error) = error {
             state.error = error;
