@@ -267,7 +267,8 @@ impl File {
 
     fn left(&self) -> u64 {
         let rings = self.interface.iter().map(|interface| self.ring(interface).0);
-        let context = if self.evidence.path.as_os_str().is_empty() { 0 } else { self.evidence.context.0 };
+        // As much again is what else is remembered of frames.
+        let context = if self.evidence.path.as_os_str().is_empty() { 0 } else { 2 * self.evidence.context.0 };
         rings.chain([context]).fold(self.memory.0, u64::saturating_sub)
     }
 
@@ -281,7 +282,7 @@ impl File {
         }
         if self.left() < LEFT {
             return Err(format!(
-                "memory = \"{}\" leaves less than {} beside the buffer of each interface and evidence.context: give it more, or them less",
+                "memory = \"{}\" leaves less than {} beside the buffer of each interface and twice evidence.context: give it more, or them less",
                 self.memory,
                 Size(LEFT)
             ));

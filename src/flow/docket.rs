@@ -441,8 +441,16 @@ impl Docket {
         match self.entries.iter_mut().find(|known| known.key() == entry.key()) {
             Some(mine) => mine.merge(&entry),
             None if full => {}
-            None => self.entries.push(entry),
+            None => self.push(entry),
         }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        // Most have one, which alone would take the place of four.
+        if self.entries.is_empty() {
+            self.entries.reserve_exact(1);
+        }
+        self.entries.push(entry);
     }
 
     fn request<'a>(&self, case: &'a Case<'_>, parties: &Parties<'_>) -> Request<'a> {
@@ -539,7 +547,7 @@ impl Docket {
             return None;
         }
         if place == self.entries.len() {
-            self.entries.push(fresh);
+            self.push(fresh);
         }
         let entry = self.entries.get_mut(place)?;
         entry.tally.count(outcome, at);
