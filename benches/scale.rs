@@ -215,7 +215,7 @@ fn flush(flows: u32) {
         let place = |key| observed.flows.binary_search_by_key(key, |flow| flow.key).ok();
         let flows: Vec<_> = changed.flows.iter().filter_map(place).map(|place| &observed.flows[place]).collect();
         let policy = picture.world.options().policy.as_deref();
-        let (coverage, findings) = (&observed.coverage, &kept[..]);
+        let (coverage, findings) = (&observed.coverage, kept.iter().collect::<Vec<_>>());
         let flush = Flush {
             captures: &[],
             facts: &facts,
@@ -223,7 +223,7 @@ fn flush(flows: u32) {
             policy,
             at: now,
             watch: &observed.watch,
-            findings,
+            findings: &findings,
             events: &[],
             coverage,
         };

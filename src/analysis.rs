@@ -63,6 +63,8 @@ pub struct Analysis {
     pub lost: u64,
     /// The stations behind each address, where the policy asks.
     pub stations: std::collections::BTreeMap<Host, Vec<u16>>,
+    /// See [`Limits::findings`].
+    pub most_findings: usize,
     /// Flows that were judged again, since one of their sides is elsewhere than its address says.
     pub judged_again: Vec<FlowKey>,
 }
@@ -120,7 +122,8 @@ pub fn conclude(mut observed: Observed, options: &Options) -> Analysis {
         None => Vec::new(),
     };
     let policy = options.policy.clone();
-    Analysis { observed, inventory, policy, taps: Arc::default(), lost: 0, stations, judged_again }
+    let (taps, most_findings) = (Arc::default(), options.limits.findings);
+    Analysis { observed, inventory, policy, taps, lost: 0, stations, most_findings, judged_again }
 }
 
 impl Analysis {

@@ -28,6 +28,8 @@ pub struct Limits {
     pub order: OrderLimits,
     /// Bytes of frames that were read from interfaces and wait for a worker. At the limit they are dropped, and counted.
     pub queue: usize,
+    /// Findings. Above, those of the least severity are left out, and counted.
+    pub findings: usize,
     /// State of one dissector session.
     pub session: dissectors::Limits,
 }
@@ -44,6 +46,7 @@ impl Default for Limits {
             timings: 0,
             order: OrderLimits::default(),
             queue: 16 << 20,
+            findings: 1 << 20,
             session: dissectors::Limits::default(),
         }
     }
@@ -79,6 +82,8 @@ impl Limits {
             order: OrderLimits { total: scaled(all.order.total), ..all.order },
             queue: scaled(all.queue).max(QUEUE),
             timings: 256,
+            // One takes some 5 KB, and again as much where it is written, told and kept.
+            findings: usize::try_from(bytes >> 15).unwrap_or(usize::MAX).max(64),
             session: all.session,
         }
     }

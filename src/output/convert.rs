@@ -35,7 +35,7 @@ impl Analysis {
             tool: ToolView { name: "zonewatch", version: VERSION },
             policy: told.teller(self).policy(),
             captures: self.capture_views(captures, sha256s),
-            coverage: self.coverage_view(),
+            coverage: self.coverage_view(&told),
             assets: told.assets(self).collect(),
             flows: told.flows(self).collect(),
             zones: told.zones(self),
@@ -66,8 +66,10 @@ impl Analysis {
     /// The same for who tells often: how the network is built and what is used of the declaration changes slowly, and is as
     /// it was `before`.
     #[must_use]
-    pub fn tell_again(&self, captures: &[CaptureSummary], before: Told) -> Told {
-        self.ordered(self.tell_findings(captures, Some(before.standing)))
+    pub fn tell_again(&self, captures: &[CaptureSummary], mut before: Told) -> Told {
+        let standing = std::mem::take(&mut before.standing);
+        drop(before); // The findings of both would take twice the room.
+        self.ordered(self.tell_findings(captures, Some(standing)))
     }
 
     fn ordered(&self, mut told: Told) -> Told {
@@ -102,10 +104,14 @@ impl Analysis {
         self.view_of(told, captures, &[])
     }
 
-    /// What happened to frames.
+    /// What happened to frames, and what was left out of what is told.
     #[must_use]
-    pub fn coverage_view(&self) -> CoverageView {
-        coverage(self)
+    pub fn coverage_view(&self, told: &Told) -> CoverageView {
+        let mut coverage = coverage(self);
+        if told.findings.left_out > 0 {
+            coverage.limits_hit.insert("findings", told.findings.left_out);
+        }
+        coverage
     }
 }
 
@@ -135,7 +141,7 @@ impl Told {
             tool: ToolView { name: "zonewatch", version: VERSION },
             policy: self.teller(analysis).policy(),
             captures: analysis.capture_views(captures, sha256s),
-            coverage: analysis.coverage_view(),
+            coverage: analysis.coverage_view(self),
             assets: Each(move || self.assets(analysis)),
             flows: Each(move || self.flows(analysis)),
             findings: self.findings(),

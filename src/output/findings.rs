@@ -42,6 +42,8 @@ pub(super) struct JudgedFlow {
 pub(super) struct Findings {
     pub(super) list: Vec<FindingView>,
     by_flow: BTreeMap<FlowKey, BTreeSet<String>>,
+    /// Those that did not fit.
+    pub(super) left_out: u64,
 }
 
 /// A finding while it is put together from the judgements of its flows.
@@ -89,6 +91,7 @@ impl Teller<'_> {
     /// All findings, ordered by id. `standing` are those of [`Teller::standing_findings`].
     pub(super) fn fold_findings(&self, standing: &[FindingView]) -> Findings {
         let mut findings = Findings::default();
+        let most = self.analysis.most_findings;
         if let Some(policy) = self.analysis.policy.as_deref() {
             let mut folds: BTreeMap<String, Fold<'_>> = BTreeMap::new();
             for flow in &self.analysis.observed.flows {
@@ -104,6 +107,9 @@ impl Teller<'_> {
                 let mut finding = self.finding(policy, id, fold);
                 finding.details.extend(hint(fold, &hints).cloned());
                 findings.add(finding, &fold.flows);
+                if findings.list.len() >= most.saturating_mul(2) {
+                    findings.keep(most);
+                }
             }
         }
         for conflict in &self.analysis.inventory.conflicts {
@@ -111,6 +117,7 @@ impl Teller<'_> {
         }
         findings.list.extend(self.differences());
         findings.list.extend_from_slice(standing);
+        findings.keep(most);
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
         findings
     }
@@ -607,6 +614,20 @@ impl Findings {
         }
         self.list.push(view);
     }
+
+    /// Leaves out those of the least severity when there are more.
+    fn keep(&mut self, most: usize) {
+        if self.list.len() <= most {
+            return;
+        }
+        let rank = |one: &FindingView, other: &FindingView| {
+            other.severity.score.cmp(&one.severity.score).then_with(|| one.id.cmp(&other.id))
+        };
+        self.list.sort_unstable_by(rank);
+        let gone: BTreeSet<String> = self.list.drain(most..).map(|finding| finding.id).collect();
+        self.left_out += gone.len() as u64;
+        self.by_flow.values_mut().for_each(|ids| ids.retain(|id| !gone.contains(id)));
+    }
 }
 
 pub(super) struct Naming {
@@ -740,4 +761,37 @@ fn first_steps(view: &FindingView) -> Vec<String> {
 /// A declaration in one line, for a list of steps.
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::{self, Options};
+    use crate::source::set::Captures;
+
+    #[test]
+    fn the_gravest_stay_when_there_are_too_many() {
+        let capture = include_bytes!("../../fixtures/plant/capture.pcap").as_slice();
+        let policy = Policy::parse("plant.toml", include_str!("../../fixtures/plant/plant.toml")).unwrap();
+        let options = Options { policy: Some(Arc::new(policy)), ..Options::default() };
+        let mut captures = Captures::stream("eth1", Box::new(capture)).unwrap();
+        let mut analysis = analysis::run(&mut captures, |captures, batch| captures.fill(batch), &options);
+        let scores = |told: &super::super::Told| {
+            let mut scores: Vec<_> = told.findings().iter().map(|finding| finding.severity.score).collect();
+            scores.sort_unstable_by(|a, b| b.cmp(a));
+            scores
+        };
+        let all = scores(&analysis.tell(&captures.summaries()));
+        assert!(all.len() > 3);
+        for most in 1..=all.len() {
+            analysis.most_findings = most;
+            let told = analysis.tell(&captures.summaries());
+            assert_eq!(scores(&told), all[..most]);
+            let known: BTreeSet<_> = told.findings().iter().map(|finding| &*finding.id).collect();
+            let named = || told.flows(&analysis).flat_map(|flow| flow.findings);
+            assert!(named().all(|id| known.contains(&*id)));
+            let left_out = analysis.coverage_view(&told).limits_hit.get("findings").copied().unwrap_or_default();
+            assert_eq!(left_out as usize, all.len() - most);
+        }
+    }
 }

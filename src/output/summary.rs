@@ -59,7 +59,7 @@ impl Told {
         let mut summary = Summary {
             at,
             policy: teller.policy(),
-            coverage: analysis.coverage_view(),
+            coverage: analysis.coverage_view(self),
             zones: teller.zones(),
             conduits: teller.conduits(),
             ..Summary::default()

@@ -341,7 +341,7 @@ impl Keeper {
             policy,
             at: now,
             watch: &observed.watch,
-            findings: &self.pending.findings.values().cloned().collect::<Vec<_>>(),
+            findings: &self.pending.findings.values().collect::<Vec<_>>(),
             events: self.pending.events.make_contiguous(),
             coverage: &observed.coverage,
         })?;
@@ -386,6 +386,7 @@ impl Looks {
         if self.looked.is_some_and(|looked| began.duration_since(looked) < self.took * PART) {
             return analysis.tell_again(&picture.world.captures, std::mem::take(&mut picture.told));
         }
+        picture.told = Told::default(); // The findings of both would take twice the room.
         let told = analysis.tell(&picture.world.captures);
         (self.looked, self.took) = (Some(began), began.elapsed());
         told

@@ -93,7 +93,7 @@ impl LifeRow {
     }
 }
 
-pub(super) fn write(into: &Transaction<'_>, findings: &[Kept]) -> rusqlite::Result<()> {
+pub(super) fn write(into: &Transaction<'_>, findings: &[&Kept]) -> rusqlite::Result<()> {
     let mut row = into.prepare_cached(
         "INSERT INTO finding (id, state, band, score, first, last, count, life, record)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)

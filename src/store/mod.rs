@@ -189,7 +189,7 @@ pub struct Flush<'a> {
     /// What was watched over time.
     pub watch: &'a Watch,
     /// Findings that something was noted of.
-    pub findings: &'a [Kept],
+    pub findings: &'a [&'a Kept],
     /// What was told.
     pub events: &'a [Happened],
     /// What happened to all frames so far.

@@ -32,7 +32,7 @@ fn write(store: &mut Store, analysis: &analysis::Analysis, captures: &[CaptureSu
         policy: analysis.policy.as_deref(),
         at: captures[0].last.unwrap(),
         watch: &observed.watch,
-        findings: &kept(analysis, captures),
+        findings: &kept(analysis, captures).iter().collect::<Vec<_>>(),
         events: &[Happened {
             sequence: 7,
             at: captures[0].last.unwrap(),
@@ -154,7 +154,7 @@ fn a_finding_that_nothing_raises_any_more_stays_as_it_was() {
     (gone.life.state, gone.score) = (State::Resolved, 0);
     gone.life.first = captures[0].last.unwrap().after(std::time::Duration::from_secs(60));
     let (at, coverage) = (captures[0].last.unwrap(), Coverage::default());
-    let (captures, facts, flows, findings) = (&[][..], &[][..], &[][..], &[gone.clone()][..]);
+    let (captures, facts, flows, findings) = (&[][..], &[][..], &[][..], &[&gone][..]);
     let flush = Flush {
         captures,
         facts,
