@@ -199,7 +199,7 @@ fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<S
             }));
         }
         loop {
-            let mut batch = used.try_recv().unwrap_or_default();
+            let mut batch = used.try_recv().unwrap_or_else(|_| Batch::large());
             if !fill(&mut batch) {
                 break;
             }

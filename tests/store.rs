@@ -65,6 +65,7 @@ fn filled(path: &Path) {
         let finding = told.findings().iter().find(|finding| *finding.id == *life.id).unwrap();
         Kept { life: life.clone(), score: finding.severity.score, record: serde_json::to_string(finding).unwrap() }
     };
+    let kept: Vec<_> = life.iter().map(kept).collect();
     let observed = &analysis.observed;
     let (mut store, _) = Store::open(path).unwrap();
     store
@@ -75,7 +76,7 @@ fn filled(path: &Path) {
             policy: analysis.policy.as_deref(),
             at,
             watch: &observed.watch,
-            findings: &life.iter().map(kept).collect::<Vec<_>>(),
+            findings: &kept.iter().collect::<Vec<_>>(),
             events: &events,
             coverage: &observed.coverage,
         })

@@ -73,6 +73,9 @@ pub struct FrameRef {
     pub capture: u16,
 }
 
+/// Bytes of a [`Batch::large`].
+pub(crate) const LARGE: usize = 256 << 10;
+
 /// A block of bytes and the frames in it, in the order of capture. Reused: [`Batch::clear`] keeps the memory.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -83,6 +86,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A batch for another thread: larger, so that few are handed over. Sources fill what there is of one, or a block.
+    #[must_use]
+    pub fn large() -> Self {
+        Self { bytes: vec![0; LARGE], frames: Vec::new() }
+    }
+
     /// Forgets the frames and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -18,10 +18,10 @@ pub use self::input::{Compression, sha256};
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
 use self::snoop::Snoop;
-use super::{Batch, FrameRef, LinkType};
+use super::{Batch, FrameRef, LARGE, LinkType};
 use crate::time::Timestamp;
 
-/// Bytes read at once. Larger ones fall out of the cache before the frames in them are looked at.
+/// Bytes read at once, unless a batch is a large one. More fall out of the cache before the frames in them are looked at.
 pub(super) const BLOCK: usize = 64 * 1024;
 
 /// Longest captured frame in bytes: the largest snap length that capture tools set. A record that claims more is
@@ -292,7 +292,7 @@ impl CaptureFile {
     fn fill_once(&mut self, batch: &mut Batch) {
         let bytes = &mut batch.bytes;
         let mut have = self.carry.len();
-        let mut want = BLOCK.max(have);
+        let mut want = bytes.len().clamp(BLOCK, LARGE).max(have);
         grow(bytes, want);
         if let Some(start) = bytes.get_mut(..have) {
             start.copy_from_slice(&self.carry);
