@@ -82,7 +82,7 @@ impl Limits {
             order: OrderLimits { total: scaled(all.order.total), ..all.order },
             queue: scaled(all.queue).max(QUEUE),
             timings: 256,
-            // One takes some 5 KB, and again as much where it is written, told and kept.
+            // One takes some 5 KB, of a part of the budget that a report of them may take.
             findings: usize::try_from(bytes >> 15).unwrap_or(usize::MAX).max(64),
             session: all.session,
         }
