@@ -260,14 +260,16 @@ impl File {
         interface.buffer.unwrap_or(Size(share.min(RING)))
     }
 
-    /// The limits of the tables: of the memory that the rings of the interfaces and the recent frames leave a part for
-    /// findings, and of the rest a half. A sensor keeps what was drained from its shards beside them.
+    /// The limits of the tables: a half of the memory that the rings of the interfaces and the recent frames leave. A sensor
+    /// keeps what was drained from its shards beside them. Where there is a policy, findings have a sixth of that memory, and
+    /// judgements take half as much as what they are about.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let left = self.left().saturating_sub(Limits::PROGRAM);
         let findings = left / 6;
         let most = usize::try_from(findings / FINDING).unwrap_or(usize::MAX).max(64);
-        Limits { findings: most, ..Limits::within(Limits::PROGRAM + (left - findings) / 2) }
+        let tables = if self.policy.is_empty() { left / 2 } else { (left - findings) / 3 };
+        Limits { findings: most, ..Limits::within(Limits::PROGRAM + tables) }
     }
 
     fn left(&self) -> u64 {
