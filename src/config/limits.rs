@@ -26,7 +26,8 @@ pub struct Limits {
     pub timings: usize,
     /// Segments out of order.
     pub order: OrderLimits,
-    /// Bytes of frames that were read from interfaces and wait for a worker. At the limit they are dropped, and counted.
+    /// Bytes of frames that were read from interfaces and wait for a worker. At the limit they stay in the
+    /// kernel's ring; what it cannot hold it drops, and counts.
     pub queue: usize,
     /// Findings. Above, those of the least severity are left out, and counted.
     pub findings: usize,
@@ -82,7 +83,7 @@ impl Limits {
             order: OrderLimits { total: scaled(all.order.total), ..all.order },
             queue: scaled(all.queue).max(QUEUE),
             timings: 256,
-            // One takes some 5 KB, of a part of the budget that a report of them may take.
+            // One takes some 5 KB: all together a sixth.
             findings: usize::try_from(bytes >> 15).unwrap_or(usize::MAX).max(64),
             session: all.session,
         }
