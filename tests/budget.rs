@@ -12,13 +12,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::root;
+use support::plant;
 
 fn setting(name: &str, usual: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| usual.to_owned())
@@ -31,11 +31,6 @@ fn flood() -> u64 {
 
 fn memory() -> String {
     setting("ZONEWATCH_MEMORY", "96MiB")
-}
-
-fn plant() -> (PathBuf, String) {
-    let folder = root().join("fixtures/plant");
-    (folder.join("capture.pcap"), folder.join("plant.toml").to_str().unwrap().to_owned())
 }
 
 /// SplitMix64.

@@ -16,17 +16,7 @@ use std::time::{Duration, Instant};
 
 use cable::{Cable, run};
 use serde_json::Value;
-use support::root;
-
-fn analyze(words: &[&str]) -> Value {
-    let output = support::zonewatch().args(["analyze", "--format", "json", "--quiet"]).args(words).output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn plant() -> (std::path::PathBuf, String) {
-    let folder = root().join("fixtures/plant");
-    (folder.join("capture.pcap"), folder.join("plant.toml").to_str().unwrap().to_owned())
-}
+use support::{analyze, plant};
 
 /// What does not hang on when it was: devices, and flows with their operations.
 fn timeless(analysis: &Value) -> BTreeSet<String> {

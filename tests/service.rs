@@ -17,17 +17,7 @@ use std::time::Duration;
 
 use cable::{Cable, run};
 use serde_json::Value;
-use support::root;
-
-fn analyze(words: &[&str]) -> Value {
-    let output = support::zonewatch().args(["analyze", "--format", "json", "--quiet"]).args(words).output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn plant() -> (std::path::PathBuf, String) {
-    let folder = root().join("fixtures/plant");
-    (folder.join("capture.pcap"), folder.join("plant.toml").to_str().unwrap().to_owned())
-}
+use support::{analyze, plant};
 
 /// Where the receivers of [`receivers_that_hang`] listen.
 const HANGING: [u16; 2] = [6514, 6515];

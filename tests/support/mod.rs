@@ -3,7 +3,7 @@
 #![allow(dead_code)] // Each test binary uses its part.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,4 +84,16 @@ pub(crate) fn for_each<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + S
     let mut results = results.into_inner().unwrap();
     results.sort_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What `analyze` says of captures, as the contract has it.
+pub(crate) fn analyze(words: &[&str]) -> Value {
+    let output = zonewatch().args(["analyze", "--format", "json", "--quiet"]).args(words).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The capture of the small plant, and its policy.
+pub(crate) fn plant() -> (PathBuf, String) {
+    let folder = root().join("fixtures/plant");
+    (folder.join("capture.pcap"), folder.join("plant.toml").to_str().unwrap().to_owned())
 }
