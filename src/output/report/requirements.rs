@@ -139,7 +139,7 @@ const ROWS: [Row; 23] = [
         (SPE, "NET 1.1", "separation from other networks"),
         Direct,
         "conversations between the plant and offices or the outside",
-        |facts| facts.between(|flow| facts.leaves_plant(flow)),
+        |facts| facts.out_of_the_plant(),
         3,
     ),
     row(
@@ -153,7 +153,7 @@ const ROWS: [Row; 23] = [
         (SPE, "NET 1.3", "separation of safety systems"),
         Direct,
         "conversations across the edge of a safety zone",
-        |facts| facts.between(|flow| facts.touches_safety(flow)).filter(|_| !facts.safety.is_empty()),
+        |facts| facts.across_safety(),
         10,
     ),
     row(
@@ -189,14 +189,14 @@ const ROWS: [Row; 23] = [
         (ZCR, "ZCR 3.2", "business and control assets apart"),
         Direct,
         "conversations between the plant and offices or the outside",
-        |facts| facts.between(|flow| facts.leaves_plant(flow)),
+        |facts| facts.out_of_the_plant(),
         3,
     ),
     row(
         (ZCR, "ZCR 3.3", "safety assets apart"),
         Direct,
         "conversations across the edge of a safety zone",
-        |facts| facts.between(|flow| facts.touches_safety(flow)).filter(|_| !facts.safety.is_empty()),
+        |facts| facts.across_safety(),
         10,
     ),
     row(
@@ -308,6 +308,15 @@ impl<'a> Facts<'a> {
     fn among(&self, of: impl Fn(&FlowView) -> bool, takes: impl Fn(&FlowView) -> bool) -> Count {
         let crosses = |flow: &&FlowView| zones(flow).0 != zones(flow).1 && of(flow);
         Some((self.flows().filter(crosses).filter(|flow| takes(flow)).count(), self.flows().filter(crosses).count()))
+    }
+
+    fn out_of_the_plant(&self) -> Count {
+        self.between(|flow| self.leaves_plant(flow))
+    }
+
+    /// Nothing where no zone is a safety zone.
+    fn across_safety(&self) -> Count {
+        self.between(|flow| self.touches_safety(flow)).filter(|_| !self.safety.is_empty())
     }
 
     fn findings(&self, codes: &[&str]) -> Count {
