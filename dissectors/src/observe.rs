@@ -392,6 +392,15 @@ pub enum Outcome {
     Told,
 }
 
+impl Outcome {
+    /// A request, or a message that expects no reply: one more of its operation.
+    #[must_use]
+    #[inline]
+    pub fn is_request(self) -> bool {
+        matches!(self, Self::Asked | Self::Told)
+    }
+}
+
 /// A request or a reply. A reply repeats code, component and objects of its request when the two were paired.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Operation<'a> {

@@ -136,7 +136,7 @@ impl Book {
         let Some(place) = self.enter(asked, at) else { return Entered::No };
         let Self { operations, repeats, .. } = self;
         let tally = operations.get(place).map(|operation| operation.tally);
-        let is_request = matches!(asked.outcome, Outcome::Asked | Outcome::Told);
+        let is_request = asked.outcome.is_request();
         // The message before this one, if it was the only one, and a request.
         let only = |tally: &Tally| {
             tally.requests == 1 + u64::from(is_request) && tally.answered + tally.refused == u64::from(!is_request)

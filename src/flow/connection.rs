@@ -393,11 +393,7 @@ impl Connection {
     /// Counts a packet.
     #[inline]
     pub fn count(&mut self, sender: Side, headers: &Headers<'_>, wire_len: u32, at: Evidence, tap: TapId) -> Counted {
-        let Self { sides: [a, b], rare: [rare_a, rare_b], .. } = self;
-        let (Half { sent, .. }, rare) = match sender {
-            Side::A => (a, rare_a),
-            Side::B => (b, rare_b),
-        };
+        let (sent, rare) = self.counters(sender);
         let mut new_path = false;
         if sent.way == headers.way && sent.tap == tap {
             sent.last = sent.last.max(at);
@@ -445,10 +441,8 @@ impl Connection {
 
     /// Begins to count one side anew: the ways stay known, so that none is new again.
     pub(super) fn restart_count(&mut self, side: Side) {
-        let [rare_a, rare_b] = &mut self.rare;
-        let rare = if side == Side::A { rare_a } else { rare_b };
+        let (sent, rare) = self.counters(side);
         (rare.copies, rare.copied_bytes) = (0, 0);
-        let (Half { sent, .. }, _) = self.halves(side);
         sent.spoke |= sent.payload > 0;
         (sent.payload, sent.frames, sent.bytes) = (0, 0, 0);
         if let Some(others) = &mut sent.others {
@@ -470,6 +464,16 @@ impl Connection {
             (sent.way, sent.tap, sent.last) = (way, tap, last);
             let lost = sent.others.as_ref().map_or(0, |others| others.lost);
             sent.others = others.map(|paths| Box::new(Others { paths, lost }));
+        }
+    }
+
+    /// What one side sent, to be counted.
+    #[inline]
+    fn counters(&mut self, side: Side) -> (&mut Sent, &mut Rare) {
+        let Self { sides: [a, b], rare: [rare_a, rare_b], .. } = self;
+        match side {
+            Side::A => (&mut a.sent, rare_a),
+            Side::B => (&mut b.sent, rare_b),
         }
     }
 

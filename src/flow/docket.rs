@@ -824,7 +824,7 @@ fn conversation<'a>(
 
 /// What a message adds to the requests of its code: a reply none.
 fn requests(outcome: Outcome) -> u64 {
-    u64::from(matches!(outcome, Outcome::Asked | Outcome::Told))
+    u64::from(outcome.is_request())
 }
 
 fn count_code(codes: &mut Vec<(u64, u64)>, code: u64, count: u64) {

@@ -57,9 +57,10 @@ const FREE: Repeat = Repeat {
 };
 
 impl Repeat {
-    /// The same, of the book that is told of it.
-    fn told(&self) -> Option<(usize, Tally)> {
+    /// What the book is to be told of it, which it knows then.
+    fn tell(&mut self) -> Option<(usize, Tally)> {
         let Self { requests, answered, refused, last, .. } = *self;
+        (self.requests, self.answered, self.refused) = (0, 0, 0);
         let tally =
             Tally { requests: requests.into(), answered: answered.into(), refused: refused.into(), first: last, last };
         (requests | answered | refused != 0).then_some((self.place as usize, tally))
@@ -125,8 +126,7 @@ impl Repeats {
     #[inline]
     pub(super) fn count(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence) -> Known {
         let Some(slot) = self.find(fingerprint) else { return Known::No };
-        let is_request = matches!(outcome, Outcome::Asked | Outcome::Told);
-        if is_request {
+        if outcome.is_request() {
             if self.expected != slot
                 && let Some(latest) = self.slots.get_mut(usize::from(self.latest))
             {
@@ -154,8 +154,7 @@ impl Repeats {
         before: Option<Timestamp>,
         lost: &mut dyn FnMut(usize, Tally),
     ) -> Option<Interval> {
-        let is_first = self.first == 0;
-        if is_first {
+        if self.first == 0 {
             self.first = fingerprint;
             return None;
         }
@@ -167,9 +166,8 @@ impl Repeats {
             self.find(fingerprint)
         })?;
         let repeat = self.slots.get_mut(usize::from(slot))?;
-        if let Some((place, tally)) = repeat.told() {
+        if let Some((place, tally)) = repeat.tell() {
             lost(place, tally);
-            (repeat.requests, repeat.answered, repeat.refused) = (0, 0, 0);
         }
         repeat.place = place;
         repeat.interval(outcome, at.at)
@@ -177,11 +175,8 @@ impl Repeats {
 
     /// Tells what was counted since the last time.
     pub(super) fn tell(&mut self, to: &mut dyn FnMut(usize, Tally)) {
-        for repeat in &mut self.slots {
-            if let Some((place, tally)) = repeat.told() {
-                to(place, tally);
-                (repeat.requests, repeat.answered, repeat.refused) = (0, 0, 0);
-            }
+        for (place, tally) in self.slots.iter_mut().filter_map(Repeat::tell) {
+            to(place, tally);
         }
     }
 
@@ -220,11 +215,11 @@ impl Repeats {
             return;
         }
         let doubled = vec![FREE; (2 * self.slots.len()).max(FEW)];
-        for old in std::mem::replace(&mut self.slots, doubled.into()) {
+        for mut old in std::mem::replace(&mut self.slots, doubled.into()) {
             // One that finds no place is found anew when it is asked again.
             if old.fingerprint != 0
                 && !self.put(old, false, lost)
-                && let Some((place, tally)) = old.told()
+                && let Some((place, tally)) = old.tell()
             {
                 lost(place, tally);
             }
@@ -239,7 +234,7 @@ impl Repeats {
         let is_free = |near: &usize| self.slots.get((home + near) & mask).is_some_and(|slot| slot.fingerprint == 0);
         let near = (0..NEAR).find(is_free).or(force.then_some(0));
         let Some(slot) = near.and_then(|near| self.slots.get_mut((home + near) & mask)) else { return false };
-        if let Some((place, tally)) = slot.told() {
+        if let Some((place, tally)) = slot.tell() {
             lost(place, tally);
         }
         *slot = repeat;
