@@ -145,7 +145,7 @@ fn repeated(c: &mut Criterion) {
         });
     });
     group.finish();
-    let [entry] = docket.entries.as_slice() else { panic!("one judgement") };
+    let [entry] = &*docket.entries else { panic!("one judgement") };
     assert_eq!((entry.judgement.verdict, entry.tally.requests), (Verdict::Allow, frame));
 }
 

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dissectors::REGISTRY;
-
 use super::Analysis;
 use crate::address::Host;
 use crate::flow::Flow;
-use crate::flow::docket::Entry;
+use crate::flow::entry::Entry;
 use crate::flow::key::Transport;
 use crate::policy::Statement;
 use crate::policy::declaration::{Declaration, declarations};
@@ -38,11 +36,11 @@ impl Analysis {
 
     fn watched_with(&self, in_detail: impl Fn(u32, Duration) -> bool) -> Option<Watched> {
         let flows = &self.observed.flows;
-        let first = flows.iter().map(|flow| flow.first.at).min()?;
-        let last = flows.iter().map(|flow| flow.last.at).max()?;
+        let first = flows.iter().map(|flow| flow.first().at).min()?;
+        let last = flows.iter().map(|flow| flow.last().at).max()?;
         let mut uses: BTreeMap<u32, Vec<Use>> = BTreeMap::new();
         for flow in flows {
-            for entry in &flow.docket.entries {
+            for entry in &flow.judged {
                 if let Some(Statement::Rule(number)) = entry.judgement.statement {
                     let in_detail = in_detail(number, last.since(first));
                     uses.entry(number).or_default().push(use_of(flow, entry, in_detail));
@@ -92,7 +90,7 @@ impl Analysis {
 fn use_of(flow: &Flow, entry: &Entry, in_detail: bool) -> Use {
     let class = entry.judgement.class;
     let acts = || {
-        let protocol = flow.protocol.and_then(|place| REGISTRY.get(place));
+        let protocol = flow.dissected();
         let codes = protocol.into_iter().flat_map(|it| entry.codes.iter().map(|(code, _)| it.operation(*code).code));
         let codes: Vec<String> = codes.collect();
         let mut acts = flow.acts();

@@ -3,7 +3,7 @@
 use super::convert::{Teller, VERSION};
 use super::findings::severity_of;
 use super::view::{FindingConduitView, FindingEndView, FindingView, ReasonView, SCHEMA, SampleView, SpanView};
-use crate::flow::docket::Entry;
+use crate::flow::entry::Entry;
 use crate::ledger::Evidence;
 use crate::policy::declaration::{Declaration, Kind, last_heard};
 use crate::policy::review::Watched;
@@ -86,8 +86,8 @@ impl Teller<'_> {
         };
         let flows = self.analysis.observed.flows.iter();
         let frames = flows.flat_map(|flow| {
-            let of_rule = flow.docket.entries.iter().filter(is_of);
-            of_rule.flat_map(|entry| [entry.tally.last, flow.last])
+            let of_rule = flow.judged.iter().filter(is_of);
+            of_rule.flat_map(|entry| [entry.tally.last, flow.last()])
         });
         frames.filter(|frame| frame.at <= heard).max()
     }

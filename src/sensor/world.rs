@@ -125,7 +125,7 @@ impl World {
     /// Forgets what was not seen since that time; what follows from it goes at the next merge.
     pub fn forget(&mut self, before: Timestamp) {
         let observed = &mut self.analysis.observed;
-        observed.flows.retain(|flow| flow.last.at >= before);
+        observed.flows.retain(|flow| flow.last().at >= before);
         let mut ledger = Ledger::bounded(self.options.limits.ledger);
         for (subject, facts) in observed.ledger.iter() {
             for (key, support) in facts.iter().filter(|(_, support)| support.last.at >= before) {
@@ -246,8 +246,8 @@ mod tests {
         watch(20, policy, |world, changed| {
             let flows = &world.analysis.observed.flows;
             let of = |flow: &crate::flow::Flow| {
-                let entries = &flow.docket.entries;
-                entries.iter().map(|entry| (entry.judgement.verdict, entry.conversation.zones())).collect::<Vec<_>>()
+                let entries = &flow.judged;
+                entries.iter().map(|entry| (entry.judgement.verdict, entry.setting.zones())).collect::<Vec<_>>()
             };
             let now: BTreeMap<FlowKey, _> = flows.iter().map(|flow| (flow.key, of(flow))).collect();
             let differs = now.iter().filter(|(key, judged)| before.get(*key) != Some(*judged));

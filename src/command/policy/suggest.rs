@@ -106,7 +106,7 @@ fn report(analysis: &Analysis, seen: &Seen, rest: &Seen, cut: Timestamp) -> Stri
     let mut fired = 0_usize;
     let mut judged = 0_usize;
     for flow in &analysis.observed.flows {
-        let entries = &flow.docket.entries;
+        let entries = &flow.judged;
         judged += usize::from(!entries.is_empty());
         let mut hit = false;
         for entry in entries {
