@@ -146,7 +146,7 @@ fn repeated(c: &mut Criterion) {
     });
     group.finish();
     let [entry] = &*docket.entries else { panic!("one judgement") };
-    assert_eq!((entry.judgement.verdict, entry.tally.requests), (Verdict::Allow, frame));
+    assert_eq!((entry.judgement().verdict, entry.tally.requests), (Verdict::Allow, frame));
 }
 
 criterion_group!(benches, load, judgements, repeated);

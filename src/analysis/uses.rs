@@ -41,7 +41,7 @@ impl Analysis {
         let mut uses: BTreeMap<u32, Vec<Use>> = BTreeMap::new();
         for flow in flows {
             for entry in &flow.judged {
-                if let Some(Statement::Rule(number)) = entry.judgement.statement {
+                if let Some(Statement::Rule(number)) = entry.judgement().statement {
                     let in_detail = in_detail(number, last.since(first));
                     uses.entry(number).or_default().push(use_of(flow, entry, in_detail));
                 }
@@ -88,7 +88,7 @@ impl Analysis {
 
 /// A conversation, in detail with those of its operations that one judgement is about.
 fn use_of(flow: &Flow, entry: &Entry, in_detail: bool) -> Use {
-    let class = entry.judgement.class;
+    let class = entry.judgement().class;
     let acts = || {
         let protocol = flow.dissected();
         let codes = protocol.into_iter().flat_map(|it| entry.codes.iter().map(|(code, _)| it.operation(*code).code));
@@ -99,9 +99,9 @@ fn use_of(flow: &Flow, entry: &Entry, in_detail: bool) -> Use {
     };
     Use {
         talk: flow.talk_with(if in_detail { acts() } else { Vec::new() }),
-        verdict: entry.judgement.verdict,
-        reason: entry.judgement.reason,
-        qualifiers: entry.judgement.qualifiers,
+        verdict: entry.judgement().verdict,
+        reason: entry.judgement().reason,
+        qualifiers: entry.judgement().qualifiers,
         class,
         count: entry.tally.requests.max(entry.tally.answered + entry.tally.refused),
         first: entry.tally.first.at,

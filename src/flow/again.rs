@@ -89,19 +89,19 @@ fn entry(
     entry.count_code(operation.key.code, operation.tally.requests);
     entry.tally = operation.tally;
     if is_finding {
-        entry.objects = operation.objects.clone();
-        entry.samples.push(operation.tally.first);
+        entry.show().objects = operation.objects.clone();
+        entry.add_sample(operation.tally.first);
     }
     entry
 }
 
 /// A tunnel that led elsewhere, if it still does. Of those that did not nothing is kept.
 fn tunnel(policy: &Policy, conversation: &Conversation, entry: &Entry) -> Option<Entry> {
-    let was_tunnel = entry.judgement.reason == Some(Reason::Tunnel);
+    let was_tunnel = entry.judgement().reason == Some(Reason::Tunnel);
     let (src, dst) = was_tunnel.then(|| docket::tunnel_ends(&entry.bucket)).flatten()?;
     let judgement = conversation.tunnel(policy, src, dst, entry.tally.first.at)?;
     let mut entry = entry.clone();
-    (entry.judgement, entry.setting) = (judgement, conversation.setting());
+    entry.judged_as(&judgement, conversation.setting());
     Some(entry)
 }
 
@@ -127,7 +127,7 @@ fn whole(flow: &Flow, policy: &Policy, conversation: &Conversation, around: &Req
         (entry.tally.answered, entry.tally.last) = (flow.connections, flow.last());
     }
     if judgement.verdict.is_finding() {
-        entry.samples.push(flow.first());
+        entry.add_sample(flow.first());
     }
     entry
 }
@@ -135,7 +135,7 @@ fn whole(flow: &Flow, policy: &Policy, conversation: &Conversation, around: &Req
 /// The protection that counts. A flow remembers the weakest of all its sessions, and clients ask for endpoints without any;
 /// that a session was too weak only the earlier judgement knows. What it did not object to is taken to be protected.
 fn protection<'a>(known: &'a book::Protection, earlier: &Entries) -> Protection<'a> {
-    let was_weak = earlier.iter().any(|entry| entry.judgement.stage == Some(Stage::Security));
+    let was_weak = earlier.iter().any(|entry| entry.judgement().stage == Some(Stage::Security));
     let strong = known.policies.iter().rev().find(|policy| !policy.eq_ignore_ascii_case("none"));
     let (mode, policy, token) = match strong {
         Some(policy) if !was_weak => (Some(Mode::SignAndEncrypt), Some(policy), known.tokens.last()),

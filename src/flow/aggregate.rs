@@ -1,3 +1,5 @@
+use std::num::NonZeroU8;
+
 use dissectors::recognise::Recognised;
 use dissectors::{Protocol, REGISTRY};
 
@@ -26,10 +28,10 @@ pub struct Flow {
     pub initiator: Initiator,
     /// At least one connection was prohibited by an ICMP message.
     pub prohibited: bool,
-    /// Place in the registry of the protocol that its payload was found to be.
-    pub protocol: Option<u8>,
-    /// Place in the registry of a protocol whose port it is and which its payload is not.
-    pub refuted: Option<u8>,
+    /// The protocol that its payload was found to be.
+    pub protocol: Option<Place>,
+    /// A protocol whose port it is and which its payload is not.
+    pub refuted: Option<Place>,
     /// What the client sent.
     pub client: SideView,
     /// What the server sent.
@@ -41,11 +43,22 @@ pub struct Flow {
 }
 
 /// There are as many of these as nothing else is of: see docs/performance.md.
-const _: () = assert!(size_of::<Flow>() <= 296);
+const _: () = assert!(size_of::<Flow>() <= 288);
 
-/// The protocol at a place in the registry.
-fn protocol_at(place: Option<u8>) -> Option<&'static dyn Protocol> {
-    REGISTRY.get(usize::from(place?)).copied()
+/// A protocol by its place in the registry, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(NonZeroU8);
+
+impl Place {
+    /// A place, from 0.
+    #[must_use]
+    pub fn of(place: usize) -> Option<Self> {
+        NonZeroU8::new(u8::try_from(place + 1).ok()?).map(Self)
+    }
+
+    fn protocol(self) -> Option<&'static dyn Protocol> {
+        REGISTRY.get(usize::from(self.0.get()) - 1).copied()
+    }
 }
 
 impl Flow {
@@ -75,12 +88,11 @@ impl Flow {
     fn new(connection: &Connection, book: Book, judged: Entries) -> Self {
         let client = connection.orientation.client;
         let client_port = connection.key.end(client).port;
-        let place = |place: Option<usize>| u8::try_from(place?).ok();
         Self {
             key: connection.flow_key(),
             initiator: connection.orientation.how,
-            protocol: place(connection.dialog.protocol()),
-            refuted: place(connection.dialog.refuted()),
+            protocol: connection.dialog.protocol().and_then(Place::of),
+            refuted: connection.dialog.refuted().and_then(Place::of),
             recognised: connection.dialog.recognised(),
             connections: u64::from(!connection.counted) + u64::from(connection.reopened),
             client_ports: (client_port, client_port),
@@ -112,13 +124,13 @@ impl Flow {
     /// The protocol that its payload was found to be.
     #[must_use]
     pub fn dissected(&self) -> Option<&'static dyn Protocol> {
-        protocol_at(self.protocol)
+        self.protocol?.protocol()
     }
 
     /// A protocol whose port it is and which its payload is not.
     #[must_use]
     pub fn not_dissected(&self) -> Option<&'static dyn Protocol> {
-        protocol_at(self.refuted)
+        self.refuted?.protocol()
     }
 
     /// Its first frame.

@@ -8,7 +8,7 @@ use dissectors::{Item, Object, Operation as Asked, Outcome, Protocol};
 
 use super::book::Protection;
 use super::connection::{Connection, Orientation, Side};
-use super::entry::{self, ENTRIES, Entries, Entry, SAMPLES};
+use super::entry::{self, ENTRIES, Entries, Entry};
 use super::key::Transport;
 use super::meter::Meters;
 use super::ops::Tally;
@@ -213,8 +213,8 @@ impl Docket {
         }
         entry.tally.count(outcome, at);
         entry.count_code(known.code, requests(outcome));
-        if entry.samples.len() < SAMPLES && entry.judgement.verdict.is_finding() {
-            entry.samples.push(at);
+        if entry.is_finding() {
+            entry.add_sample(at);
         }
         true
     }
@@ -291,7 +291,7 @@ impl Docket {
     /// Whether what was judged is a finding that was not found here before.
     fn is_new(&mut self, known: Option<Known>) -> bool {
         let entry = known.and_then(|known| self.entries.get(known.entry as usize));
-        let Some(entry) = entry.filter(|entry| entry.judgement.verdict.is_finding() && entry.samples.len() == 1) else {
+        let Some(entry) = entry.filter(|entry| entry.is_finding() && entry.samples().len() == 1) else {
             return false;
         };
         let mut hasher = DefaultHasher::new();
@@ -449,10 +449,8 @@ impl Docket {
         entry.tally.count(outcome, at);
         entry.count_code(code, requests(outcome));
         if judgement.verdict.is_finding() {
-            objects.iter().for_each(|object| entry.objects.add(object));
-            if entry.samples.len() < SAMPLES {
-                entry.samples.push(at);
-            }
+            objects.iter().for_each(|object| entry.show().objects.add(object));
+            entry.add_sample(at);
         }
         Some(place)
     }

@@ -7,28 +7,50 @@ use smallvec::SmallVec;
 
 use super::ops::{Objects, Tally};
 use crate::ledger::Evidence;
-use crate::policy::{Judgement, Peak, Reason, Setting, Stage, Statement, Verdict};
+use crate::policy::{Judgement, Peak, Qualifiers, Reason, Setting, Stage, Statement, Verdict};
+use crate::time::Timestamp;
 
 /// A judgement with what it was about.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What was judged.
-    pub judgement: Judgement,
+    gist: Gist,
     /// Which part of the device it was about, coarsely: the same fault has the same bucket.
     pub bucket: Box<str>,
     /// The protocol's codes, with their number of messages.
     pub codes: SmallVec<[(u64, u64); 1]>,
-    /// On what.
-    pub objects: Objects,
     /// How often, with what outcome.
     pub tally: Tally,
+    /// The sides of its conversation, for zones and severity.
+    pub setting: Setting,
+    shown: Option<Box<Shown>>,
+}
+
+/// There are more of these than of flows.
+const _: () = assert!(size_of::<Entry>() <= 152);
+
+/// A judgement, but for how long it held.
+#[derive(Clone, Copy, Debug)]
+struct Gist {
+    statement: Option<Statement>,
+    qualifiers: Qualifiers,
+    verdict: Verdict,
+    reason: Option<Reason>,
+    stage: Option<Stage>,
+    class: Class,
+}
+
+/// What shows a finding.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// On what.
+    pub objects: Objects,
     /// The first frames that show it.
     pub samples: SmallVec<[Evidence; 1]>,
     /// For a rate that was exceeded: the most that was counted.
-    peak: Option<Box<Peak>>,
-    /// The sides of its conversation, for zones and severity.
-    pub setting: Setting,
+    pub peak: Option<Peak>,
 }
+
+static NOTHING: Objects = Objects::NONE;
 
 /// What makes two judgements one.
 type EntryKey<'a> = (Verdict, Option<Reason>, Option<Statement>, Option<Stage>, Class, &'a str);
@@ -44,34 +66,48 @@ impl Entry {
     /// A judgement of which nothing was counted yet, first seen there.
     #[must_use]
     pub fn new(judgement: Judgement, bucket: Box<str>, setting: Setting, at: Evidence) -> Self {
-        Self {
-            judgement,
-            bucket,
-            codes: SmallVec::new(),
-            objects: Objects::default(),
-            tally: Tally::new(at),
-            samples: SmallVec::new(),
-            peak: None,
-            setting,
-        }
+        let gist = Gist::of(&judgement);
+        Self { gist, bucket, codes: SmallVec::new(), tally: Tally::new(at), setting, shown: None }
+    }
+
+    /// What was judged. How long it held is not kept.
+    #[must_use]
+    pub fn judgement(&self) -> Judgement {
+        let Gist { statement, qualifiers, verdict, reason, stage, class } = self.gist;
+        let valid_until = Timestamp::MIN;
+        Judgement { verdict, reason, statement, stage, qualifiers, limited: None, class, valid_until }
+    }
+
+    /// Something was found.
+    #[must_use]
+    #[inline]
+    pub fn is_finding(&self) -> bool {
+        self.gist.verdict.is_finding()
+    }
+
+    /// The same of another judgement.
+    pub(super) fn judged_as(&mut self, judgement: &Judgement, setting: Setting) {
+        (self.gist, self.setting) = (Gist::of(judgement), setting);
     }
 
     /// What makes it one with another.
     pub(super) fn key(&self) -> EntryKey<'_> {
-        key(&self.judgement, &self.bucket)
+        self.gist.key(&self.bucket)
     }
 
     fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
-        self.objects.merge(&other.objects);
         for (code, count) in &other.codes {
             self.count_code(*code, *count);
         }
         self.note_peak(other.peak());
-        self.samples.extend_from_slice(&other.samples);
-        self.samples.sort_unstable();
-        self.samples.dedup();
-        self.samples.truncate(SAMPLES);
+        let Some(theirs) = &other.shown else { return };
+        let Shown { objects, samples, .. } = self.show();
+        objects.merge(&theirs.objects);
+        samples.extend_from_slice(&theirs.samples);
+        samples.sort_unstable();
+        samples.dedup();
+        samples.truncate(SAMPLES);
     }
 
     /// Counts so many messages of a code.
@@ -84,25 +120,61 @@ impl Entry {
         }
     }
 
+    /// On what.
+    #[must_use]
+    pub fn objects(&self) -> &Objects {
+        self.shown.as_ref().map_or(&NOTHING, |shown| &shown.objects)
+    }
+
+    /// The first frames that show it.
+    #[must_use]
+    #[inline]
+    pub fn samples(&self) -> &[Evidence] {
+        self.shown.as_ref().map_or(&[], |shown| &shown.samples)
+    }
+
     /// For a rate that was exceeded: the most that was counted.
     #[must_use]
     pub fn peak(&self) -> Option<Peak> {
-        self.peak.as_deref().copied()
+        self.shown.as_ref()?.peak
+    }
+
+    /// What shows it, to be added to.
+    pub fn show(&mut self) -> &mut Shown {
+        self.shown.get_or_insert_default()
+    }
+
+    /// Keeps a frame that shows it, if it is one of the first.
+    pub(super) fn add_sample(&mut self, at: Evidence) {
+        if self.samples().len() < SAMPLES {
+            self.show().samples.push(at);
+        }
     }
 
     /// Keeps the worse of two peaks.
     pub fn note_peak(&mut self, peak: Option<Peak>) {
         if let Some(new) = peak {
             let worse = self.peak().map_or(new, |known| known.worse(new));
-            self.peak = Some(Box::new(worse));
+            self.show().peak = Some(worse);
         }
+    }
+}
+
+impl Gist {
+    fn of(judgement: &Judgement) -> Self {
+        let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = *judgement;
+        Self { statement, qualifiers, verdict, reason, stage, class }
+    }
+
+    fn key<'a>(&self, bucket: &'a str) -> EntryKey<'a> {
+        let Self { verdict, reason, statement, stage, class, .. } = *self;
+        (verdict, reason, statement, stage, class, bucket)
     }
 }
 
 /// What makes a judgement one with another.
 pub(super) fn key<'a>(judgement: &Judgement, bucket: &'a str) -> EntryKey<'a> {
-    let Judgement { verdict, reason, statement, stage, class, .. } = *judgement;
-    (verdict, reason, statement, stage, class, bucket)
+    Gist::of(judgement).key(bucket)
 }
 
 /// Distinct judgements, in the order of their first message. One word where there are none, and one piece of memory where

@@ -24,5 +24,5 @@ pub mod timing;
 pub mod watch;
 
 mod aggregate;
-pub use aggregate::Flow;
+pub use aggregate::{Flow, Place};
 pub use side::SideView;

@@ -88,6 +88,12 @@ pub struct Objects(Option<Box<Listed>>);
 struct Listed {
     /// Space, from, to: disjoint and in order, within a space not even adjacent. Most operations are on one.
     ranges: SmallVec<[(&'static str, u64, u64); 1]>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What most lists have nothing of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rest {
     /// In order.
     names: Vec<(&'static str, Box<str>)>,
     /// Objects that did not fit.
@@ -98,6 +104,9 @@ struct Listed {
 const MOST: usize = 256;
 
 impl Objects {
+    /// None.
+    pub const NONE: Self = Self(None);
+
     /// Adds one object.
     pub fn add(&mut self, object: &Object<'_>) {
         match object.item {
@@ -111,21 +120,22 @@ impl Objects {
         let Some(theirs) = &other.0 else { return };
         let mine = self.listed();
         theirs.ranges.iter().for_each(|(space, from, to)| mine.add_range(space, *from, *to));
+        let Some(theirs) = &theirs.rest else { return };
         theirs.names.iter().for_each(|(space, name)| mine.add_name(space, name));
-        mine.dropped += theirs.dropped;
+        mine.rest().dropped += theirs.dropped;
     }
 
     /// So many more did not fit.
     pub fn drop_more(&mut self, count: u64) {
         if count > 0 {
-            self.listed().dropped += count;
+            self.listed().rest().dropped += count;
         }
     }
 
     /// Objects that did not fit.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.0.as_ref().map_or(0, |listed| listed.dropped)
+        self.rest().map_or(0, |rest| rest.dropped)
     }
 
     /// The ranges: space, from, to (inclusive), in order.
@@ -135,13 +145,17 @@ impl Objects {
 
     /// The names: space and name, in order.
     pub fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().flat_map(|listed| listed.names.iter().map(|(space, name)| (*space, &**name)))
+        self.rest().into_iter().flat_map(|rest| rest.names.iter().map(|(space, name)| (*space, &**name)))
     }
 
     /// Nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|listed| listed.ranges.is_empty() && listed.names.is_empty())
+        self.ranges().next().is_none() && self.names().next().is_none()
+    }
+
+    fn rest(&self) -> Option<&Rest> {
+        self.0.as_ref()?.rest.as_deref()
     }
 
     fn listed(&mut self) -> &mut Listed {
@@ -165,7 +179,7 @@ impl Listed {
         let end = of_space.partition_point(|range| range.1 <= to.saturating_add(1));
         let joined = of_space.get(start..end).unwrap_or(&[]);
         if joined.is_empty() && of_space.len() >= MOST {
-            self.dropped += 1;
+            self.rest().dropped += 1;
             return;
         }
         let merged = joined.iter().fold((space, from, to), |m, range| (space, m.1.min(range.1), m.2.max(range.2)));
@@ -179,15 +193,20 @@ impl Listed {
     }
 
     fn add_name(&mut self, space: &'static str, name: &str) {
-        let Err(place) = self.names.binary_search_by(|(s, n)| (*s, &**n).cmp(&(space, name))) else { return };
-        if self.names.len() >= MOST {
-            self.dropped += 1;
+        let Rest { names, dropped } = self.rest();
+        let Err(place) = names.binary_search_by(|(s, n)| (*s, &**n).cmp(&(space, name))) else { return };
+        if names.len() >= MOST {
+            *dropped += 1;
             return;
         }
-        if self.names.len() == self.names.capacity() {
-            self.names.reserve_exact((self.names.len() / 2).max(1)); // Mostly few, and kept for long.
+        if names.len() == names.capacity() {
+            names.reserve_exact((names.len() / 2).max(1)); // Mostly few, and kept for long.
         }
-        self.names.insert(place, (space, name.into()));
+        names.insert(place, (space, name.into()));
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
     }
 }
 

@@ -21,6 +21,8 @@ pub struct SideView {
     last: Evidence,
     rare: Option<Box<Rare>>,
     tap: TapId,
+    /// How its packets with payload were marked, where the policy asks and all were marked alike.
+    dscp: Option<u8>,
     /// TCP flags that it has sent.
     pub flags: u8,
 }
@@ -30,6 +32,7 @@ pub struct SideView {
 struct Rare {
     copies: u64,
     copied_bytes: u64,
+    /// Different markings.
     marked: Markings,
     /// Ways beside the first.
     others: Option<Paths>,
@@ -56,7 +59,9 @@ impl SideView {
         let Traffic { frames, bytes, copies, copied_bytes } = traffic;
         let lost = (frames + copies).saturating_sub(paths.frames());
         let (WayUse { way, tap, first, last, .. }, others) = paths.split();
-        let mut view = Self { frames, bytes, way, first, last, tap, ..Self::default() };
+        let dscp = marked.only();
+        let marked = if dscp.is_some() { Markings::default() } else { marked };
+        let mut view = Self { frames, bytes, way, first, last, tap, dscp, ..Self::default() };
         if copies + copied_bytes + lost > 0 || others.is_some() || marked != Markings::default() {
             view.rare = Some(Box::new(Rare { copies, copied_bytes, marked, others, lost, span: None }));
         }
@@ -79,7 +84,8 @@ impl SideView {
     /// How its packets with payload were marked, where the policy asks.
     #[must_use]
     pub fn marked(&self) -> Markings {
-        self.rare.as_ref().map_or_else(Markings::default, |rare| rare.marked)
+        let rare = self.rare.as_ref().map_or_else(Markings::default, |rare| rare.marked);
+        self.dscp.map_or(rare, Markings::of)
     }
 
     /// By which ways its frames came, in the order in which they were first seen.
@@ -127,7 +133,8 @@ impl SideView {
     pub(super) fn merge(&mut self, other: &Self) {
         self.payload += other.payload;
         self.flags |= other.flags;
-        if self.rare.is_none() && other.rare.is_none() && (self.way, self.tap) == (other.way, other.tap) {
+        let usual = |side: &Self| side.rare.is_none().then_some((side.way, side.tap, side.dscp));
+        if usual(self).is_some_and(|mine| usual(other) == Some(mine)) {
             self.frames += other.frames;
             self.bytes += other.bytes;
             self.first = self.first.min(other.first);

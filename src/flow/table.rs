@@ -225,6 +225,9 @@ pub struct Flows {
     pub forgotten: (u64, u64, u64),
 }
 
+/// Flows by which a table grows at least.
+const GROWTH: usize = 64;
+
 /// Of so many glimpses above the limit one is kept.
 pub const TURNS: u64 = 16;
 
@@ -313,6 +316,9 @@ impl Flows {
         let key = flow.key;
         if let Ok(place) = u32::try_from(self.flows.len()) {
             self.index.insert(self.hasher.hash_one(key), place);
+            if self.flows.len() == self.flows.capacity() {
+                self.flows.reserve_exact(self.flows.len() / 8 + GROWTH); // Twice as many is much memory for nothing.
+            }
             self.flows.push(flow);
         }
         key
@@ -344,6 +350,12 @@ impl Flows {
     pub fn drain(&mut self) -> Vec<Flow> {
         let empty = Self::new(self.limits, self.hasher.clone());
         std::mem::replace(self, empty).into_flows()
+    }
+
+    /// It is half full.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.flows.len() > self.limits.flows / 2
     }
 
     /// How many there are.

@@ -78,7 +78,7 @@ impl Teller<'_> {
     /// The last frame of a conduit that fell silent, as far as its flows still know it.
     fn last_heard(&self, policy: &Policy, watched: &Watched, found: &Declaration) -> Option<Evidence> {
         let heard = (found.kind == Kind::Silent).then(|| last_heard(policy, watched, &found.subject)).flatten()?;
-        let is_of = |entry: &&Entry| match entry.judgement.statement {
+        let is_of = |entry: &&Entry| match entry.judgement().statement {
             Some(Statement::Rule(number)) => {
                 policy.rules.get(number as usize).is_some_and(|rule| rule.id == found.subject)
             }

@@ -94,7 +94,7 @@ impl Teller<'_> {
         if let Some(policy) = self.analysis.policy.as_deref() {
             let mut folds: BTreeMap<String, Fold<'_>> = BTreeMap::new();
             for flow in &self.analysis.observed.flows {
-                for entry in flow.judged.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
+                for entry in flow.judged.iter().filter(|entry| entry.is_finding()) {
                     self.fold(policy, flow, entry, &mut folds);
                 }
             }
@@ -129,7 +129,7 @@ impl Teller<'_> {
     }
 
     fn fold<'a>(&self, policy: &Policy, flow: &'a Flow, entry: &Entry, folds: &mut BTreeMap<String, Fold<'a>>) {
-        let Some(reason) = entry.judgement.reason else { return };
+        let Some(reason) = entry.judgement().reason else { return };
         let (from, to) = entry.setting.zones();
         let id = Identity {
             site: &policy.site,
@@ -139,35 +139,36 @@ impl Teller<'_> {
             source: &self.entity(flow.key.client),
             destination: &self.entity(flow.key.server),
             service: &service(flow),
-            class: entry.judgement.class.text(),
+            class: entry.judgement().class.text(),
             bucket: &entry.bucket,
-            reference: &entry.judgement.statement.map(|s| rule_reference(policy, s)).unwrap_or_default(),
+            reference: &entry.judgement().statement.map(|s| rule_reference(policy, s)).unwrap_or_default(),
         }
         .id();
         let fold = folds.entry(id).or_insert_with(|| Fold {
-            judgement: entry.judgement,
+            judgement: entry.judgement(),
             flow,
             codes: BTreeMap::new(),
             objects: Objects::default(),
             entry: {
                 let mut folded = entry.clone();
                 folded.tally = crate::flow::ops::Tally::new(entry.tally.first);
-                folded.samples.clear();
+                folded.show().samples.clear();
                 folded
             },
             flows: BTreeSet::new(),
         });
         // Of an attempt and a violation of the same kind the violation counts.
-        if entry.judgement.rank(policy) > fold.judgement.rank(policy) {
-            fold.judgement = entry.judgement;
+        if entry.judgement().rank(policy) > fold.judgement.rank(policy) {
+            fold.judgement = entry.judgement();
         }
         entry.codes.iter().for_each(|(code, count)| *fold.codes.entry(*code).or_default() += count);
-        fold.objects.merge(&entry.objects);
+        fold.objects.merge(entry.objects());
         fold.entry.tally.merge(&entry.tally);
         fold.entry.note_peak(entry.peak());
-        fold.entry.samples.extend_from_slice(&entry.samples);
-        fold.entry.samples.sort_unstable();
-        fold.entry.samples.truncate(SAMPLES);
+        let samples = &mut fold.entry.show().samples;
+        samples.extend_from_slice(entry.samples());
+        samples.sort_unstable();
+        samples.truncate(SAMPLES);
         fold.flows.insert(flow.key);
     }
 
@@ -189,7 +190,7 @@ impl Teller<'_> {
         let names: Vec<&str> = fold.objects.names().map(|(_, name)| name).collect();
         let ranges: Vec<Touched<'_>> =
             fold.objects.ranges().map(|(space, from, to)| Touched { space, range: (from, to) }).collect();
-        let frames: Vec<u64> = fold.entry.samples.iter().map(|sample| sample.frame()).collect();
+        let frames: Vec<u64> = fold.entry.samples().iter().map(|sample| sample.frame()).collect();
         let service = service(flow);
         let transport = flow.key.transport.to_string();
         let count = fold.count();
@@ -266,7 +267,7 @@ impl Teller<'_> {
             why: policy.why(&context),
             do_next,
             details: details(policy, fold, reason),
-            samples: self.samples_of(policy, flow, &fold.entry.samples),
+            samples: self.samples_of(policy, flow, fold.entry.samples()),
             evidence: None,
             no_evidence: None,
             policy_hash: Some(policy.sha256.clone()),
@@ -331,7 +332,7 @@ impl Teller<'_> {
             reference: "",
         };
         let count: u64 = children.iter().map(|(_, fold)| fold.count()).sum();
-        let mut samples: Vec<Evidence> = children.iter().flat_map(|(_, fold)| fold.entry.samples.clone()).collect();
+        let mut samples: Vec<Evidence> = children.iter().flat_map(|(_, fold)| fold.entry.samples().to_vec()).collect();
         samples.sort_unstable();
         samples.truncate(SAMPLES);
         let first_seen = children.iter().map(|(_, fold)| fold.entry.tally.first.at).min().unwrap_or_default();
@@ -536,7 +537,7 @@ impl Teller<'_> {
         let policy = self.analysis.policy.as_deref()?;
         let worst = self.worst(flow)?;
         let qualifiers: BTreeSet<Qualifier> =
-            flow.judged.iter().flat_map(|entry| entry.judgement.qualifiers.iter()).collect();
+            flow.judged.iter().flat_map(|entry| entry.judgement().qualifiers.iter()).collect();
         Some(JudgedFlow {
             verdict: worst.verdict.text(),
             rule: worst.statement.map(|statement| policy.reference(statement)),
@@ -548,8 +549,8 @@ impl Teller<'_> {
     /// The gravest judgement of a flow. Of equally grave ones the one that stands first in the docket: the earliest.
     pub(super) fn worst(&self, flow: &Flow) -> Option<Judgement> {
         let policy = self.analysis.policy.as_deref()?;
-        let worst = flow.judged.iter().rev().max_by_key(|entry| entry.judgement.rank(policy))?;
-        Some(worst.judgement)
+        let worst = flow.judged.iter().rev().max_by_key(|entry| entry.judgement().rank(policy))?;
+        Some(worst.judgement())
     }
 
     pub(super) fn zones(&self) -> Vec<ZoneView> {
@@ -583,7 +584,7 @@ impl Teller<'_> {
         for flow in &self.analysis.observed.flows {
             let mut counted = BTreeSet::new();
             for entry in &flow.judged {
-                let Some(Statement::Rule(number)) = entry.judgement.statement else { continue };
+                let Some(Statement::Rule(number)) = entry.judgement().statement else { continue };
                 let used = uses.entry(number).or_default();
                 used.note(entry);
                 if counted.insert(number) {
@@ -646,9 +647,9 @@ struct Used {
 impl Used {
     fn note(&mut self, entry: &Entry) {
         let count = entry.tally.requests.max(entry.tally.answered + entry.tally.refused);
-        *self.view.verdicts.entry(entry.judgement.verdict.text()).or_default() += count;
+        *self.view.verdicts.entry(entry.judgement().verdict.text()).or_default() += count;
         // A rule that was only nearest to allowing something was not used.
-        if entry.judgement.verdict <= Verdict::Exception {
+        if entry.judgement().verdict <= Verdict::Exception {
             let (first, last) = (entry.tally.first.at, entry.tally.last.at);
             let (earliest, latest) = self.span.unwrap_or((first, last));
             self.span = Some((earliest.min(first), latest.max(last)));

@@ -142,11 +142,15 @@ impl World {
         let mut ways: BTreeMap<u16, Ways> = BTreeMap::new();
         self.table.restore(observed.flows);
         for mut result in results {
-            facts::note(&result.flows, &mut result.ledger);
             observed.coverage.merge(&result.coverage);
             observed.coverage.ledger(&mut result.ledger);
-            changed.subjects.extend(result.ledger.iter().map(|(subject, _)| subject.clone()));
-            observed.ledger.merge(result.ledger);
+            // Of what the headers tell there is as much as of flows, and no more: it needs no bound of its own.
+            let mut headers = Ledger::default();
+            facts::note(&result.flows, &mut headers);
+            for learned in [result.ledger, headers] {
+                changed.subjects.extend(learned.iter().map(|(subject, _)| subject.clone()));
+                observed.ledger.merge(learned);
+            }
             observed.watch.merge(result.watch, self.options.policy.as_deref());
             let (policy, most) = (self.options.policy.as_deref(), self.options.limits.timings);
             observed.timings.merge(result.timings, policy, most);
@@ -247,7 +251,7 @@ mod tests {
             let flows = &world.analysis.observed.flows;
             let of = |flow: &crate::flow::Flow| {
                 let entries = &flow.judged;
-                entries.iter().map(|entry| (entry.judgement.verdict, entry.setting.zones())).collect::<Vec<_>>()
+                entries.iter().map(|entry| (entry.judgement().verdict, entry.setting.zones())).collect::<Vec<_>>()
             };
             let now: BTreeMap<FlowKey, _> = flows.iter().map(|flow| (flow.key, of(flow))).collect();
             let differs = now.iter().filter(|(key, judged)| before.get(*key) != Some(*judged));

@@ -12,7 +12,7 @@ use crate::flow::entry::{Entries, Entry};
 use crate::flow::key::{FlowKey, Initiator};
 use crate::flow::ops::{Objects, Operation, OperationKey, Tally};
 use crate::flow::path::{Path, PathUse, Paths};
-use crate::flow::{Flow, SideView};
+use crate::flow::{Flow, Place, SideView};
 use crate::ledger::Evidence;
 use crate::policy::{
     Judgement, Markings, Measure, Peak, Policy, Qualifier, Qualifiers, Rate, Reason, Setting, Stage, Verdict,
@@ -236,7 +236,7 @@ impl Detail {
     fn flow(
         self,
         key: FlowKey,
-        protocol: Option<u8>,
+        protocol: Option<Place>,
         connections: u64,
         words: &mut Words,
         policy: Option<&Policy>,
@@ -285,9 +285,8 @@ impl Detail {
 }
 
 /// The place in the registry of the protocol of that name.
-fn place(name: &str) -> Option<u8> {
-    let place = REGISTRY.iter().position(|known| known.info().name == name)?;
-    u8::try_from(place).ok()
+fn place(name: &str) -> Option<Place> {
+    REGISTRY.iter().position(|known| known.info().name == name).and_then(Place::of)
 }
 
 fn row_of(at: Evidence) -> EvidenceRow {
@@ -400,7 +399,7 @@ impl OperationRow {
 
 impl EntryRow {
     fn of(entry: &Entry, policy: &Policy) -> Self {
-        let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = entry.judgement;
+        let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = entry.judgement();
         Self {
             verdict: verdict.text().to_owned(),
             reason: reason.map(|reason| reason.code().to_owned()),
@@ -410,9 +409,9 @@ impl EntryRow {
             class: class.text().to_owned(),
             bucket: entry.bucket.to_string(),
             codes: entry.codes.to_vec(),
-            objects: ObjectsRow::of(&entry.objects),
+            objects: ObjectsRow::of(entry.objects()),
             tally: TallyRow::of(&entry.tally),
-            samples: entry.samples.iter().map(|at| row_of(*at)).collect(),
+            samples: entry.samples().iter().map(|at| row_of(*at)).collect(),
             peak: entry
                 .peak()
                 .map(|Peak { measure, most, limit }| (measure.text().to_owned(), most, limit.count, limit.seconds)),
@@ -445,9 +444,12 @@ impl EntryRow {
         let tally = self.tally.tally();
         let mut entry = Entry::new(judgement, self.bucket.into(), setting, tally.first);
         entry.codes = self.codes.into();
-        entry.objects = self.objects.objects(words)?;
         entry.tally = tally;
-        entry.samples = self.samples.into_iter().map(evidence).collect();
+        let (objects, samples) = (self.objects.objects(words)?, self.samples);
+        if !(objects.is_empty() && samples.is_empty()) {
+            entry.show().objects = objects;
+            entry.show().samples = samples.into_iter().map(evidence).collect();
+        }
         entry.note_peak(peak);
         Some(entry)
     }

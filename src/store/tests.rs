@@ -129,7 +129,7 @@ fn captures_can_be_numbered_on() {
         let flows = restored.flows.iter().flat_map(|flow| {
             let paths = flow.client.ways().chain(flow.server.ways()).flat_map(|used| [used.first, used.last]);
             let operations = flow.book.operations().iter().flat_map(|it| [it.tally.first, it.tally.last]);
-            let judged = flow.judged.iter().flat_map(|it| it.samples.iter().copied().chain([it.tally.first]));
+            let judged = flow.judged.iter().flat_map(|it| it.samples().iter().copied().chain([it.tally.first]));
             let anomalies = flow.book.anomalies().iter().map(|(.., at)| *at);
             let all = paths.chain(operations).chain(judged).chain(anomalies).chain([flow.first(), flow.last()]);
             all.collect::<Vec<_>>()
