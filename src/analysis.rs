@@ -166,7 +166,7 @@ fn traffic(flow: &Flow) -> Traffic {
     let mut components: Vec<Box<str>> = operations
         .iter()
         .filter(|o| o.tally.answered + o.tally.refused > 0)
-        .filter_map(|o| o.key.component.clone())
+        .filter_map(|o| o.key.component.get().map(Into::into))
         .collect();
     components.sort_unstable();
     components.dedup();

@@ -120,7 +120,7 @@ impl Flow {
 
 fn act(flow: &Flow, operation: &Operation) -> Option<Act> {
     let name = flow.dissected()?.operation(operation.key.code);
-    let component = operation.key.component.as_deref();
+    let component = operation.key.component.get();
     Some(Act {
         code: name.code,
         name: name.name.into_owned(),

@@ -261,10 +261,11 @@ impl File {
     }
 
     /// The limits of the tables: they have the memory that the rings of the interfaces, the recent frames and the program
-    /// leave. Where there is a policy, findings have a sixth of it.
+    /// leave, but for a sixteenth, which lies unused between what is in use. Where there is a policy, findings have a sixth of
+    /// it.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        let left = self.left().saturating_sub(Limits::PROGRAM);
+        let left = (self.left() / 16 * 15).saturating_sub(Limits::PROGRAM);
         let findings = left / 6;
         let most = usize::try_from(findings / FINDING).unwrap_or(usize::MAX).max(64);
         let judged = !self.policy.is_empty();

@@ -61,7 +61,7 @@ fn entry(
     (protocol, code): (&str, &str),
     around: &Request<'_>,
 ) -> Entry {
-    let id = operation.key.component.as_deref().map(|text| text.split_once('/').map_or(text, |(_, id)| id));
+    let id = operation.key.component.get().map(|text| text.split_once('/').map_or(text, |(_, id)| id));
     let component = id.map(|id| match id.parse() {
         Ok(number) => Component::number("unit", number),
         Err(_) => Component::path("unit", id),

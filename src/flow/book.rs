@@ -4,7 +4,7 @@ use dissectors::{Anomaly, Mode, Operation as Asked, Outcome, Security, Token};
 use smallvec::SmallVec;
 
 use super::connection::Side;
-use super::ops::{Operation, OperationKey, Tally, component_text, is_component};
+use super::ops::{ComponentText, Operation, OperationKey, Tally, is_component};
 use super::repeats::{Interval, Known, Repeats};
 use crate::bounded;
 use crate::ledger::Evidence;
@@ -225,7 +225,7 @@ impl Book {
     fn enter(&mut self, asked: &Asked<'_>, at: Evidence) -> Option<usize> {
         let is_asked = |known: &Operation| {
             let OperationKey { code, class, component } = &known.key;
-            (*code, *class) == (asked.code, asked.class) && is_component(component.as_deref(), asked.component)
+            (*code, *class) == (asked.code, asked.class) && is_component(component.get(), asked.component)
         };
         let Said { operations, .. } = self.said();
         let place = operations.iter().position(is_asked).unwrap_or(operations.len());
@@ -234,7 +234,7 @@ impl Book {
             return None;
         }
         if place == operations.len() {
-            let component = component_text(asked.component);
+            let component = ComponentText::of(asked.component);
             let key = OperationKey { code: asked.code, class: asked.class, component };
             operations.push(Operation::new(key, at));
         }

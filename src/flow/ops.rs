@@ -14,8 +14,35 @@ pub struct OperationKey {
     /// What kind of thing it does.
     pub class: Class,
     /// The part of the server that is addressed, e.g. `modbus/17`.
-    pub component: Option<Box<str>>,
+    pub component: ComponentText,
 }
+
+/// The text of a component, or of none. It stands inline where it is as short as nearly always.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComponentText(SmallVec<[u8; 16]>);
+
+impl ComponentText {
+    /// It, as it was kept elsewhere; empty for none.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(SmallVec::from_slice(text.as_bytes()))
+    }
+
+    /// That of a component.
+    #[must_use]
+    pub fn of(component: Option<Component<'_>>) -> Self {
+        component.map_or_else(Self::default, |component| Self::new(&component.to_string()))
+    }
+
+    /// It, unless there is none.
+    #[must_use]
+    pub fn get(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok().filter(|text| !text.is_empty())
+    }
+}
+
+/// Most flows that are understood have some of these.
+const _: () = assert!(size_of::<Operation>() <= 104);
 
 /// An operation of a flow, over all its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -505,7 +505,7 @@ fn operations(protocol: &dyn Protocol, flow: &Flow) -> Vec<OperationView> {
             code: name.code,
             name: name.name.into_owned(),
             class: operation.key.class.text(),
-            component: operation.key.component.as_ref().map(ToString::to_string),
+            component: operation.key.component.get().map(str::to_owned),
             objects: objects(&operation.objects),
             requests: operation.tally.requests,
             answered: operation.tally.answered,

@@ -10,7 +10,7 @@ use crate::flow::book::{Book, Protection, Rest};
 use crate::flow::connection::Traffic;
 use crate::flow::entry::{Entries, Entry};
 use crate::flow::key::{FlowKey, Initiator};
-use crate::flow::ops::{Objects, Operation, OperationKey, Tally};
+use crate::flow::ops::{ComponentText, Objects, Operation, OperationKey, Tally};
 use crate::flow::path::{Path, PathUse, Paths};
 use crate::flow::{Flow, Place, SideView};
 use crate::ledger::Evidence;
@@ -384,14 +384,14 @@ impl OperationRow {
         Self {
             code: operation.key.code,
             class: operation.key.class.text().to_owned(),
-            component: operation.key.component.as_deref().map(str::to_owned),
+            component: operation.key.component.get().map(str::to_owned),
             objects: ObjectsRow::of(&operation.objects),
             tally: TallyRow::of(&operation.tally),
         }
     }
 
     fn operation(self, words: &mut Words) -> Option<Operation> {
-        let component = self.component.map(Into::into);
+        let component = ComponentText::new(self.component.as_deref().unwrap_or_default());
         let key = OperationKey { code: self.code, class: class(&self.class)?, component };
         Some(Operation { key, objects: self.objects.objects(words)?, tally: self.tally.tally() })
     }
