@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use dissectors::{Class, Operation, Outcome};
 
-    use crate::flow::book::{Book, Entered};
+    use crate::flow::book::{Entered, OpenBook};
     use crate::flow::connection::Side;
     use crate::ledger::Evidence;
     use crate::time::Timestamp;
@@ -227,7 +227,7 @@ mod tests {
             ),
         ] {
             for drained in [false, true] {
-                let (mut timings, mut book) = (Timings::new(4), Book::default());
+                let (mut timings, mut book) = (Timings::new(4), OpenBook::default());
                 for (at, sender, fingerprint, outcome) in messages {
                     let at = Evidence::new(Timestamp::from_nanos(at * 1_000_000), 0, 1);
                     let code = *fingerprint;

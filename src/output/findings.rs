@@ -2,10 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use dissectors::{Protocol, REGISTRY};
+use dissectors::Protocol;
 
 use super::convert::{Teller, VERSION, objects, share, tenths};
 use super::rollup::{Hints, hint};
@@ -16,7 +15,8 @@ use super::view::{
 use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
 use crate::flow::Flow;
-use crate::flow::docket::{Entry, SAMPLES, signs_of_bypass, tap};
+use crate::flow::docket::{signs_of_bypass, tap};
+use crate::flow::entry::{Entry, SAMPLES};
 use crate::flow::key::FlowKey;
 use crate::flow::ops::Objects;
 use crate::id;
@@ -24,8 +24,8 @@ use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::life::{Pace, State};
 use crate::policy::{
-    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Qualifier, Reason, Statement, Touched,
-    Verdict, Who, class_attack, evidence_class, mapping_version, technique_name,
+    Band, Context, Identity, Judgement, Member, Outcome, Policy, Qualifier, Reason, Statement, Touched, Verdict, Who,
+    class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -49,7 +49,6 @@ pub(super) struct Findings {
 /// A finding while it is put together from the judgements of its flows.
 pub(super) struct Fold<'a> {
     pub(super) judgement: Judgement,
-    conversation: Arc<Conversation>,
     pub(super) flow: &'a Flow,
     pub(super) codes: BTreeMap<u64, u64>,
     pub(super) objects: Objects,
@@ -95,7 +94,7 @@ impl Teller<'_> {
         if let Some(policy) = self.analysis.policy.as_deref() {
             let mut folds: BTreeMap<String, Fold<'_>> = BTreeMap::new();
             for flow in &self.analysis.observed.flows {
-                for entry in flow.docket.entries.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
+                for entry in flow.judged.iter().filter(|entry| entry.is_finding()) {
                     self.fold(policy, flow, entry, &mut folds);
                 }
             }
@@ -130,8 +129,8 @@ impl Teller<'_> {
     }
 
     fn fold<'a>(&self, policy: &Policy, flow: &'a Flow, entry: &Entry, folds: &mut BTreeMap<String, Fold<'a>>) {
-        let Some(reason) = entry.judgement.reason else { return };
-        let (from, to) = entry.conversation.zones();
+        let Some(reason) = entry.judgement().reason else { return };
+        let (from, to) = entry.setting.zones();
         let id = Identity {
             site: &policy.site,
             reason: reason.code(),
@@ -140,35 +139,36 @@ impl Teller<'_> {
             source: &self.entity(flow.key.client),
             destination: &self.entity(flow.key.server),
             service: &service(flow),
-            class: entry.judgement.class.text(),
+            class: entry.judgement().class.text(),
             bucket: &entry.bucket,
-            reference: &entry.judgement.statement.map(|s| rule_reference(policy, s)).unwrap_or_default(),
+            reference: &entry.judgement().statement.map(|s| rule_reference(policy, s)).unwrap_or_default(),
         }
         .id();
         let fold = folds.entry(id).or_insert_with(|| Fold {
-            judgement: entry.judgement,
-            conversation: Arc::clone(&entry.conversation),
+            judgement: entry.judgement(),
             flow,
             codes: BTreeMap::new(),
             objects: Objects::default(),
-            entry: Entry {
-                tally: crate::flow::ops::Tally::new(entry.tally.first),
-                samples: Vec::new(),
-                ..entry.clone()
+            entry: {
+                let mut folded = entry.clone();
+                folded.tally = crate::flow::ops::Tally::new(entry.tally.first);
+                folded.show().samples.clear();
+                folded
             },
             flows: BTreeSet::new(),
         });
         // Of an attempt and a violation of the same kind the violation counts.
-        if entry.judgement.rank(policy) > fold.judgement.rank(policy) {
-            fold.judgement = entry.judgement;
+        if entry.judgement().rank(policy) > fold.judgement.rank(policy) {
+            fold.judgement = entry.judgement();
         }
         entry.codes.iter().for_each(|(code, count)| *fold.codes.entry(*code).or_default() += count);
-        fold.objects.merge(&entry.objects);
+        fold.objects.merge(entry.objects());
         fold.entry.tally.merge(&entry.tally);
-        fold.entry.note_peak(entry.peak);
-        fold.entry.samples.extend_from_slice(&entry.samples);
-        fold.entry.samples.sort_unstable();
-        fold.entry.samples.truncate(SAMPLES);
+        fold.entry.note_peak(entry.peak());
+        let samples = &mut fold.entry.show().samples;
+        samples.extend_from_slice(entry.samples());
+        samples.sort_unstable();
+        samples.truncate(SAMPLES);
         fold.flows.insert(flow.key);
     }
 
@@ -178,18 +178,19 @@ impl Teller<'_> {
     }
 
     fn finding(&self, policy: &Policy, id: &str, fold: &Fold<'_>) -> FindingView {
-        let Fold { judgement, conversation, flow, .. } = fold;
+        let Fold { judgement, flow, .. } = fold;
+        let setting = &fold.entry.setting;
         let tally = &fold.entry.tally;
         let reason = judgement.reason.unwrap_or(Reason::UndeclaredConduit);
-        let score = policy.score(conversation, judgement, fold.outcome());
-        let (from, to) = conversation.zones();
-        let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
+        let score = policy.score(setting, judgement, fold.outcome());
+        let (from, to) = setting.zones();
+        let protocol = flow.dissected();
         let codes: Vec<CodeView> = protocol.map(|protocol| codes(protocol, &fold.codes)).unwrap_or_default();
         let (source, destination) = (self.naming(flow.key.client), self.naming(flow.key.server));
         let names: Vec<&str> = fold.objects.names().map(|(_, name)| name).collect();
         let ranges: Vec<Touched<'_>> =
             fold.objects.ranges().map(|(space, from, to)| Touched { space, range: (from, to) }).collect();
-        let frames: Vec<u64> = fold.entry.samples.iter().map(|sample| sample.frame()).collect();
+        let frames: Vec<u64> = fold.entry.samples().iter().map(|sample| sample.frame()).collect();
         let service = service(flow);
         let transport = flow.key.transport.to_string();
         let count = fold.count();
@@ -220,7 +221,7 @@ impl Teller<'_> {
             count,
             first: tally.first.at,
             last: tally.last.at,
-            peak: fold.entry.peak,
+            peak: fold.entry.peak(),
             frames: &frames,
         };
         let mut do_next = policy.do_next(&context).to_vec();
@@ -238,8 +239,8 @@ impl Teller<'_> {
             severity: severity(score),
             time: span(tally.first.at, tally.last.at),
             count,
-            src: self.finding_end(flow.key.client, Some(&policy.zone(from).id), conversation.confidence()),
-            dst: self.finding_end(flow.key.server, Some(&policy.zone(to).id), conversation.confidence()),
+            src: self.finding_end(flow.key.client, Some(&policy.zone(from).id), setting.confidence()),
+            dst: self.finding_end(flow.key.server, Some(&policy.zone(to).id), setting.confidence()),
             transport: Some(transport.clone()),
             port: has_ports(flow.key.transport).then_some(flow.key.port),
             protocol: protocol_name(flow),
@@ -266,7 +267,7 @@ impl Teller<'_> {
             why: policy.why(&context),
             do_next,
             details: details(policy, fold, reason),
-            samples: self.samples_of(policy, flow, &fold.entry.samples),
+            samples: self.samples_of(policy, flow, fold.entry.samples()),
             evidence: None,
             no_evidence: None,
             policy_hash: Some(policy.sha256.clone()),
@@ -309,13 +310,13 @@ impl Teller<'_> {
         let children: Vec<(String, Fold<'_>)> = ids.iter().filter_map(|id| folds.remove_entry(id)).collect();
         // The worst child speaks for all.
         let score = |fold: &Fold<'_>| {
-            let score = policy.score(&fold.conversation, &fold.judgement, fold.outcome());
+            let score = policy.score(&fold.entry.setting, &fold.judgement, fold.outcome());
             score.map_or(0, |score| score.value)
         };
         let worst = children.iter().max_by_key(|(id, fold)| (score(fold), Reverse(id)));
         let (Some((id, worst)), Some((_, first))) = (worst, children.first()) else { return };
         let worst = self.finding(policy, id, worst);
-        let (from, to) = first.conversation.zones();
+        let (from, to) = first.entry.setting.zones();
         let reason = first.judgement.reason.unwrap_or(Reason::UndeclaredConduit);
         let source = self.naming(first.flow.key.client);
         let key = Identity {
@@ -331,7 +332,7 @@ impl Teller<'_> {
             reference: "",
         };
         let count: u64 = children.iter().map(|(_, fold)| fold.count()).sum();
-        let mut samples: Vec<Evidence> = children.iter().flat_map(|(_, fold)| fold.entry.samples.clone()).collect();
+        let mut samples: Vec<Evidence> = children.iter().flat_map(|(_, fold)| fold.entry.samples().to_vec()).collect();
         samples.sort_unstable();
         samples.truncate(SAMPLES);
         let first_seen = children.iter().map(|(_, fold)| fold.entry.tally.first.at).min().unwrap_or_default();
@@ -461,7 +462,7 @@ impl Teller<'_> {
 
     /// Samples of a flow: where the capture is of no tap, the VLAN of a way's first frame may tell it.
     fn samples_of(&self, policy: &Policy, flow: &Flow, samples: &[Evidence]) -> Vec<SampleView> {
-        let ways = || flow.client.paths.iter().chain(flow.server.paths.iter());
+        let ways = || flow.client.ways().chain(flow.server.ways());
         let by_way = |sample: &Evidence| {
             let used = ways().find(|used| used.first == *sample)?;
             policy.tap_name(tap(policy, &used.path)).map(str::to_owned)
@@ -536,7 +537,7 @@ impl Teller<'_> {
         let policy = self.analysis.policy.as_deref()?;
         let worst = self.worst(flow)?;
         let qualifiers: BTreeSet<Qualifier> =
-            flow.docket.entries.iter().flat_map(|entry| entry.judgement.qualifiers.iter()).collect();
+            flow.judged.iter().flat_map(|entry| entry.judgement().qualifiers.iter()).collect();
         Some(JudgedFlow {
             verdict: worst.verdict.text(),
             rule: worst.statement.map(|statement| policy.reference(statement)),
@@ -548,8 +549,8 @@ impl Teller<'_> {
     /// The gravest judgement of a flow. Of equally grave ones the one that stands first in the docket: the earliest.
     pub(super) fn worst(&self, flow: &Flow) -> Option<Judgement> {
         let policy = self.analysis.policy.as_deref()?;
-        let worst = flow.docket.entries.iter().rev().max_by_key(|entry| entry.judgement.rank(policy))?;
-        Some(worst.judgement)
+        let worst = flow.judged.iter().rev().max_by_key(|entry| entry.judgement().rank(policy))?;
+        Some(worst.judgement())
     }
 
     pub(super) fn zones(&self) -> Vec<ZoneView> {
@@ -582,8 +583,8 @@ impl Teller<'_> {
         let mut uses: BTreeMap<u32, Used> = BTreeMap::new();
         for flow in &self.analysis.observed.flows {
             let mut counted = BTreeSet::new();
-            for entry in &flow.docket.entries {
-                let Some(Statement::Rule(number)) = entry.judgement.statement else { continue };
+            for entry in &flow.judged {
+                let Some(Statement::Rule(number)) = entry.judgement().statement else { continue };
                 let used = uses.entry(number).or_default();
                 used.note(entry);
                 if counted.insert(number) {
@@ -646,9 +647,9 @@ struct Used {
 impl Used {
     fn note(&mut self, entry: &Entry) {
         let count = entry.tally.requests.max(entry.tally.answered + entry.tally.refused);
-        *self.view.verdicts.entry(entry.judgement.verdict.text()).or_default() += count;
+        *self.view.verdicts.entry(entry.judgement().verdict.text()).or_default() += count;
         // A rule that was only nearest to allowing something was not used.
-        if entry.judgement.verdict <= Verdict::Exception {
+        if entry.judgement().verdict <= Verdict::Exception {
             let (first, last) = (entry.tally.first.at, entry.tally.last.at);
             let (earliest, latest) = self.span.unwrap_or((first, last));
             self.span = Some((earliest.min(first), latest.max(last)));
@@ -765,6 +766,8 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::analysis::{self, Options};
     use crate::source::set::Captures;

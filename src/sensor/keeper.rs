@@ -126,7 +126,8 @@ impl Keeper {
     pub(super) fn run(mut self, engine: Arc<Engine>) {
         let mut next = Instant::now() + self.flush;
         loop {
-            match self.inbox.recv_deadline(next) {
+            match self.inbox.recv_deadline(next.min(Instant::now() + LOOK)) {
+                Err(RecvTimeoutError::Timeout) if Instant::now() < next && !engine.is_crowded() => {}
                 Ok(Order::Policy(policy)) => {
                     let taps = analysis::taps(&self.shared.picture().world.captures, policy.as_deref());
                     self.gather(&engine, engine.judge_by(clock::now(), policy.as_ref(), &taps));
@@ -364,6 +365,9 @@ impl Keeper {
         findings.retain(|id, _| self.telling.life().get(id).is_some());
     }
 }
+
+/// Time between two looks whether the workers have to be drained before it is time: their tables are small.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Flushes between two looks for what is too old.
 const FORGET: u64 = 360;

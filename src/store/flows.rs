@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use dissectors::{Class, Item, Mode, Object, REGISTRY, Token};
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -10,13 +8,15 @@ use crate::address::{Host, Mac, Realm};
 use crate::flow::again;
 use crate::flow::book::{Book, Protection, Rest};
 use crate::flow::connection::Traffic;
-use crate::flow::docket::{Docket, Entry};
+use crate::flow::entry::{Entries, Entry};
 use crate::flow::key::{FlowKey, Initiator};
 use crate::flow::ops::{Objects, Operation, OperationKey, Tally};
 use crate::flow::path::{Path, PathUse, Paths};
-use crate::flow::{Flow, SideView};
+use crate::flow::{Flow, Place, SideView};
 use crate::ledger::Evidence;
-use crate::policy::{Judgement, Markings, Measure, Peak, Policy, Qualifier, Qualifiers, Rate, Reason, Stage, Verdict};
+use crate::policy::{
+    Judgement, Markings, Measure, Peak, Policy, Qualifier, Qualifiers, Rate, Reason, Setting, Stage, Verdict,
+};
 use crate::time::Timestamp;
 
 pub(super) fn write(into: &Transaction<'_>, flows: &[&Flow], policy: Option<&Policy>) -> rusqlite::Result<()> {
@@ -34,9 +34,9 @@ pub(super) fn write(into: &Transaction<'_>, flows: &[&Flow], policy: Option<&Pol
             crate::analysis::protocol_name(flow),
             signed(flow.connections),
             signed(flow.frames()),
-            signed(flow.client.traffic.bytes + flow.server.traffic.bytes),
-            flow.first.at.nanos(),
-            flow.last.at.nanos(),
+            signed(flow.client.traffic().bytes + flow.server.traffic().bytes),
+            flow.first().at.nanos(),
+            flow.last().at.nanos(),
             policy.map(|policy| &policy.sha256),
             detail,
         ])?;
@@ -88,7 +88,7 @@ fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::
     Ok((|| {
         let host = |address| Host { realm, address };
         let key = FlowKey { client: host(client?), server: host(server?), transport: transport?, port };
-        let protocol = protocol.and_then(|name| REGISTRY.iter().position(|known| known.info().name == name));
+        let protocol = protocol.and_then(|name| place(&name));
         // Judgements of another policy are none of the one in force.
         let same = policy.filter(|policy| judged_by.as_deref() == Some(&policy.sha256));
         let mut flow = detail?.flow(key, protocol, connections, words, same)?;
@@ -197,15 +197,15 @@ impl Detail {
         let book = &flow.book;
         Self {
             initiator: flow.initiator.text().to_owned(),
-            refuted: flow.refuted.and_then(|place| REGISTRY.get(place)).map(|known| known.info().name.to_owned()),
+            refuted: flow.not_dissected().map(|known| known.info().name.to_owned()),
             recognised: flow.recognised.map(|it| (it.name.to_owned(), it.version.map(str::to_owned), it.industrial)),
             client_ports: flow.client_ports,
             client: SideRow::of(&flow.client, policy),
             server: SideRow::of(&flow.server, policy),
-            first: row_of(flow.first),
-            last: row_of(flow.last),
+            first: row_of(flow.first()),
+            last: row_of(flow.last()),
             prohibited: flow.prohibited,
-            operations: book.operations.iter().map(OperationRow::of).collect(),
+            operations: book.operations().iter().map(OperationRow::of).collect(),
             mode: book.protection().mode.map(|mode| mode.text().to_owned()),
             policies: book.protection().policies.iter().map(ToString::to_string).collect(),
             tokens: book.protection().tokens.iter().map(|token| token.text().to_owned()).collect(),
@@ -217,7 +217,7 @@ impl Detail {
             opaque: book.opaque(),
             dropped: book.dropped(),
             judged: policy
-                .map(|policy| flow.docket.entries.iter().map(|entry| EntryRow::of(entry, policy)).collect())
+                .map(|policy| flow.judged.iter().map(|entry| EntryRow::of(entry, policy)).collect())
                 .unwrap_or_default(),
         }
     }
@@ -236,7 +236,7 @@ impl Detail {
     fn flow(
         self,
         key: FlowKey,
-        protocol: Option<usize>,
+        protocol: Option<Place>,
         connections: u64,
         words: &mut Words,
         policy: Option<&Policy>,
@@ -255,7 +255,7 @@ impl Detail {
         }
         let operations = self.operations.into_iter().map(|row| row.operation(words)).collect::<Option<Vec<_>>>()?;
         let book = Book::of(operations, rest);
-        let refuted = self.refuted.and_then(|name| REGISTRY.iter().position(|known| known.info().name == name));
+        let refuted = self.refuted.and_then(|name| place(&name));
         let mut flow = Flow {
             key,
             initiator: initiators.into_iter().find(|known| known.text() == self.initiator)?,
@@ -269,20 +269,24 @@ impl Detail {
             client_ports: self.client_ports,
             client: self.client.side(policy),
             server: self.server.side(policy),
-            first: evidence(self.first),
-            last: evidence(self.last),
             prohibited: self.prohibited,
             book,
-            docket: Docket::default(),
+            judged: Entries::default(),
         };
+        flow.reach(evidence(self.first), evidence(self.last));
         if let Some(policy) = policy {
-            let conversation = Arc::new(crate::flow::docket::conversation_of(policy, &flow));
+            let setting = crate::flow::docket::conversation_of(policy, &flow).setting();
             for row in self.judged {
-                flow.docket.entries.push(row.entry(policy, &conversation, words)?);
+                flow.judged.add(row.entry(policy, setting, words)?);
             }
         }
         Some(flow)
     }
+}
+
+/// The place in the registry of the protocol of that name.
+fn place(name: &str) -> Option<Place> {
+    REGISTRY.iter().position(|known| known.info().name == name).and_then(Place::of)
 }
 
 fn row_of(at: Evidence) -> EvidenceRow {
@@ -299,9 +303,9 @@ fn class(text: &str) -> Option<Class> {
 
 impl SideRow {
     fn of(side: &SideView, policy: Option<&Policy>) -> Self {
-        let Traffic { frames, bytes, copies, copied_bytes } = side.traffic;
-        let paths = side.paths.iter().map(|used| PathRow::of(&used, policy)).collect();
-        let (payload, flags, marked) = (side.payload, side.flags, side.marked.bits());
+        let Traffic { frames, bytes, copies, copied_bytes } = side.traffic();
+        let paths = side.ways().map(|used| PathRow::of(&used, policy)).collect();
+        let (payload, flags, marked) = (side.payload, side.flags, side.marked().bits());
         Self { frames, bytes, copies, copied_bytes, payload, flags, paths, marked }
     }
 
@@ -309,7 +313,7 @@ impl SideRow {
         let Self { frames, bytes, copies, copied_bytes, payload, flags, paths, marked } = self;
         let traffic = Traffic { frames, bytes, copies, copied_bytes };
         let paths = Paths::of_uses(paths.into_iter().map(|row| row.path_use(policy)));
-        SideView { traffic, payload, flags, paths, marked: Markings::from_bits(marked) }
+        SideView::new(traffic, Markings::from_bits(marked), paths).with(payload, flags)
     }
 }
 
@@ -358,7 +362,7 @@ impl ObjectsRow {
         Self {
             ranges: objects.ranges().map(|(space, from, to)| (space.to_owned(), from, to)).collect(),
             names: objects.names().map(name).collect(),
-            dropped: objects.dropped,
+            dropped: objects.dropped(),
         }
     }
 
@@ -370,7 +374,7 @@ impl ObjectsRow {
         for (space, name) in self.names {
             objects.add(&Object { space: words.word(&space)?, item: Item::Name(&name) });
         }
-        objects.dropped += self.dropped;
+        objects.drop_more(self.dropped);
         Some(objects)
     }
 }
@@ -395,7 +399,7 @@ impl OperationRow {
 
 impl EntryRow {
     fn of(entry: &Entry, policy: &Policy) -> Self {
-        let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = entry.judgement;
+        let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = entry.judgement();
         Self {
             verdict: verdict.text().to_owned(),
             reason: reason.map(|reason| reason.code().to_owned()),
@@ -404,22 +408,17 @@ impl EntryRow {
             qualifiers: qualifiers.iter().map(|qualifier| qualifier.text().to_owned()).collect(),
             class: class.text().to_owned(),
             bucket: entry.bucket.to_string(),
-            codes: entry.codes.clone(),
-            objects: ObjectsRow::of(&entry.objects),
+            codes: entry.codes.to_vec(),
+            objects: ObjectsRow::of(entry.objects()),
             tally: TallyRow::of(&entry.tally),
-            samples: entry.samples.iter().map(|at| row_of(*at)).collect(),
+            samples: entry.samples().iter().map(|at| row_of(*at)).collect(),
             peak: entry
-                .peak
+                .peak()
                 .map(|Peak { measure, most, limit }| (measure.text().to_owned(), most, limit.count, limit.seconds)),
         }
     }
 
-    fn entry(
-        self,
-        policy: &Policy,
-        conversation: &Arc<crate::policy::Conversation>,
-        words: &mut Words,
-    ) -> Option<Entry> {
+    fn entry(self, policy: &Policy, setting: Setting, words: &mut Words) -> Option<Entry> {
         let reason = self.reason.map(|code| Reason::parse(&code).ok_or(())).transpose().ok()?;
         let statement = self.statement.map(|id| policy.statement(&id).ok_or(())).transpose().ok()?;
         let stage = self.stage.map(|text| Stage::parse(&text).ok_or(())).transpose().ok()?;
@@ -442,15 +441,16 @@ impl EntryRow {
             class: class(&self.class)?,
             valid_until: Timestamp::MIN,
         };
-        Some(Entry {
-            judgement,
-            bucket: self.bucket.into(),
-            codes: self.codes,
-            objects: self.objects.objects(words)?,
-            tally: self.tally.tally(),
-            samples: self.samples.into_iter().map(evidence).collect(),
-            peak,
-            conversation: Arc::clone(conversation),
-        })
+        let tally = self.tally.tally();
+        let mut entry = Entry::new(judgement, self.bucket.into(), setting, tally.first);
+        entry.codes = self.codes.into();
+        entry.tally = tally;
+        let (objects, samples) = (self.objects.objects(words)?, self.samples);
+        if !(objects.is_empty() && samples.is_empty()) {
+            entry.show().objects = objects;
+            entry.show().samples = samples.into_iter().map(evidence).collect();
+        }
+        entry.note_peak(peak);
+        Some(entry)
     }
 }
