@@ -76,12 +76,15 @@ impl Limits {
     #[must_use]
     pub fn watching(bytes: u64, judged: bool) -> Self {
         let all = Self::default();
-        let flow = Self::FLOW + if judged { Self::JUDGED } else { 0 };
+        let (judged, judging) = if judged { (Self::JUDGED, Self::JUDGING) } else { (0, 0) };
         let twice = |each: u64| each + each / Self::FLUSHES as u64;
-        let whole = all.connections as u64 * Self::CONNECTION
-            + all.flows.flows as u64 * (twice(flow) + Self::CONCLUDED)
+        // A connection that has to go is in its flow, of which more is known than of the connection.
+        let connections = all.connections / 4 * 3;
+        let whole = connections as u64 * (Self::CONNECTION + judging)
+            + all.flows.flows as u64 * (twice(Self::FLOW + judged) + Self::CONCLUDED)
             + all.ledger.subjects as u64 * twice(Self::SUBJECT);
-        Self::scaled(bytes, whole)
+        let tables = Self::scaled(bytes, whole);
+        Self { connections: (tables.connections / 4 * 3).max(64), ..tables }
     }
 
     /// The default tables, made as much smaller as one number of bytes is than another.
@@ -110,14 +113,18 @@ impl Limits {
         }
     }
 
-    /// Bytes of a flow with its operations and its places in the table (tests/memory.rs: 505 over a plant, 540 of a poller).
+    /// Bytes of a flow with its operations and its places in the table (tests/memory.rs: 490 over a plant, 505 of a poller).
     pub const FLOW: u64 = 544;
 
-    /// Bytes of what a policy says of it, as measured there: 250 over a plant, 500 where it is a finding.
-    pub const JUDGED: u64 = 512;
+    /// Bytes of what a policy says of it, as measured there: 320 over a plant that breaks it often; where all of it is found
+    /// fault with, 500.
+    pub const JUDGED: u64 = 384;
 
-    /// Bytes of an open connection with the state of its dissector, and of its flow while it is drained.
+    /// Bytes of an open connection with the state of its dissector, as measured there of a poller.
     pub const CONNECTION: u64 = 1600;
+
+    /// Bytes of what it needs to be judged.
+    pub const JUDGING: u64 = 1280;
 
     /// Bytes of a host or its component with its facts, and as an asset (as measured there).
     pub const SUBJECT: u64 = 3700;
