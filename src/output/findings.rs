@@ -2,8 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec;
 
 use dissectors::{Protocol, REGISTRY};
 
@@ -18,14 +21,14 @@ use crate::analysis::{has_ports, protocol_name};
 use crate::flow::Flow;
 use crate::flow::docket::{Entry, SAMPLES, signs_of_bypass, tap};
 use crate::flow::key::FlowKey;
-use crate::flow::ops::Objects;
+use crate::flow::ops::{Objects, Tally};
 use crate::id;
 use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::life::{Pace, State};
 use crate::policy::{
-    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Policy, Qualifier, Reason, Statement, Touched,
-    Verdict, Who, class_attack, evidence_class, mapping_version, technique_name,
+    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Peak, Policy, Qualifier, Reason, Statement,
+    Touched, Verdict, Who, class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -42,6 +45,8 @@ pub(super) struct JudgedFlow {
 pub(super) struct Findings {
     pub(super) list: Vec<FindingView>,
     by_flow: BTreeMap<FlowKey, BTreeSet<String>>,
+    /// What those that flows were judged for were made of, by id.
+    bases: Vec<(String, Basis)>,
     /// Those that did not fit.
     pub(super) left_out: u64,
 }
@@ -73,6 +78,53 @@ impl Fold<'_> {
     }
 }
 
+/// What tells that a finding is the same as before.
+struct Basis {
+    judgement: Judgement,
+    conversation: Arc<Conversation>,
+    tally: Tally,
+    peak: Option<Peak>,
+    flow: FlowKey,
+    flows: usize,
+    /// What is known of both ends, and on what the one acted on the other, as a hash.
+    named: u64,
+}
+
+impl Basis {
+    fn is_same(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.judgement, it.tally, it.peak, it.flow, it.flows, it.named);
+        let is_alike =
+            |one: &Conversation, other: &Conversation| one.confidence() == other.confidence() && one.is_like(other);
+        // Signs of a bypass are in the ways that frames took, too.
+        self.judgement.reason != Some(Reason::BoundaryBypass)
+            && of(self) == of(other)
+            && (Arc::ptr_eq(&self.conversation, &other.conversation)
+                || is_alike(&self.conversation, &other.conversation))
+    }
+}
+
+/// What was told before, to be taken in the order of ids.
+struct Before {
+    list: Peekable<vec::IntoIter<FindingView>>,
+    bases: Peekable<vec::IntoIter<(String, Basis)>>,
+}
+
+impl Before {
+    fn of(findings: Findings) -> Self {
+        let Findings { list, bases, .. } = findings;
+        Self { list: list.into_iter().peekable(), bases: bases.into_iter().peekable() }
+    }
+
+    /// The finding of this id, if it is the same.
+    fn take(&mut self, id: &str, basis: &Basis) -> Option<FindingView> {
+        while self.bases.next_if(|(known, _)| known.as_str() < id).is_some() {}
+        while self.list.next_if(|known| known.id.as_str() < id).is_some() {}
+        let (_, known) = self.bases.next_if(|(known, _)| known == id)?;
+        let finding = self.list.next_if(|known| known.id == id)?;
+        known.is_same(basis).then_some(finding)
+    }
+}
+
 /// What one finding is made of is named up to so much of it: a scan of a large network is millions of destinations.
 const NAMED: usize = 1000;
 
@@ -88,8 +140,9 @@ const CAMPAIGN: Duration = Duration::from_secs(300);
 pub(super) const DESTINATIONS: usize = 10;
 
 impl Teller<'_> {
-    /// All findings, ordered by id. `standing` are those of [`Teller::standing_findings`].
-    pub(super) fn fold_findings(&self, standing: &[FindingView]) -> Findings {
+    /// All findings, ordered by id. `standing` are those of [`Teller::standing_findings`]; what was told `before` of the same
+    /// analysis is taken over where it is the same.
+    pub(super) fn fold_findings(&self, standing: &[FindingView], before: Findings) -> Findings {
         let mut findings = Findings::default();
         let most = self.analysis.most_findings;
         if let Some(policy) = self.analysis.policy.as_deref() {
@@ -100,13 +153,17 @@ impl Teller<'_> {
                 }
             }
             let hints = self.hints(policy, &folds);
+            let mut before = Before::of(before);
             for campaign in self.campaigns(&folds) {
                 self.campaign(policy, &campaign, &hints, &mut folds, &mut findings);
             }
             for (id, fold) in &folds {
-                let mut finding = self.finding(policy, id, fold);
+                let basis = self.basis(fold);
+                let known = before.take(id, &basis).map(|known| self.again(known, fold));
+                let mut finding = known.unwrap_or_else(|| self.finding(policy, id, fold));
                 finding.details.extend(hint(fold, &hints).cloned());
                 findings.add(finding, &fold.flows);
+                findings.bases.push((id.clone(), basis));
                 if findings.list.len() >= most.saturating_mul(2) {
                     findings.keep(most);
                 }
@@ -151,11 +208,7 @@ impl Teller<'_> {
             flow,
             codes: BTreeMap::new(),
             objects: Objects::default(),
-            entry: Entry {
-                tally: crate::flow::ops::Tally::new(entry.tally.first),
-                samples: Vec::new(),
-                ..entry.clone()
-            },
+            entry: Entry { tally: Tally::new(entry.tally.first), samples: Vec::new(), ..entry.clone() },
             flows: BTreeSet::new(),
         });
         // Of an attempt and a violation of the same kind the violation counts.
@@ -272,6 +325,44 @@ impl Teller<'_> {
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,
+        }
+    }
+
+    /// What a finding is made of, as far as that can change while it has the same id.
+    fn basis(&self, fold: &Fold<'_>) -> Basis {
+        // With the same keys in each: what was hashed at the last flush is compared.
+        let mut hasher = DefaultHasher::new();
+        for host in [fold.flow.key.client, fold.flow.key.server] {
+            if let Some(asset) = self.analysis.inventory.at(host) {
+                let (mac, level) = (asset.macs.first(), asset.level.map(|level| level.value.0));
+                (&asset.id, &asset.name, asset.role.value, mac, level).hash(&mut hasher);
+            }
+        }
+        (&fold.codes, &fold.entry.samples, fold.objects.dropped).hash(&mut hasher);
+        fold.objects.ranges().for_each(|range| range.hash(&mut hasher));
+        fold.objects.names().for_each(|name| name.hash(&mut hasher));
+        Basis {
+            judgement: fold.judgement,
+            conversation: Arc::clone(&fold.conversation),
+            tally: fold.entry.tally,
+            peak: fold.entry.peak,
+            flow: fold.flow.key,
+            flows: fold.flows.len(),
+            named: hasher.finish(),
+        }
+    }
+
+    /// A finding as it was told before, without what was added to it then.
+    fn again(&self, known: FindingView, fold: &Fold<'_>) -> FindingView {
+        let tally = &fold.entry.tally;
+        FindingView {
+            state: self.state(tally.last.at),
+            acknowledged: None,
+            time: span(tally.first.at, tally.last.at),
+            details: Vec::new(),
+            evidence: None,
+            no_evidence: None,
+            ..known
         }
     }
 

@@ -382,13 +382,13 @@ impl Looks {
     /// Says what there is to say; of what changes slowly what was said before, unless that was long enough ago.
     fn tell(&mut self, picture: &mut Picture) -> Told {
         let began = Instant::now();
-        let analysis = &picture.world.analysis;
-        if self.looked.is_some_and(|looked| began.duration_since(looked) < self.took * PART) {
-            return analysis.tell_again(&picture.world.captures, std::mem::take(&mut picture.told));
+        let looks = self.looked.is_none_or(|looked| began.duration_since(looked) >= self.took * PART);
+        // The findings of both would take twice the room.
+        let before = std::mem::take(&mut picture.told);
+        let told = picture.world.analysis.tell_again(&picture.world.captures, before, looks);
+        if looks {
+            (self.looked, self.took) = (Some(began), began.elapsed());
         }
-        picture.told = Told::default(); // The findings of both would take twice the room.
-        let told = analysis.tell(&picture.world.captures);
-        (self.looked, self.took) = (Some(began), began.elapsed());
         told
     }
 }
