@@ -66,15 +66,21 @@ impl Analysis {
 
     /// The same for who tells often, with what was told `before` of an earlier state of this analysis by the same policy: of
     /// what has not changed since it is taken over. `looks` at how the network is built and what is used of the declaration,
-    /// too, which takes a look at every flow and changes slowly; else that is as it was.
+    /// too, which takes a look at every flow and changes slowly; else that is as it was. `None` when it does not go on.
     #[must_use]
-    pub fn tell_again(&self, captures: &[CaptureSummary], mut before: Told, looks: bool) -> Told {
+    pub fn tell_again(
+        &self,
+        captures: &[CaptureSummary],
+        mut before: Told,
+        looks: bool,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Option<Told> {
         let standing = std::mem::take(&mut before.standing);
         let mut told = self.begin_telling(captures);
         told.standing = if looks { told.teller(self).standing_findings() } else { standing };
-        told.findings = told.teller(self).fold_findings(&told.standing, before.findings);
+        told.findings = told.teller(self).fold_findings(&told.standing, before.findings, goes_on)?;
         told.flows = FlowIds::of(&self.observed.flows, before.flows);
-        told
+        Some(told)
     }
 
     fn ordered(&self, mut told: Told) -> Told {
@@ -91,7 +97,8 @@ impl Analysis {
     fn tell_findings(&self, captures: &[CaptureSummary]) -> Told {
         let mut told = self.begin_telling(captures);
         told.standing = told.teller(self).standing_findings();
-        told.findings = told.teller(self).fold_findings(&told.standing, Findings::default());
+        let findings = told.teller(self).fold_findings(&told.standing, Findings::default(), &|| true);
+        told.findings = findings.unwrap_or_default();
         told
     }
 

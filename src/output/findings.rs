@@ -134,6 +134,9 @@ pub(super) fn named<T>(items: &[T], line: impl Fn(&T) -> String) -> Vec<String> 
     items.iter().take(NAMED).map(line).chain(more).collect()
 }
 
+/// After so many flows or findings it is asked whether to go on.
+const ASKED: usize = 1 << 10;
+
 /// Destinations within this time that make one finding of many.
 const CAMPAIGN: Duration = Duration::from_secs(300);
 /// So many destinations make a campaign.
@@ -141,15 +144,23 @@ pub(super) const DESTINATIONS: usize = 10;
 
 impl Teller<'_> {
     /// All findings, ordered by id. `standing` are those of [`Teller::standing_findings`]; what was told `before` of the same
-    /// analysis is taken over where it is the same.
-    pub(super) fn fold_findings(&self, standing: &[FindingView], before: Findings) -> Findings {
+    /// analysis is taken over where it is the same. `None` when it does not go on.
+    pub(super) fn fold_findings(
+        &self,
+        standing: &[FindingView],
+        before: Findings,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Option<Findings> {
         let mut findings = Findings::default();
         let most = self.analysis.most_findings;
         if let Some(policy) = self.analysis.policy.as_deref() {
             let mut folds: BTreeMap<String, Fold<'_>> = BTreeMap::new();
-            for flow in &self.analysis.observed.flows {
-                for entry in flow.docket.entries.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
-                    self.fold(policy, flow, entry, &mut folds);
+            for flows in self.analysis.observed.flows.chunks(ASKED) {
+                goes_on().then_some(())?;
+                for flow in flows {
+                    for entry in flow.docket.entries.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
+                        self.fold(policy, flow, entry, &mut folds);
+                    }
                 }
             }
             let hints = self.hints(policy, &folds);
@@ -157,7 +168,10 @@ impl Teller<'_> {
             for campaign in self.campaigns(&folds) {
                 self.campaign(policy, &campaign, &hints, &mut folds, &mut findings);
             }
-            for (id, fold) in &folds {
+            for (place, (id, fold)) in folds.iter().enumerate() {
+                if place % ASKED == 0 {
+                    goes_on().then_some(())?;
+                }
                 let basis = self.basis(fold);
                 let known = before.take(id, &basis).map(|known| self.again(known, fold));
                 let mut finding = known.unwrap_or_else(|| self.finding(policy, id, fold));
@@ -176,7 +190,7 @@ impl Teller<'_> {
         findings.list.extend_from_slice(standing);
         findings.keep(most);
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
-        findings
+        Some(findings)
     }
 
     /// Findings about how the network is built and what of the declaration is used, which take a look at every flow.

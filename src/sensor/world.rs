@@ -137,6 +137,13 @@ impl World {
 
     /// Adds what the shards drained, and concludes anew.
     pub fn merge(&mut self, results: Vec<ShardResult>) -> Changed {
+        let mut changed = self.add(results);
+        changed.flows.extend(self.conclude_again());
+        changed
+    }
+
+    /// Adds what the shards drained. What follows from it is to be [concluded](Self::conclude_again).
+    pub fn add(&mut self, results: Vec<ShardResult>) -> Changed {
         let mut observed = std::mem::take(&mut self.analysis.observed);
         let mut changed = Changed::default();
         let mut ways: BTreeMap<u16, Ways> = BTreeMap::new();
@@ -168,9 +175,15 @@ impl World {
             observed.ledger.forget_glimpses(|host| hosts.contains(&host));
         }
         observed.coverage.ledger(&mut observed.ledger);
-        self.analysis = self.conclude(observed);
-        changed.flows.extend(&self.analysis.judged_again);
+        self.analysis.observed = observed;
         changed
+    }
+
+    /// Concludes from what is known by now, and says which flows were judged again for it.
+    pub fn conclude_again(&mut self) -> impl Iterator<Item = FlowKey> + '_ {
+        let observed = std::mem::take(&mut self.analysis.observed);
+        self.analysis = self.conclude(observed);
+        self.analysis.judged_again.iter().copied()
     }
 }
 
@@ -271,7 +284,7 @@ mod tests {
                 flushes += 1;
                 let [anew, again] = [
                     world.analysis.tell(&world.captures),
-                    world.analysis.tell_again(&world.captures, std::mem::take(&mut before), true),
+                    world.analysis.tell_again(&world.captures, std::mem::take(&mut before), true, &|| true).unwrap(),
                 ];
                 let json = |told: &crate::output::Told| serde_json::to_string_pretty(told.findings()).unwrap();
                 let (one, other) = (json(&again), json(&anew));
