@@ -145,8 +145,8 @@ fn repeated(c: &mut Criterion) {
         });
     });
     group.finish();
-    let [entry] = docket.entries.as_slice() else { panic!("one judgement") };
-    assert_eq!((entry.judgement.verdict, entry.tally.requests), (Verdict::Allow, frame));
+    let [entry] = &*docket.entries else { panic!("one judgement") };
+    assert_eq!((entry.judgement().verdict, entry.tally.requests), (Verdict::Allow, frame));
 }
 
 criterion_group!(benches, load, judgements, repeated);

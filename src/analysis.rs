@@ -8,7 +8,7 @@ mod uses;
 
 use std::sync::Arc;
 
-use dissectors::{Class, REGISTRY};
+use dissectors::Class;
 use ipnet::IpNet;
 
 use crate::address::{Host, Realm};
@@ -153,13 +153,13 @@ pub fn taps(captures: &[CaptureSummary], policy: Option<&Policy>) -> Arc<[TapId]
 /// The name of a flow's protocol, if its bytes confirmed one: dissected, or recognised by its first bytes.
 #[must_use]
 pub fn protocol_name(flow: &Flow) -> Option<&'static str> {
-    let dissected = flow.protocol.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name);
+    let dissected = flow.dissected().map(|protocol| protocol.info().name);
     let recognised = || flow.recognised.map(|it| spoken_name(it.name, flow.key.transport, flow.key.port));
     dissected.or_else(recognised)
 }
 
 fn traffic(flow: &Flow) -> Traffic {
-    let operations = &flow.book.operations;
+    let operations = flow.book.operations();
     let classes = |wanted: &dyn Fn(&crate::flow::ops::Operation) -> bool| {
         operations.iter().filter(|o| wanted(o)).fold(0, |set, o| set | o.key.class.bit())
     };
@@ -183,14 +183,14 @@ fn traffic(flow: &Flow) -> Traffic {
         answered: sum(|t| t.answered),
         refused: sum(|t| t.refused),
         components,
-        served: !flow.is_blocked() && flow.server.traffic.frames > 0,
+        served: !flow.is_blocked() && flow.server.traffic().frames > 0,
         connections: flow.connections,
-        frames_to_server: flow.client.traffic.frames,
-        frames_to_client: flow.server.traffic.frames,
-        bytes_to_server: flow.client.traffic.bytes,
-        bytes_to_client: flow.server.traffic.bytes,
-        last: flow.last,
-        ..Traffic::new(flow.key.client, flow.key.server, flow.key.transport, flow.key.port, flow.first)
+        frames_to_server: flow.client.traffic().frames,
+        frames_to_client: flow.server.traffic().frames,
+        bytes_to_server: flow.client.traffic().bytes,
+        bytes_to_client: flow.server.traffic().bytes,
+        last: flow.last(),
+        ..Traffic::new(flow.key.client, flow.key.server, flow.key.transport, flow.key.port, flow.first())
     }
 }
 

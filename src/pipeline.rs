@@ -292,13 +292,13 @@ mod tests {
         };
         let observed = run(&mut fill, 1, &Limits::default(), None, &Arc::default());
         let flows = observed.flows.iter().map(|flow| {
-            let (c, s) = (flow.client.traffic, flow.server.traffic);
+            let (c, s) = (flow.client.traffic(), flow.server.traffic());
             let mut text = format!(
                 "{} > {} {} {}:",
                 flow.key.client.address, flow.key.server.address, flow.key.transport, flow.key.port
             );
             text += &format!(" {}/{} frames, {} copies", c.frames, s.frames, c.copies + s.copies);
-            for operation in &flow.book.operations {
+            for operation in flow.book.operations() {
                 let tally = operation.tally;
                 text += &format!(", {} {}/{}/{}", operation.key.code, tally.requests, tally.answered, tally.refused);
             }

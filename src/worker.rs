@@ -81,7 +81,7 @@ pub struct Shard {
 /// What a shard has to say at the end.
 #[derive(Debug, Default)]
 pub struct ShardResult {
-    /// Flows, in no order.
+    /// Flows, in no order. Of what was drained two may be parts of one.
     pub flows: Vec<Flow>,
     /// Facts.
     pub ledger: Ledger,
@@ -249,6 +249,8 @@ impl Shard {
     /// The sum of all that is drained, and of what [`Self::finish`] adds, is what [`Self::finish`] alone would have said.
     #[must_use]
     pub fn drain(&mut self, now: Timestamp) -> ShardResult {
+        // The table has room for what ends between two drains. What goes on is told beside it, but for what anybody can send.
+        let mut going_on = Vec::new();
         for connection in self.connections.iter_mut() {
             self.notes.count_ways(connection);
             let Notes { policy, watch, marks, .. } = &mut self.notes;
@@ -258,7 +260,13 @@ impl Shard {
                 mark_whole(connection, marks);
             }
             if judged || connection.is_ripe(now) {
-                self.flows.add(Flow::drain(connection));
+                let is_glimpse = connection.is_glimpse();
+                let flow = Flow::drain(connection);
+                if is_glimpse {
+                    self.flows.add(flow);
+                } else {
+                    going_on.push(flow);
+                }
             }
         }
         let marks = self.notes.take_marks();
@@ -275,7 +283,15 @@ impl Shard {
         coverage.ledger(&mut learned);
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        ShardResult { flows: self.flows.drain(), ledger: learned, coverage, watch, marks, timings, ways }
+        let mut flows = self.flows.drain();
+        flows.append(&mut going_on);
+        ShardResult { flows, ledger: learned, coverage, watch, marks, timings, ways }
+    }
+
+    /// It should be drained soon: its table of what ended is half full.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.flows.is_crowded()
     }
 
     /// Judges by another policy from now on. What was watched counts by the rules of the old one: it is drained before.
@@ -507,8 +523,8 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
 
 /// The conversation was judged as a whole: the frames that show what was found.
 fn mark_whole(connection: &Connection, marks: &mut Marks) {
-    for entry in connection.docket.entries.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
-        if let [only] = *entry.samples {
+    for entry in connection.docket.entries.iter().filter(|entry| entry.is_finding()) {
+        if let [only] = *entry.samples() {
             marks.note(&connection.key, only, Marked::Finding);
         }
     }

@@ -174,7 +174,7 @@ fn allocations(name: &str, port: u16, udp: bool, round: &[Segment]) -> Vec<u64> 
     let messages: u64 = shards
         .into_iter()
         .flat_map(|shard| shard.finish().flows)
-        .flat_map(|flow| flow.book.operations)
+        .flat_map(|flow| flow.book.operations().to_vec())
         .map(|operation| operation.tally.requests + operation.tally.answered + operation.tally.refused)
         .sum();
     assert!(allocations[0] > 0, "{name}: the counter counts");

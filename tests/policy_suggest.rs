@@ -58,17 +58,17 @@ fn policy(path: &Path, seen: &Seen) -> Policy {
 fn causes(analysis: &Analysis, before: &Seen, rest: &Seen) -> Vec<(String, Cause)> {
     let mut causes = Vec::new();
     for flow in &analysis.observed.flows {
-        for entry in flow.docket.entries.iter().filter(|entry| entry.judgement.reason.is_some()) {
+        for entry in flow.judged.iter().filter(|entry| entry.judgement().reason.is_some()) {
             let talk = flow.talk();
             let what = format!(
                 "{} -> {} {} {} {:?}",
                 talk.client,
                 talk.server,
                 talk.service(),
-                entry.judgement.class.text(),
-                entry.judgement.reason
+                entry.judgement().class.text(),
+                entry.judgement().reason
             );
-            causes.push((what, cause(before, rest, &talk, entry.judgement.class, entry.judgement.reason)));
+            causes.push((what, cause(before, rest, &talk, entry.judgement().class, entry.judgement().reason)));
         }
     }
     causes
@@ -90,8 +90,8 @@ fn what_it_objects_to_later_is_explained() {
     for path in captures() {
         let (whole, _) = analyse(&path, None, |_| true);
         let (Some(first), Some(last)) = (
-            whole.observed.flows.iter().map(|flow| flow.first.at).min(),
-            whole.observed.flows.iter().map(|flow| flow.last.at).max(),
+            whole.observed.flows.iter().map(|flow| flow.first().at).min(),
+            whole.observed.flows.iter().map(|flow| flow.last().at).max(),
         ) else {
             continue;
         };

@@ -231,7 +231,7 @@ fn a_boundary_is_checked_again_as_far_as_its_signs_were_kept() {
         let [ask, answer] = read(1);
         talk.exchange(&mut tape, &ask, &answer);
         let verdict = |flow: &zonewatch::flow::Flow| {
-            let judgement = &flow.docket.entries[0].judgement;
+            let judgement = flow.judged[0].judgement();
             let qualifiers: Vec<&str> = judgement.qualifiers.iter().map(|qualifier| qualifier.text()).collect();
             format!("{}, {}", judgement.verdict.text(), qualifiers.join(" "))
         };

@@ -91,9 +91,9 @@ impl Analysis {
 
     /// A unicast frame between the own MAC addresses of two members of different zones.
     fn direct(&self, policy: &Policy, flow: &Flow, found: &mut Edges) {
-        let Some(entry) = flow.docket.entries.first() else { return };
+        let Some(entry) = flow.judged.first() else { return };
         let (from, to) = (flow.key.client, flow.key.server);
-        let zones = entry.conversation.zones();
+        let zones = entry.setting.zones();
         if to.address.is_group() || !policy.are_apart(zones) {
             return;
         }
@@ -103,7 +103,7 @@ impl Analysis {
         }
         let frames = |side: &crate::flow::SideView, sender: &Asset, receiver: &Asset| {
             let own = |asset: &Asset, mac| asset.macs.contains(&mac);
-            let direct = side.paths.iter().filter(|used| {
+            let direct = side.ways().filter(|used| {
                 used.path.src_mac.is_some_and(|mac| own(sender, mac))
                     && used.path.dst_mac.is_some_and(|mac| own(receiver, mac))
             });
@@ -133,7 +133,7 @@ impl Analysis {
             }
         }
         for flow in self.observed.flows.iter().filter(|flow| flow.key.transport == Transport::Ethertype(LLDP)) {
-            for used in flow.client.paths.iter() {
+            for used in flow.client.ways() {
                 let host = flow.key.client;
                 hear((How::SameNeighbour, host.address.to_string()), used.path.tap, host, used.first);
             }

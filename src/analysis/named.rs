@@ -77,7 +77,8 @@ pub(super) fn judge(
             continue;
         }
         let conversation = docket::conversation_among(policy, flow, &known);
-        if flow.docket.entries.iter().any(|entry| !entry.conversation.is_like(&conversation)) {
+        let setting = conversation.setting();
+        if flow.judged.iter().any(|entry| !entry.setting.is_like(&setting)) {
             again::judge_as(flow, policy, conversation);
             judged.push(flow.key);
         }

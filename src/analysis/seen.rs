@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dissectors::{Mode, REGISTRY, Token};
+use dissectors::{Mode, Token};
 
 use super::{Analysis, protocol_name};
 use crate::address::Address;
@@ -37,7 +37,7 @@ fn carried(flows: &[Flow]) -> BTreeMap<Address, BTreeSet<Address>> {
         for (host, side) in [(flow.key.client, &flow.client), (flow.key.server, &flow.server)] {
             let address = host.address;
             if address.ip().is_some() && !address.is_unspecified() {
-                let macs = side.paths.iter().filter_map(|used| used.path.src_mac);
+                let macs = side.ways().filter_map(|used| used.path.src_mac);
                 macs.for_each(|mac| _ = carried.entry(mac.into()).or_default().insert(address));
             }
         }
@@ -83,7 +83,7 @@ impl Flow {
 
     /// What was done in it, in the order of codes.
     pub(super) fn acts(&self) -> Vec<Act> {
-        let mut operations: Vec<&Operation> = self.book.operations.iter().collect();
+        let mut operations: Vec<&Operation> = self.book.operations().iter().collect();
         operations.sort_by(|a, b| a.key.cmp(&b.key));
         operations.into_iter().filter_map(|operation| act(self, operation)).collect()
     }
@@ -104,7 +104,7 @@ impl Flow {
             transport: self.key.transport,
             port: self.key.port,
             protocol: protocol_name(self),
-            refuted: self.refuted.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name),
+            refuted: self.not_dissected().map(|protocol| protocol.info().name),
             initiator: self.initiator,
             blocked: self.is_blocked(),
             clear_password,
@@ -112,14 +112,14 @@ impl Flow {
             acts,
             connections: self.connections,
             frames: self.frames(),
-            first: self.first,
-            last: self.last,
+            first: self.first(),
+            last: self.last(),
         }
     }
 }
 
 fn act(flow: &Flow, operation: &Operation) -> Option<Act> {
-    let name = REGISTRY.get(flow.protocol?)?.operation(operation.key.code);
+    let name = flow.dissected()?.operation(operation.key.code);
     let component = operation.key.component.as_deref();
     Some(Act {
         code: name.code,
@@ -129,7 +129,7 @@ fn act(flow: &Flow, operation: &Operation) -> Option<Act> {
         unit: component.map(|text| text.split_once('/').map_or(text, |(_, unit)| unit).to_owned()),
         ranges: operation.objects.ranges().map(|(space, from, to)| (space.to_owned(), from, to)).collect(),
         names: operation.objects.names().map(|(space, name)| (space.to_owned(), name.to_owned())).collect(),
-        partial: operation.objects.dropped > 0,
+        partial: operation.objects.dropped() > 0,
         count: operation.tally.requests.max(operation.tally.answered + operation.tally.refused),
         first: operation.tally.first,
         last: operation.tally.last,

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dissectors::REGISTRY;
-
 use super::Analysis;
 use crate::address::Host;
 use crate::flow::Flow;
-use crate::flow::docket::Entry;
+use crate::flow::entry::Entry;
 use crate::flow::key::Transport;
 use crate::policy::Statement;
 use crate::policy::declaration::{Declaration, declarations};
@@ -38,12 +36,12 @@ impl Analysis {
 
     fn watched_with(&self, in_detail: impl Fn(u32, Duration) -> bool) -> Option<Watched> {
         let flows = &self.observed.flows;
-        let first = flows.iter().map(|flow| flow.first.at).min()?;
-        let last = flows.iter().map(|flow| flow.last.at).max()?;
+        let first = flows.iter().map(|flow| flow.first().at).min()?;
+        let last = flows.iter().map(|flow| flow.last().at).max()?;
         let mut uses: BTreeMap<u32, Vec<Use>> = BTreeMap::new();
         for flow in flows {
-            for entry in &flow.docket.entries {
-                if let Some(Statement::Rule(number)) = entry.judgement.statement {
+            for entry in &flow.judged {
+                if let Some(Statement::Rule(number)) = entry.judgement().statement {
                     let in_detail = in_detail(number, last.since(first));
                     uses.entry(number).or_default().push(use_of(flow, entry, in_detail));
                 }
@@ -90,9 +88,9 @@ impl Analysis {
 
 /// A conversation, in detail with those of its operations that one judgement is about.
 fn use_of(flow: &Flow, entry: &Entry, in_detail: bool) -> Use {
-    let class = entry.judgement.class;
+    let class = entry.judgement().class;
     let acts = || {
-        let protocol = flow.protocol.and_then(|place| REGISTRY.get(place));
+        let protocol = flow.dissected();
         let codes = protocol.into_iter().flat_map(|it| entry.codes.iter().map(|(code, _)| it.operation(*code).code));
         let codes: Vec<String> = codes.collect();
         let mut acts = flow.acts();
@@ -101,9 +99,9 @@ fn use_of(flow: &Flow, entry: &Entry, in_detail: bool) -> Use {
     };
     Use {
         talk: flow.talk_with(if in_detail { acts() } else { Vec::new() }),
-        verdict: entry.judgement.verdict,
-        reason: entry.judgement.reason,
-        qualifiers: entry.judgement.qualifiers,
+        verdict: entry.judgement().verdict,
+        reason: entry.judgement().reason,
+        qualifiers: entry.judgement().qualifiers,
         class,
         count: entry.tally.requests.max(entry.tally.answered + entry.tally.refused),
         first: entry.tally.first.at,

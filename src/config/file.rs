@@ -260,16 +260,16 @@ impl File {
         interface.buffer.unwrap_or(Size(share.min(RING)))
     }
 
-    /// The limits of the tables: a half of the memory that the rings of the interfaces and the recent frames leave. A sensor
-    /// keeps what was drained from its shards beside them. Where there is a policy, findings have a sixth of that memory, and
-    /// judgements take half as much as what they are about.
+    /// The limits of the tables: they have the memory that the rings of the interfaces, the recent frames and the program
+    /// leave. Where there is a policy, findings have a sixth of it.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let left = self.left().saturating_sub(Limits::PROGRAM);
         let findings = left / 6;
         let most = usize::try_from(findings / FINDING).unwrap_or(usize::MAX).max(64);
-        let tables = if self.policy.is_empty() { left / 2 } else { (left - findings) / 3 };
-        Limits { findings: most, ..Limits::within(Limits::PROGRAM + tables) }
+        let judged = !self.policy.is_empty();
+        let tables = if judged { left - findings } else { left };
+        Limits { findings: most, ..Limits::watching(tables, judged) }
     }
 
     fn left(&self) -> u64 {

@@ -64,10 +64,32 @@ impl Limits {
     /// and subjects at the same time.
     #[must_use]
     pub fn within(bytes: u64) -> Self {
+        // A finding takes some 5 KB: all together a sixth.
+        let findings = usize::try_from(bytes >> 15).unwrap_or(usize::MAX).max(64);
+        let tables = Self::scaled(bytes.saturating_sub(Self::PROGRAM), Self::BUDGET - Self::PROGRAM);
+        Self { findings, ..tables }
+    }
+
+    /// The limits with which the tables of a sensor stay within so many bytes, with what is concluded from them at each
+    /// flush: it keeps flows and facts beside those that its shards have [between two](Self::between_flushes). `judged`: there
+    /// is a policy.
+    #[must_use]
+    pub fn watching(bytes: u64, judged: bool) -> Self {
+        let all = Self::default();
+        let flow = Self::FLOW + if judged { Self::JUDGED } else { 0 };
+        let twice = |each: u64| each + each / Self::FLUSHES as u64;
+        let whole = all.connections as u64 * Self::CONNECTION
+            + all.flows.flows as u64 * (twice(flow) + Self::CONCLUDED)
+            + all.ledger.subjects as u64 * twice(Self::SUBJECT);
+        Self::scaled(bytes, whole)
+    }
+
+    /// The default tables, made as much smaller as one number of bytes is than another.
+    fn scaled(bytes: u64, whole: u64) -> Self {
         let all = Self::default();
         let scaled = |count: usize| {
-            let share = (count as u128).saturating_mul(bytes.saturating_sub(Self::PROGRAM).into());
-            usize::try_from(share / u128::from(Self::BUDGET - Self::PROGRAM)).unwrap_or(usize::MAX).clamp(64, 1 << 30)
+            let share = (count as u128).saturating_mul(bytes.into());
+            usize::try_from(share / u128::from(whole)).unwrap_or(usize::MAX).clamp(64, 1 << 30)
         };
         Self {
             connections: scaled(all.connections),
@@ -83,17 +105,46 @@ impl Limits {
             order: OrderLimits { total: scaled(all.order.total), ..all.order },
             queue: scaled(all.queue).max(QUEUE),
             timings: 256,
-            // One takes some 5 KB: all together a sixth.
-            findings: usize::try_from(bytes >> 15).unwrap_or(usize::MAX).max(64),
+            findings: all.findings,
             session: all.session,
         }
     }
+
+    /// Bytes of a flow with its operations and its places in the table (tests/memory.rs: 505 over a plant, 540 of a poller).
+    pub const FLOW: u64 = 544;
+
+    /// Bytes of what a policy says of it, as measured there: 250 over a plant, 500 where it is a finding.
+    pub const JUDGED: u64 = 512;
+
+    /// Bytes of an open connection with the state of its dissector, and of its flow while it is drained.
+    pub const CONNECTION: u64 = 1600;
+
+    /// Bytes of a host or its component with its facts, and as an asset (as measured there).
+    pub const SUBJECT: u64 = 3700;
+
+    /// Bytes for each flow while a sensor concludes, tells and writes what changed.
+    pub const CONCLUDED: u64 = 320;
 
     /// The budget for which the defaults are made.
     pub const BUDGET: u64 = 288 << 20;
 
     /// What is there beside the tables: the program, its names and a policy, and a report while it is written.
     pub const PROGRAM: u64 = 40 << 20;
+
+    /// What the shards of a sensor need, which keeps these: they are drained every flush, and earlier when they fill.
+    #[must_use]
+    pub fn between_flushes(&self) -> Self {
+        let part = |whole: usize| (whole / Self::FLUSHES).max(1);
+        let LedgerLimits { subjects, facts, total } = self.ledger;
+        Self {
+            flows: FlowLimits { flows: part(self.flows.flows), glimpses: part(self.flows.glimpses), ..self.flows },
+            ledger: LedgerLimits { subjects: part(subjects), facts, total: part(total) },
+            ..*self
+        }
+    }
+
+    /// One flush brings at most one part of so many of what a sensor keeps.
+    pub const FLUSHES: usize = 4;
 
     /// The part of one of `shards` equal shards.
     #[must_use]

@@ -1,83 +1,63 @@
+use std::num::NonZeroU8;
+
 use dissectors::recognise::Recognised;
+use dissectors::{Protocol, REGISTRY};
 
 use super::book::Book;
-use super::connection::{Connection, Sent, Side, Traffic, is_blocked, is_glimpse};
-use super::docket::{self, Docket};
+use super::connection::{Connection, Side, is_blocked, is_glimpse};
+use super::docket;
+use super::entry::Entries;
 use super::key::{FlowKey, Initiator};
-use super::path::Paths;
+use super::side::SideView;
 use crate::ledger::Evidence;
-use crate::policy::Markings;
 
 /// What people mean by "A talks to B": all connections of one client to one service.
+///
+/// A plant has as many as nothing else, and each is kept for long: what few of them have stands in boxes.
 #[derive(Clone, Debug)]
 pub struct Flow {
     /// Its name.
     pub key: FlowKey,
-    /// How the client was found, at best.
-    pub initiator: Initiator,
-    /// Place in the registry of the protocol that its payload was found to be.
-    pub protocol: Option<usize>,
-    /// Place in the registry of a protocol whose port it is and which its payload is not.
-    pub refuted: Option<usize>,
-    /// What its payload is by its first bytes, when it is not dissected.
-    pub recognised: Option<&'static Recognised>,
     /// Connections.
     pub connections: u64,
+    /// What its payload is by its first bytes, when it is not dissected.
+    pub recognised: Option<&'static Recognised>,
     /// Client ports, for the transports that have them: the lowest and the highest.
     pub client_ports: (u16, u16),
+    /// How the client was found, at best.
+    pub initiator: Initiator,
+    /// At least one connection was prohibited by an ICMP message.
+    pub prohibited: bool,
+    /// The protocol that its payload was found to be.
+    pub protocol: Option<Place>,
+    /// A protocol whose port it is and which its payload is not.
+    pub refuted: Option<Place>,
     /// What the client sent.
     pub client: SideView,
     /// What the server sent.
     pub server: SideView,
-    /// Its first frame.
-    pub first: Evidence,
-    /// Its last frame.
-    pub last: Evidence,
-    /// At least one connection was prohibited by an ICMP message.
-    pub prohibited: bool,
     /// What was asked and said.
     pub book: Book,
     /// What the policy says of it.
-    pub docket: Docket,
+    pub judged: Entries,
 }
 
-/// One side of a flow.
-#[derive(Clone, Debug, Default)]
-pub struct SideView {
-    /// Frames and bytes.
-    pub traffic: Traffic,
-    /// Bytes of payload.
-    pub payload: u64,
-    /// TCP flags that it has sent.
-    pub flags: u8,
-    /// By which ways its frames came.
-    pub paths: Paths,
-    /// How its packets with payload were marked, where the policy asks.
-    pub marked: Markings,
-}
+/// There are as many of these as nothing else is of: see docs/performance.md.
+const _: () = assert!(size_of::<Flow>() <= 288);
 
-/// Different paths kept for one side of a flow.
-const PATHS: usize = 16;
+/// A protocol by its place in the registry, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(NonZeroU8);
 
-impl SideView {
-    /// What came from one side since the last time.
-    fn of(connection: &Connection, side: Side) -> Self {
-        let Sent { payload, flags, .. } = connection.half(side).sent;
-        Self {
-            traffic: connection.traffic(side),
-            payload,
-            flags,
-            paths: connection.paths(side),
-            marked: connection.docket.marked(side),
-        }
+impl Place {
+    /// A place, from 0.
+    #[must_use]
+    pub fn of(place: usize) -> Option<Self> {
+        NonZeroU8::new(u8::try_from(place + 1).ok()?).map(Self)
     }
 
-    fn merge(&mut self, other: &Self) {
-        self.traffic.merge(&other.traffic);
-        self.payload += other.payload;
-        self.flags |= other.flags;
-        self.paths.merge(&other.paths, PATHS);
-        self.marked.add(other.marked);
+    fn protocol(self) -> Option<&'static dyn Protocol> {
+        REGISTRY.get(usize::from(self.0.get()) - 1).copied()
     }
 }
 
@@ -85,44 +65,42 @@ impl Flow {
     /// The flow of one connection that has ended: what it noted is taken from it.
     #[must_use]
     pub fn take(connection: &mut Connection) -> Self {
-        let client = connection.orientation.client;
         docket::follow(connection);
-        let sides = (SideView::of(connection, client), SideView::of(connection, client.other()));
-        let (book, docket) = (std::mem::take(&mut connection.book), std::mem::take(&mut connection.docket));
-        Self::new(connection, sides, book.closed(), docket.closed())
+        let book = std::mem::take(&mut connection.book).closed();
+        let judged = std::mem::take(&mut connection.docket.entries);
+        let flow = Self::new(connection, book, judged);
+        connection.docket = docket::Docket::default();
+        flow
     }
 
     /// What one connection added to its flow since the last time. It goes on.
     #[must_use]
     pub fn drain(connection: &mut Connection) -> Self {
-        let client = connection.orientation.client;
         docket::follow(connection);
-        let (book, docket) = (connection.book.drain(), connection.docket.drain());
-        let sides = (SideView::of(connection, client), SideView::of(connection, client.other()));
+        let (book, judged) = (connection.book.drain(), connection.docket.drain());
+        let flow = Self::new(connection, book, judged);
         [Side::A, Side::B].into_iter().for_each(|side| connection.restart_count(side));
-        let flow = Self::new(connection, sides, book, docket);
         connection.counted = true;
         connection.reopened = 0;
         flow
     }
 
-    fn new(connection: &Connection, (client, server): (SideView, SideView), book: Book, docket: Docket) -> Self {
-        let client_port = connection.key.end(connection.orientation.client).port;
+    fn new(connection: &Connection, book: Book, judged: Entries) -> Self {
+        let client = connection.orientation.client;
+        let client_port = connection.key.end(client).port;
         Self {
             key: connection.flow_key(),
             initiator: connection.orientation.how,
-            protocol: connection.dialog.protocol(),
-            refuted: connection.dialog.refuted(),
+            protocol: connection.dialog.protocol().and_then(Place::of),
+            refuted: connection.dialog.refuted().and_then(Place::of),
             recognised: connection.dialog.recognised(),
             connections: u64::from(!connection.counted) + u64::from(connection.reopened),
             client_ports: (client_port, client_port),
-            client,
-            server,
-            first: connection.first(),
-            last: connection.last(),
+            client: SideView::of(connection, client),
+            server: SideView::of(connection, client.other()),
             prohibited: connection.prohibited,
             book,
-            docket,
+            judged,
         }
     }
 
@@ -138,23 +116,56 @@ impl Flow {
         self.client_ports.1 = self.client_ports.1.max(other.client_ports.1);
         self.client.merge(&other.client);
         self.server.merge(&other.server);
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
         self.prohibited |= other.prohibited;
         self.book.merge(std::mem::take(&mut other.book));
-        self.docket.merge(std::mem::take(&mut other.docket));
+        self.judged.merge(std::mem::take(&mut other.judged));
+    }
+
+    /// The protocol that its payload was found to be.
+    #[must_use]
+    pub fn dissected(&self) -> Option<&'static dyn Protocol> {
+        self.protocol?.protocol()
+    }
+
+    /// A protocol whose port it is and which its payload is not.
+    #[must_use]
+    pub fn not_dissected(&self) -> Option<&'static dyn Protocol> {
+        self.refuted?.protocol()
+    }
+
+    /// Its first frame.
+    #[must_use]
+    pub fn first(&self) -> Evidence {
+        self.spans().map(|(first, _)| first).min().unwrap_or_default()
+    }
+
+    /// Its last frame.
+    #[must_use]
+    pub fn last(&self) -> Evidence {
+        self.spans().map(|(_, last)| last).max().unwrap_or_default()
+    }
+
+    fn spans(&self) -> impl Iterator<Item = (Evidence, Evidence)> {
+        [&self.client, &self.server].into_iter().filter_map(SideView::span)
+    }
+
+    /// It begins and ends with these frames at the latest and earliest, even if they came by ways that are not kept.
+    pub fn reach(&mut self, first: Evidence, last: Evidence) {
+        if first < self.first() || last > self.last() {
+            self.client.reach(first, last);
+        }
     }
 
     /// Frames of both sides, mirror copies not counted.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        self.client.traffic.frames + self.server.traffic.frames
+        self.client.traffic().frames + self.server.traffic().frames
     }
 
     /// A few frames that nobody answered, to one host: each says little, and anybody can send many.
     #[must_use]
     pub fn is_glimpse(&self) -> bool {
-        is_glimpse([self.client.traffic.frames, self.server.traffic.frames]) && !self.key.server.address.is_group()
+        is_glimpse([self.client.traffic().frames, self.server.traffic().frames]) && !self.key.server.address.is_group()
     }
 
     /// Nothing came of it: no answer, a reset, or an ICMP prohibition.

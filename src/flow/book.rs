@@ -1,6 +1,7 @@
 //! What one connection asked and said, kept small: the packet path touches a cache of what repeats.
 
 use dissectors::{Anomaly, Mode, Operation as Asked, Outcome, Security, Token};
+use smallvec::SmallVec;
 
 use super::connection::Side;
 use super::ops::{Operation, OperationKey, Tally, component_text, is_component};
@@ -8,13 +9,23 @@ use super::repeats::{Interval, Known, Repeats};
 use crate::bounded;
 use crate::ledger::Evidence;
 
-/// What one connection (or, merged, one flow) asked and said.
+/// What one connection (or, merged, one flow) asked and said. One word where it said nothing that was understood, and one
+/// piece of memory where it does one thing, which most do.
 #[derive(Clone, Debug, Default)]
-pub struct Book {
-    /// Operations, in the order of their first request.
-    pub operations: Vec<Operation>,
+pub struct Book(Option<Box<Said>>);
+
+#[derive(Clone, Debug, Default)]
+struct Said {
+    /// In the order of their first request.
+    operations: SmallVec<[Operation; 1]>,
     /// What most conversations have nothing of.
     rest: Option<Box<Rest>>,
+}
+
+/// The book of a connection that goes on.
+#[derive(Debug, Default)]
+pub struct OpenBook {
+    book: Book,
     /// What was asked before is counted here first.
     repeats: Repeats,
 }
@@ -106,14 +117,7 @@ pub const OPERATIONS: usize = 1024;
 /// Kinds of anomalies kept for one flow.
 const ANOMALIES: usize = 32;
 
-impl Book {
-    /// A book that was kept elsewhere.
-    #[must_use]
-    pub fn of(operations: Vec<Operation>, rest: Rest) -> Self {
-        let rest = (rest != Rest::default()).then(|| Box::new(rest));
-        Self { operations, rest, repeats: Repeats::default() }
-    }
-
+impl OpenBook {
     /// Counts an operation of that side, by its [`super::ops::fingerprint`].
     #[inline]
     pub fn operation(&mut self, fingerprint: u64, sender: Side, asked: &Asked<'_>, at: Evidence) -> Entered {
@@ -133,8 +137,9 @@ impl Book {
 
     /// The slow path: an operation on objects that have no slot.
     fn news(&mut self, fingerprint: u64, asked: &Asked<'_>, at: Evidence) -> Entered {
-        let Some(place) = self.enter(asked, at) else { return Entered::No };
-        let Self { operations, repeats, .. } = self;
+        let Some(place) = self.book.enter(asked, at) else { return Entered::No };
+        let Self { book, repeats } = self;
+        let operations = &mut *book.said().operations;
         let tally = operations.get(place).map(|operation| operation.tally);
         let is_request = asked.outcome.is_request();
         // The message before this one, if it was the only one, and a request.
@@ -148,8 +153,72 @@ impl Book {
 
     /// What the slots counted since the last time.
     fn settle(&mut self) {
-        let Self { operations, repeats, .. } = self;
-        repeats.tell(&mut |place, tally| add(operations, place, &tally));
+        if let Self { book: Book(Some(said)), repeats } = self {
+            repeats.tell(&mut |place, tally| add(&mut said.operations, place, &tally));
+        }
+    }
+
+    /// Notes how the conversation is protected. Returns whether that was news.
+    pub fn security(&mut self, security: &Security<'_>) -> bool {
+        self.book.rest().protection.note(security)
+    }
+
+    /// Counts something out of specification.
+    pub fn anomaly(&mut self, anomaly: &Anomaly, at: Evidence) {
+        add_anomaly(&mut self.book.rest().anomalies, (anomaly.what, 1, at));
+    }
+
+    /// Counts a PDU whose meaning is hidden or not known.
+    pub fn note_opaque(&mut self) {
+        self.book.rest().opaque += 1;
+    }
+
+    /// How the conversation is protected.
+    #[must_use]
+    pub fn protection(&self) -> &Protection {
+        self.book.protection()
+    }
+
+    /// The book of a connection that has ended, without what only its next packets would need.
+    #[must_use]
+    pub fn closed(mut self) -> Book {
+        self.settle();
+        self.book
+    }
+
+    /// What was noted since the last time; what is known of the protection stays as well.
+    #[must_use]
+    pub fn drain(&mut self) -> Book {
+        self.settle();
+        self.repeats.forget_places();
+        let mut fresh = Book::default();
+        if !self.protection().is_unknown() {
+            fresh.rest().protection = self.protection().clone();
+        }
+        std::mem::replace(&mut self.book, fresh)
+    }
+}
+
+impl Book {
+    /// A book that was kept elsewhere.
+    #[must_use]
+    pub fn of(operations: Vec<Operation>, rest: Rest) -> Self {
+        let rest = (rest != Rest::default()).then(|| Box::new(rest));
+        let said = Said { operations: operations.into(), rest };
+        Self((!said.operations.is_empty() || said.rest.is_some()).then(|| Box::new(said)))
+    }
+
+    /// Operations, in the order of their first request.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        self.0.as_ref().map_or(&[], |said| &said.operations)
+    }
+
+    /// Keeps those operations that matter.
+    pub fn retain(&mut self, matters: impl Fn(&Operation) -> bool) {
+        if let Some(said) = &mut self.0 {
+            said.operations.retain(|operation| matters(operation));
+        }
     }
 
     /// The slow path: finds or makes the operation's place, and adds its objects.
@@ -158,65 +227,36 @@ impl Book {
             let OperationKey { code, class, component } = &known.key;
             (*code, *class) == (asked.code, asked.class) && is_component(component.as_deref(), asked.component)
         };
-        let place = self.operations.iter().position(is_asked).unwrap_or(self.operations.len());
+        let Said { operations, .. } = self.said();
+        let place = operations.iter().position(is_asked).unwrap_or(operations.len());
         if place >= OPERATIONS {
             self.rest().dropped += 1;
             return None;
         }
-        if place == self.operations.len() {
-            if place == 0 {
-                self.operations.reserve_exact(1); // Most connections do one thing.
-            }
+        if place == operations.len() {
             let component = component_text(asked.component);
             let key = OperationKey { code: asked.code, class: asked.class, component };
-            self.operations.push(Operation::new(key, at));
+            operations.push(Operation::new(key, at));
         }
-        let operation = self.operations.get_mut(place)?;
+        let operation = operations.get_mut(place)?;
         asked.objects.iter().for_each(|object| operation.objects.add(object));
         operation.tally.count(asked.outcome, at);
         Some(place)
     }
 
-    /// Notes how the conversation is protected. Returns whether that was news.
-    pub fn security(&mut self, security: &Security<'_>) -> bool {
-        self.rest().protection.note(security)
-    }
-
-    /// Counts something out of specification.
-    pub fn anomaly(&mut self, anomaly: &Anomaly, at: Evidence) {
-        add_anomaly(&mut self.rest().anomalies, (anomaly.what, 1, at));
-    }
-
-    /// The book of a connection that has ended, without what only its next packets would need.
-    #[must_use]
-    pub fn closed(mut self) -> Self {
-        self.settle();
-        Self { repeats: Repeats::default(), ..self }
-    }
-
-    /// What was noted since the last time, as a closed book; what is known of the protection stays as well.
-    #[must_use]
-    pub fn drain(&mut self) -> Self {
-        self.settle();
-        let mut fresh = Self { repeats: std::mem::take(&mut self.repeats), ..Self::default() };
-        fresh.repeats.forget_places();
-        if !self.protection().is_unknown() {
-            fresh.rest().protection = self.protection().clone();
-        }
-        std::mem::replace(self, fresh)
-    }
-
-    /// Adds another connection's closed book.
+    /// Adds another connection's book.
     pub fn merge(&mut self, other: Self) {
+        let Some(other) = other.0 else { return };
         for operation in other.operations {
-            let full = self.operations.len() >= OPERATIONS;
-            match self.operations.iter_mut().find(|known| known.key == operation.key) {
+            let operations = &mut self.said().operations;
+            let full = operations.len() >= OPERATIONS;
+            match operations.iter_mut().find(|known| known.key == operation.key) {
                 Some(known) => {
                     known.tally.merge(&operation.tally);
                     known.objects.merge(&operation.objects);
                 }
                 None if full => self.rest().dropped += 1,
-                None => self.operations.push(operation),
+                None => operations.push(operation),
             }
         }
         let Some(other) = other.rest else { return };
@@ -227,49 +267,46 @@ impl Book {
         rest.dropped += other.dropped;
     }
 
-    /// Counts a PDU whose meaning is hidden or not known.
-    pub fn note_opaque(&mut self) {
-        self.rest().opaque += 1;
-    }
-
     /// How the conversation is protected.
     #[must_use]
     pub fn protection(&self) -> &Protection {
-        self.rest.as_ref().map_or(&UNPROTECTED, |rest| &rest.protection)
+        self.known_rest().map_or(&UNPROTECTED, |rest| &rest.protection)
     }
 
     /// Out-of-spec events by kind, with their number and the first frame.
     #[must_use]
     pub fn anomalies(&self) -> &[(&'static str, u64, Evidence)] {
-        self.rest.as_ref().map_or(&[], |rest| &rest.anomalies)
+        self.known_rest().map_or(&[], |rest| &rest.anomalies)
     }
 
     /// PDUs whose meaning is hidden or not known.
     #[must_use]
     pub fn opaque(&self) -> u64 {
-        self.rest.as_ref().map_or(0, |rest| rest.opaque)
+        self.known_rest().map_or(0, |rest| rest.opaque)
     }
 
     /// Operations that did not fit.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.rest.as_ref().map_or(0, |rest| rest.dropped)
+        self.known_rest().map_or(0, |rest| rest.dropped)
+    }
+
+    fn known_rest(&self) -> Option<&Rest> {
+        self.0.as_ref()?.rest.as_deref()
+    }
+
+    fn said(&mut self) -> &mut Said {
+        self.0.get_or_insert_default()
     }
 
     fn rest(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_with(Box::default)
-    }
-
-    /// No operation was observed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
+        self.said().rest.get_or_insert_default()
     }
 
     /// Requests observed, over all operations.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.operations.iter().map(|o| o.tally.requests).sum()
+        self.operations().iter().map(|o| o.tally.requests).sum()
     }
 }
 

@@ -6,7 +6,7 @@ use super::orient;
 use super::path::{Paths, WayUse};
 use crate::address::{Address, Host, Realm};
 use crate::decode::{Headers, Tcp, Way};
-use crate::flow::book::Book;
+use crate::flow::book::OpenBook;
 use crate::flow::docket::{Docket, Parties};
 use crate::ledger::Evidence;
 use crate::policy::TapId;
@@ -309,7 +309,7 @@ pub struct Connection {
     /// What each side sent.
     pub sides: [Half; 2],
     /// What was asked and said.
-    pub book: Book,
+    pub book: OpenBook,
     /// The protocol that is spoken.
     pub dialog: Dialog,
     rare: [Rare; 2],
@@ -330,7 +330,7 @@ impl Connection {
             sides: Default::default(),
             rare: [Rare { first: at, ..Rare::default() }; 2],
             dialog: Dialog::default(),
-            book: Book::default(),
+            book: OpenBook::default(),
             docket: Docket::default(),
         }
     }
@@ -635,7 +635,7 @@ pub struct Record<'a> {
     /// Who asks.
     pub orientation: &'a mut Orientation,
     /// What was asked and said.
-    pub book: &'a mut Book,
+    pub book: &'a mut OpenBook,
     /// What the policy says of it.
     pub docket: &'a mut Docket,
     sent: [&'a Sent; 2],

@@ -4,32 +4,32 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use dissectors::{Class, Item, Object, Operation as Asked, Outcome, Protocol};
+use dissectors::{Item, Object, Operation as Asked, Outcome, Protocol};
 
 use super::book::Protection;
 use super::connection::{Connection, Orientation, Side};
+use super::entry::{self, ENTRIES, Entries, Entry};
 use super::key::Transport;
 use super::meter::Meters;
-use super::ops::{Objects, Tally};
+use super::ops::Tally;
 use super::path::{Path, PathUse, Paths};
 use super::places::Places;
 use super::watch::{Asks, Attention, Glance, Watch};
 use crate::address::{Address, Host, Mac};
-use crate::bounded;
 use crate::decode::{Tunnel, TunnelKind};
 use crate::ledger::Evidence;
 use crate::policy::{
-    Cast, Conversation, Ends, Judgement, Markings, Member, Peak, Policy, Protection as Seen, Reason, Request, Sign,
-    Stage, Statement, Table, TapId, Verdict, Way, ZoneId, bucket, spoken_name,
+    Cast, Conversation, Ends, Judgement, Markings, Member, Policy, Protection as Seen, Reason, Request, Sign, Stage,
+    Table, TapId, Way, ZoneId, bucket, spoken_name,
 };
 use crate::prefetch;
 use crate::time::Timestamp;
 
-/// The judgements on one connection (or, merged, one flow).
-#[derive(Clone, Debug, Default)]
+/// The judgements on one connection.
+#[derive(Debug, Default)]
 pub struct Docket {
     /// Distinct judgements, in the order of their first message.
-    pub entries: Vec<Entry>,
+    pub entries: Entries,
     sides: Option<Box<Sides>>,
     /// What it is watched for, frame by frame.
     attention: Attention,
@@ -87,64 +87,6 @@ struct Known {
     meter: Option<(Table, u32, bool)>,
 }
 
-/// A judgement with what it was about.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// What was judged.
-    pub judgement: Judgement,
-    /// Which part of the device it was about, coarsely: the same fault has the same bucket.
-    pub bucket: Box<str>,
-    /// The protocol's codes, with their number of messages.
-    pub codes: Vec<(u64, u64)>,
-    /// On what.
-    pub objects: Objects,
-    /// How often, with what outcome.
-    pub tally: Tally,
-    /// The first frames that show it.
-    pub samples: Vec<Evidence>,
-    /// For a rate that was exceeded: the most that was counted.
-    pub peak: Option<Peak>,
-    /// The sides of its conversation, for zones and severity.
-    pub conversation: Arc<Conversation>,
-}
-
-/// What makes two judgements one.
-type EntryKey<'a> = (Verdict, Option<Reason>, Option<Statement>, Option<Stage>, Class, &'a str);
-
-impl Entry {
-    fn key(&self) -> EntryKey<'_> {
-        let Judgement { verdict, reason, statement, stage, class, .. } = self.judgement;
-        (verdict, reason, statement, stage, class, &self.bucket)
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.tally.merge(&other.tally);
-        self.objects.merge(&other.objects);
-        for (code, count) in &other.codes {
-            count_code(&mut self.codes, *code, *count);
-        }
-        self.note_peak(other.peak);
-        self.samples.extend_from_slice(&other.samples);
-        self.samples.sort_unstable();
-        self.samples.dedup();
-        self.samples.truncate(SAMPLES);
-    }
-
-    /// Keeps the worse of two peaks.
-    pub fn note_peak(&mut self, peak: Option<Peak>) {
-        self.peak = match (self.peak, peak) {
-            (Some(known), Some(new)) => Some(known.worse(new)),
-            (known, new) => known.or(new),
-        };
-    }
-}
-
-/// Frames kept for one judgement.
-pub const SAMPLES: usize = 5;
-/// Distinct judgements kept for one connection and one flow.
-const ENTRIES: usize = 128;
-/// Distinct codes kept for one judgement.
-const CODES: usize = 64;
 /// Different tunnels kept for one connection.
 const TUNNELS: usize = 8;
 
@@ -222,10 +164,9 @@ impl Parties<'_> {
 /// as far as it is known.
 #[must_use]
 pub fn signs_of_bypass(policy: &Policy, flow: &super::Flow, device: &[Mac]) -> Vec<(Sign, Option<Evidence>)> {
-    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
-    let parties = Parties { key: &key_of(flow), paths: paths.clone() };
+    let parties = Parties { key: &key_of(flow), paths: [flow.client.paths(), flow.server.paths()] };
     let frame = |used: PathUse| used.path.src_mac.zip(used.path.dst_mac);
-    let leaving = paths[0].iter().filter(|used| used.path.is_own_segment());
+    let leaving = flow.client.ways().filter(|used| used.path.is_own_segment());
     let leaving = leaving.map(|used| (Way { leaving: frame(used), ..Way::default() }, Some(used.first)));
     let arriving = parties.arriving(Side::A);
     let arriving = arriving.map(|used| (Way { arriving: frame(used), ..Way::default() }, Some(used.first)));
@@ -271,9 +212,9 @@ impl Docket {
             }
         }
         entry.tally.count(outcome, at);
-        count_code(&mut entry.codes, known.code, requests(outcome));
-        if entry.samples.len() < SAMPLES && entry.judgement.verdict.is_finding() {
-            entry.samples.push(at);
+        entry.count_code(known.code, requests(outcome));
+        if entry.is_finding() {
+            entry.add_sample(at);
         }
         true
     }
@@ -350,7 +291,7 @@ impl Docket {
     /// Whether what was judged is a finding that was not found here before.
     fn is_new(&mut self, known: Option<Known>) -> bool {
         let entry = known.and_then(|known| self.entries.get(known.entry as usize));
-        let Some(entry) = entry.filter(|entry| entry.judgement.verdict.is_finding() && entry.samples.len() == 1) else {
+        let Some(entry) = entry.filter(|entry| entry.is_finding() && entry.samples().len() == 1) else {
             return false;
         };
         let mut hasher = DefaultHasher::new();
@@ -405,52 +346,21 @@ impl Docket {
         }
     }
 
-    /// The docket of a connection that has ended, without what only its next packets would need.
+    /// What was judged since the last time.
     #[must_use]
-    pub fn closed(self) -> Self {
-        Self { cache: None, sides: None, tunnels: None, whole: None, attention: Attention::default(), ..self }
-    }
-
-    /// What was judged since the last time, as a closed docket.
-    #[must_use]
-    pub fn drain(&mut self) -> Self {
+    pub fn drain(&mut self) -> Entries {
         self.drained |= !self.entries.is_empty();
         self.cache = None;
         if self.is_whole && self.whole.is_none() {
             self.whole = self.entries.first().cloned().map(Box::new);
         }
-        Self { entries: std::mem::take(&mut self.entries), ..Self::default() }
+        std::mem::take(&mut self.entries)
     }
 
     /// Nothing was judged yet.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         self.entries.is_empty() && !self.drained
-    }
-
-    /// Adds another connection's closed docket.
-    pub fn merge(&mut self, other: Self) {
-        for entry in other.entries {
-            self.add(entry);
-        }
-    }
-
-    /// Adds a judgement to the one that says the same.
-    pub fn add(&mut self, entry: Entry) {
-        let full = self.entries.len() >= ENTRIES;
-        match self.entries.iter_mut().find(|known| known.key() == entry.key()) {
-            Some(mine) => mine.merge(&entry),
-            None if full => {}
-            None => self.push(entry),
-        }
-    }
-
-    fn push(&mut self, entry: Entry) {
-        // Most have one, which alone would take the place of four.
-        if self.entries.is_empty() {
-            self.entries.reserve_exact(1);
-        }
-        self.entries.push(entry);
     }
 
     fn request<'a>(&self, case: &'a Case<'_>, parties: &Parties<'_>) -> Request<'a> {
@@ -508,7 +418,7 @@ impl Docket {
         if let (Some((_, place, _)), true) = (meter, is_request) {
             meters.operations(place, at, 1);
         }
-        let entry = self.enter(conversation, judgement, (code, bucket), objects, outcome, case.at)?;
+        let entry = self.enter(&conversation, judgement, (code, bucket), objects, outcome, case.at)?;
         if let Some(entry) = self.entries.get_mut(entry) {
             entry.note_peak(peak);
         }
@@ -525,38 +435,22 @@ impl Docket {
 
     fn enter(
         &mut self,
-        conversation: Arc<Conversation>,
+        conversation: &Conversation,
         judgement: Judgement,
         (code, bucket): (u64, String),
         objects: &[Object<'_>],
         outcome: Outcome,
         at: Evidence,
     ) -> Option<usize> {
-        let fresh = Entry {
-            judgement,
-            bucket: bucket.into(),
-            codes: Vec::new(),
-            objects: Objects::default(),
-            tally: Tally::new(at),
-            samples: Vec::new(),
-            peak: None,
-            conversation,
-        };
-        let place = self.entries.iter().position(|known| known.key() == fresh.key()).unwrap_or(self.entries.len());
-        if place >= ENTRIES {
-            return None;
-        }
-        if place == self.entries.len() {
-            self.push(fresh);
-        }
+        let place = self.entries.iter().position(|known| known.key() == entry::key(&judgement, &bucket));
+        let new = || Entry::new(judgement, bucket.into(), conversation.setting(), at);
+        let place = place.or_else(|| self.entries.push(new()))?;
         let entry = self.entries.get_mut(place)?;
         entry.tally.count(outcome, at);
-        count_code(&mut entry.codes, code, requests(outcome));
+        entry.count_code(code, requests(outcome));
         if judgement.verdict.is_finding() {
-            objects.iter().for_each(|object| entry.objects.add(object));
-            if entry.samples.len() < SAMPLES {
-                entry.samples.push(at);
-            }
+            objects.iter().for_each(|object| entry.show().objects.add(object));
+            entry.add_sample(at);
         }
         Some(place)
     }
@@ -586,7 +480,7 @@ pub fn conversation_among<'a>(
     flow: &super::Flow,
     known: &dyn Fn(Host) -> Member<'a>,
 ) -> Conversation {
-    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
+    let paths = [flow.client.paths(), flow.server.paths()];
     conversation(
         policy,
         Orientation { client: Side::A, how: flow.initiator },
@@ -598,7 +492,7 @@ pub fn conversation_among<'a>(
 /// By which way the client's frames of a flow went.
 #[must_use]
 pub fn way_of(policy: &Policy, flow: &super::Flow) -> Way {
-    let paths = [flow.client.paths.clone(), flow.server.paths.clone()];
+    let paths = [flow.client.paths(), flow.server.paths()];
     Parties { key: &key_of(flow), paths }.way(policy, Side::A)
 }
 
@@ -672,7 +566,7 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) ->
             let name = tunnel_name(tunnel.kind, src, dst);
             let object = Object { space: "tunnel", item: Item::Name(&name) };
             let about = (0, name.clone());
-            docket.enter(Arc::clone(&conversation), judgement, about, &[object], Outcome::Asked, at);
+            docket.enter(&conversation, judgement, about, &[object], Outcome::Asked, at);
             news = true;
         }
     }
@@ -699,7 +593,8 @@ pub fn follow(connection: &mut Connection) {
     let last = connection.last();
     let docket = &mut connection.docket;
     if let (Some(whole), true, true) = (&mut docket.whole, answered, docket.entries.is_empty()) {
-        let mut more = Entry { tally: Tally::new(whole.tally.first), ..(**whole).clone() };
+        let mut more = (**whole).clone();
+        more.tally = Tally::new(whole.tally.first);
         more.tally.last = last;
         if whole.tally.answered == 0 {
             whole.tally.count(Outcome::Answered, last);
@@ -729,7 +624,7 @@ pub fn frame(connection: &mut Connection, policy: &Policy, bytes: u32, payload: 
 const ARP: u16 = 0x0806;
 
 /// Judges a connection as a whole.
-fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conversation>) {
+fn whole(connection: &mut Connection, policy: &Policy, conversation: &Conversation) {
     let Orientation { client, .. } = connection.orientation;
     let (parties, _) = connection.parties();
     // Where one way is captured alone, that there is no answer says nothing.
@@ -765,7 +660,7 @@ fn whole(connection: &mut Connection, policy: &Policy, conversation: &Arc<Conver
     let last = connection.last();
     let answered = connection.has_sent(client.other()) && !blocked;
     let docket = &mut connection.docket;
-    let place = docket.enter(Arc::clone(conversation), judgement, (0, String::new()), &[], Outcome::Asked, first);
+    let place = docket.enter(conversation, judgement, (0, String::new()), &[], Outcome::Asked, first);
     let Some(entry) = place.and_then(|place| docket.entries.get_mut(place)) else { return };
     if let (Some(spent), true) = (spent, judgement.stage == Some(Stage::Rate)) {
         entry.note_peak(Some(spent.peak));
@@ -825,10 +720,4 @@ fn conversation<'a>(
 /// What a message adds to the requests of its code: a reply none.
 fn requests(outcome: Outcome) -> u64 {
     u64::from(outcome.is_request())
-}
-
-fn count_code(codes: &mut Vec<(u64, u64)>, code: u64, count: u64) {
-    if let Some(known) = bounded::entry(codes, CODES, |known| known.0 == code, || (code, 0)) {
-        known.1 += count;
-    }
 }

@@ -26,7 +26,7 @@ pub fn note(flows: &[Flow], ledger: &mut Ledger) {
             if host.address.is_group() || host.address.is_unspecified() {
                 continue;
             }
-            for used in side.paths.iter().filter(|used| used.frames > 0) {
+            for used in side.ways().filter(|used| used.frames > 0) {
                 let support = support(&used);
                 for header in headers(host, &used) {
                     seen.entry((host, header)).and_modify(|known| known.merge(&support)).or_insert(support.clone());

@@ -1,6 +1,7 @@
 //! What was asked over a flow: operations with their objects and outcomes, merged and bounded.
 
 use dissectors::{Class, Component, ComponentId, Item, Object, Outcome};
+use smallvec::SmallVec;
 
 use super::hash::Secret;
 use crate::ledger::Evidence;
@@ -78,95 +79,134 @@ impl Tally {
     }
 }
 
-/// Objects of an operation: ranges merged to as few as there can be, names as a set. Bounded.
+/// Objects of an operation: ranges merged to as few as there can be, names as a set. Bounded. One word where there are none,
+/// which with many protocols is everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Objects {
-    /// By space: disjoint ranges in order, not even adjacent.
-    ranges: Vec<(&'static str, Vec<(u64, u64)>)>,
+pub struct Objects(Option<Box<Listed>>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Listed {
+    /// Space, from, to: disjoint and in order, within a space not even adjacent. Most operations are on one.
+    ranges: SmallVec<[(&'static str, u64, u64); 1]>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What most lists have nothing of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rest {
     /// In order.
     names: Vec<(&'static str, Box<str>)>,
     /// Objects that did not fit.
-    pub dropped: u64,
+    dropped: u64,
 }
 
 /// Ranges kept for one space, and names kept in all.
 const MOST: usize = 256;
 
 impl Objects {
+    /// None.
+    pub const NONE: Self = Self(None);
+
     /// Adds one object.
     pub fn add(&mut self, object: &Object<'_>) {
         match object.item {
-            Item::Range(from, to) => self.add_range(object.space, from.min(to), from.max(to)),
-            Item::Name(name) => self.add_name(object.space, name),
+            Item::Range(from, to) => self.listed().add_range(object.space, from.min(to), from.max(to)),
+            Item::Name(name) => self.listed().add_name(object.space, name),
         }
     }
 
     /// Adds all objects of another.
     pub fn merge(&mut self, other: &Self) {
-        for (space, ranges) in &other.ranges {
-            for &(from, to) in ranges {
-                self.add_range(space, from, to);
-            }
+        let Some(theirs) = &other.0 else { return };
+        let mine = self.listed();
+        theirs.ranges.iter().for_each(|(space, from, to)| mine.add_range(space, *from, *to));
+        let Some(theirs) = &theirs.rest else { return };
+        theirs.names.iter().for_each(|(space, name)| mine.add_name(space, name));
+        mine.rest().dropped += theirs.dropped;
+    }
+
+    /// So many more did not fit.
+    pub fn drop_more(&mut self, count: u64) {
+        if count > 0 {
+            self.listed().rest().dropped += count;
         }
-        for (space, name) in &other.names {
-            self.add_name(space, name);
-        }
-        self.dropped += other.dropped;
+    }
+
+    /// Objects that did not fit.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.rest().map_or(0, |rest| rest.dropped)
     }
 
     /// The ranges: space, from, to (inclusive), in order.
     pub fn ranges(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
-        self.ranges.iter().flat_map(|(space, ranges)| ranges.iter().map(move |&(from, to)| (*space, from, to)))
+        self.0.iter().flat_map(|listed| listed.ranges.iter().copied())
     }
 
     /// The names: space and name, in order.
     pub fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.names.iter().map(|(space, name)| (*space, &**name))
+        self.rest().into_iter().flat_map(|rest| rest.names.iter().map(|(space, name)| (*space, &**name)))
     }
 
     /// Nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty() && self.names.is_empty()
+        self.ranges().next().is_none() && self.names().next().is_none()
     }
 
+    fn rest(&self) -> Option<&Rest> {
+        self.0.as_ref()?.rest.as_deref()
+    }
+
+    fn listed(&mut self) -> &mut Listed {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Listed {
     fn add_range(&mut self, space: &'static str, from: u64, to: u64) {
-        let place = match &*self.ranges {
-            [(s, _)] if std::ptr::eq(*s, space) => 0, // Nearly always.
-            ranges => ranges.partition_point(|(s, _)| *s < space),
+        // Where the ranges of this space stand.
+        let (front, back) = match &*self.ranges {
+            [(s, ..)] if std::ptr::eq(*s, space) => (0, 1), // Nearly always.
+            ranges => (ranges.partition_point(|(s, ..)| *s < space), ranges.partition_point(|(s, ..)| *s <= space)),
         };
-        if self.ranges.get(place).is_none_or(|(s, _)| *s != space) {
-            if self.ranges.is_empty() {
-                self.ranges.reserve_exact(1); // Most operations are on one table.
-            }
-            self.ranges.insert(place, (space, Vec::with_capacity(1)));
-        }
-        let Some((_, ranges)) = self.ranges.get_mut(place) else { return };
-        if ranges.iter().any(|range| range.0 <= from && to <= range.1) {
+        let of_space = self.ranges.get(front..back).unwrap_or(&[]);
+        if of_space.iter().any(|range| range.1 <= from && to <= range.2) {
             return; // What is asked again and again.
         }
         // Those that overlap or touch the new one become one with it.
-        let start = ranges.partition_point(|r| r.1.saturating_add(1) < from);
-        let end = ranges.partition_point(|r| r.0 <= to.saturating_add(1));
-        if start == end && ranges.len() >= MOST {
-            self.dropped += 1;
+        let start = of_space.partition_point(|range| range.2.saturating_add(1) < from);
+        let end = of_space.partition_point(|range| range.1 <= to.saturating_add(1));
+        let joined = of_space.get(start..end).unwrap_or(&[]);
+        if joined.is_empty() && of_space.len() >= MOST {
+            self.rest().dropped += 1;
             return;
         }
-        let joined = ranges.get(start..end).unwrap_or(&[]);
-        let merged = joined.iter().fold((from, to), |m, r| (m.0.min(r.0), m.1.max(r.1)));
-        ranges.splice(start..end, [merged]);
+        let merged = joined.iter().fold((space, from, to), |m, range| (space, m.1.min(range.1), m.2.max(range.2)));
+        match self.ranges.get_mut(front + start) {
+            Some(first) if start < end => {
+                *first = merged;
+                self.ranges.drain(front + start + 1..front + end);
+            }
+            _ => self.ranges.insert(front + start, merged),
+        }
     }
 
     fn add_name(&mut self, space: &'static str, name: &str) {
-        let Err(place) = self.names.binary_search_by(|(s, n)| (*s, &**n).cmp(&(space, name))) else { return };
-        if self.names.len() >= MOST {
-            self.dropped += 1;
+        let Rest { names, dropped } = self.rest();
+        let Err(place) = names.binary_search_by(|(s, n)| (*s, &**n).cmp(&(space, name))) else { return };
+        if names.len() >= MOST {
+            *dropped += 1;
             return;
         }
-        if self.names.len() == self.names.capacity() {
-            self.names.reserve_exact((self.names.len() / 2).max(1)); // Mostly few, and kept for long.
+        if names.len() == names.capacity() {
+            names.reserve_exact((names.len() / 2).max(1)); // Mostly few, and kept for long.
         }
-        self.names.insert(place, (space, name.into()));
+        names.insert(place, (space, name.into()));
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
     }
 }
 
@@ -263,6 +303,6 @@ mod tests {
         for i in 0..1000 {
             objects.add(&Object { space: "tag", item: Item::Name(&format!("T{i}")) });
         }
-        assert_eq!((objects.names().count(), objects.dropped), (MOST, 1000 - MOST as u64));
+        assert_eq!((objects.names().count(), objects.dropped()), (MOST, 1000 - MOST as u64));
     }
 }

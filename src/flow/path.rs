@@ -59,6 +59,12 @@ pub(super) struct WayUse {
     pub(super) last: Evidence,
 }
 
+impl From<WayUse> for PathUse {
+    fn from(WayUse { way, tap, frames, first, last }: WayUse) -> Self {
+        Self { path: Path::of(way, tap), frames, first, last }
+    }
+}
+
 impl WayUse {
     fn merge(&mut self, other: &Self) {
         self.frames += other.frames;
@@ -139,12 +145,7 @@ impl Paths {
 
     /// They, in the order in which they were first seen.
     pub fn iter(&self) -> impl Iterator<Item = PathUse> {
-        self.uses().map(|WayUse { way, tap, frames, first, last }| PathUse {
-            path: Path::of(*way, *tap),
-            frames: *frames,
-            first: *first,
-            last: *last,
-        })
+        self.uses().map(|used| PathUse::from(*used))
     }
 
     /// Ways that are known with their use, in their order.

@@ -1,8 +1,6 @@
 //! What a connection repeats: a line of the cache for each operation on certain objects, in which the packet path counts it
 //! and finds when it was asked before. What was counted goes to the book when that is read.
 
-use std::time::Duration;
-
 use dissectors::Outcome;
 
 use super::ops::Tally;
@@ -13,10 +11,10 @@ use crate::time::Timestamp;
 /// Between two messages about the same objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interval {
-    /// From a request (or a message that wants no reply) to the next of the same kind.
-    Poll(Duration),
-    /// From a request to its reply.
-    Response(Duration),
+    /// From a request (or a message that wants no reply) to the next of the same kind, in nanoseconds.
+    Poll(u64),
+    /// From a request to its reply, in nanoseconds.
+    Response(u64),
 }
 
 /// One operation on certain objects.
@@ -82,11 +80,11 @@ impl Repeat {
             Outcome::Asked | Outcome::Told => {
                 let before = self.asked.replace(at);
                 self.is_open = outcome == Outcome::Asked;
-                before.map(|before| Interval::Poll(at.since(before)))
+                before.map(|before| Interval::Poll(at.nanos_since(before)))
             }
             Outcome::Answered | Outcome::Refused(_) => {
                 let asked = self.asked.filter(|_| std::mem::take(&mut self.is_open));
-                asked.map(|asked| Interval::Response(at.since(asked)))
+                asked.map(|asked| Interval::Response(at.nanos_since(asked)))
             }
         }
     }
@@ -100,10 +98,14 @@ pub(super) struct Repeats {
     slots: Box<[Repeat]>,
     /// What was asked first, which has no slot until its second message: who asks once may never ask again.
     first: u64,
-    /// The slot that comes next, if all goes as the last time.
-    expected: u16,
+    /// The slot of the next request, if all goes as the last time.
+    request: u16,
+    /// The slot of the next reply, if they come in the order of their requests.
+    reply: u16,
     /// The slot of the latest request.
-    latest: u16,
+    asked: u16,
+    /// The slot of the latest reply.
+    answered: u16,
 }
 
 /// Slots at first, and at most.
@@ -125,17 +127,25 @@ impl Repeats {
     /// Counts a message of an operation that has a slot and a place in the book.
     #[inline]
     pub(super) fn count(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence) -> Known {
-        let Some(slot) = self.find(fingerprint) else { return Known::No };
-        if outcome.is_request() {
-            if self.expected != slot
-                && let Some(latest) = self.slots.get_mut(usize::from(self.latest))
-            {
-                latest.next = slot;
-            }
-            self.latest = slot;
+        let is_request = outcome.is_request();
+        let expected = if is_request { self.request } else { self.reply };
+        let Some(slot) = self.find(fingerprint, expected) else { return Known::No };
+        if is_request
+            && slot != expected
+            && let Some(before) = self.slots.get_mut(usize::from(self.asked))
+        {
+            before.next = slot;
         }
         let Some(repeat) = self.slots.get_mut(usize::from(slot)) else { return Known::No };
-        self.expected = if outcome == Outcome::Asked { slot } else { repeat.next };
+        let next = repeat.next;
+        if is_request {
+            if self.asked == self.answered {
+                self.reply = slot; // Nobody waits for another reply.
+            }
+            (self.asked, self.request) = (slot, next);
+        } else {
+            (self.answered, self.reply) = (slot, next);
+        }
         if repeat.place == NONE || (repeat.requests | repeat.answered | repeat.refused) >= u32::MAX / 2 {
             return Known::No;
         }
@@ -159,11 +169,11 @@ impl Repeats {
             return None;
         }
         let place = u32::try_from(place).unwrap_or(NONE);
-        let slot = self.find(fingerprint).or_else(|| {
+        let slot = self.find(fingerprint, self.request).or_else(|| {
             // Only what was asked first had a message before it got a slot.
             let asked = before.filter(|_| self.first == fingerprint);
             self.insert(Repeat { fingerprint, asked, is_open: asked.is_some(), ..FREE }, lost);
-            self.find(fingerprint)
+            self.find(fingerprint, self.request)
         })?;
         let repeat = self.slots.get_mut(usize::from(slot))?;
         if let Some((place, tally)) = repeat.tell() {
@@ -189,16 +199,18 @@ impl Repeats {
     /// Prefetches what comes next, if all goes as the last time.
     #[inline]
     pub(super) fn prefetch(&self) {
-        if let Some(repeat) = self.slots.get(usize::from(self.expected)) {
-            prefetch::start(repeat);
+        for slot in [self.request, self.reply] {
+            if let Some(repeat) = self.slots.get(usize::from(slot)) {
+                prefetch::start(repeat);
+            }
         }
     }
 
     #[inline]
-    fn find(&self, fingerprint: u64) -> Option<u16> {
+    fn find(&self, fingerprint: u64, expected: u16) -> Option<u16> {
         // Not its neighbours first, which were not prefetched.
-        if self.slots.get(usize::from(self.expected)).is_some_and(|slot| slot.fingerprint == fingerprint) {
-            return Some(self.expected);
+        if self.slots.get(usize::from(expected)).is_some_and(|slot| slot.fingerprint == fingerprint) {
+            return Some(expected);
         }
         let mask = self.slots.len().wrapping_sub(1);
         let home = (fingerprint >> 32) as usize;
@@ -277,19 +289,25 @@ mod tests {
 
     #[test]
     fn the_next_of_a_round_is_expected() {
-        let mut repeats = Repeats::default();
-        let mut foreseen = 0;
-        for round in 0..5 {
-            for kind in 0..9 {
-                for outcome in [Outcome::Asked, Outcome::Answered] {
-                    let slot = repeats.find(fingerprint(kind));
-                    foreseen += u32::from(round > 2 && slot == Some(repeats.expected));
-                    if repeats.count(fingerprint(kind), outcome, at(round)) == Known::No {
-                        repeats.enter(fingerprint(kind), outcome, at(round), 0, None, &mut |_, _| ());
+        let (ask, answer) = (|kind| (kind, Outcome::Asked), |kind| (kind, Outcome::Answered));
+        let alone = |kind| [ask(kind), answer(kind)];
+        let threes = |kind| [ask(kind), ask(kind + 1), ask(kind + 2), answer(kind), answer(kind + 1), answer(kind + 2)];
+        for (case, messages) in [
+            ("one after the other", (0..9).flat_map(alone).collect::<Vec<_>>()),
+            ("three at once", (0..9).step_by(3).flat_map(threes).collect()),
+        ] {
+            let (mut repeats, mut foreseen) = (Repeats::default(), 0);
+            for round in 0..5 {
+                for (kind, outcome) in &messages {
+                    let expected = if outcome.is_request() { repeats.request } else { repeats.reply };
+                    let slot = repeats.find(fingerprint(*kind), expected);
+                    foreseen += u32::from(round > 2 && slot == Some(expected));
+                    if repeats.count(fingerprint(*kind), *outcome, at(round)) == Known::No {
+                        repeats.enter(fingerprint(*kind), *outcome, at(round), 0, None, &mut |_, _| ());
                     }
                 }
             }
+            assert_eq!(foreseen, 2 * 9 * 2, "{case}");
         }
-        assert_eq!(foreseen, 2 * 9 * 2);
     }
 }

@@ -11,7 +11,7 @@ use super::hash::Secret;
 use super::index::Index;
 use super::key::FlowKey;
 use super::slab::Slab;
-use crate::address::{Address, Host, Realm};
+use crate::address::{Address, Realm};
 use crate::decode::{Headers, Transport};
 use crate::ledger::Evidence;
 
@@ -211,7 +211,9 @@ pub struct Flows {
     index: Index,
     hasher: RandomState,
     flows: Vec<Flow>,
-    services: HashMap<(Host, Host), u32, RandomState>,
+    /// Services of each pair of client and server, by a number that differs for different pairs nearly always: were two one,
+    /// their services would fold a little earlier.
+    services: HashMap<u64, u32, RandomState>,
     /// Flows that were no more than a glimpse when they came, oldest first.
     glimpses: VecDeque<FlowKey>,
     /// Glimpses that came when there were too many.
@@ -223,13 +225,16 @@ pub struct Flows {
     pub forgotten: (u64, u64, u64),
 }
 
+/// Flows by which a table grows at least.
+const GROWTH: usize = 64;
+
 /// Of so many glimpses above the limit one is kept.
 pub const TURNS: u64 = 16;
 
 /// Bounds on flows.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowLimits {
-    /// In all. At the limit those that matter least are forgotten: without a known protocol, with few frames, long ago.
+    /// In all. At the limit those that matter least are forgotten: unanswered, without a known protocol, with few frames, long ago.
     pub flows: usize,
     /// Flows that are no more than a glimpse, see [`Flow::is_glimpse`]. At the limit one in [`TURNS`] new ones takes the
     /// place of the oldest and the others are forgotten at once, so that a flood of random addresses leaves neither a
@@ -288,7 +293,7 @@ impl Flows {
             known.merge(&mut flow);
             return flow.key;
         }
-        let pair = (flow.key.client, flow.key.server);
+        let pair = self.hasher.hash_one((flow.key.client, flow.key.server));
         let services = self.services.get(&pair).copied().unwrap_or_default();
         if services >= self.limits.per_pair && flow.protocol.is_none() {
             self.folded += 1;
@@ -311,6 +316,9 @@ impl Flows {
         let key = flow.key;
         if let Ok(place) = u32::try_from(self.flows.len()) {
             self.index.insert(self.hasher.hash_one(key), place);
+            if self.flows.len() == self.flows.capacity() {
+                self.flows.reserve_exact(self.flows.len() / 8 + GROWTH); // Twice as many is much memory for nothing.
+            }
             self.flows.push(flow);
         }
         key
@@ -342,6 +350,12 @@ impl Flows {
     pub fn drain(&mut self) -> Vec<Flow> {
         let empty = Self::new(self.limits, self.hasher.clone());
         std::mem::replace(self, empty).into_flows()
+    }
+
+    /// It is half full.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.flows.len() > self.limits.flows / 2
     }
 
     /// How many there are.
@@ -376,11 +390,12 @@ impl Flows {
         }
     }
 
-    /// Makes room: the eighth that matters least goes. Flows on which a protocol was found matter most, then those with
-    /// many frames, then the latest.
+    /// Makes room: the eighth that matters least goes. Flows that were answered and on which a protocol was found matter most,
+    /// then those of which one of both is true, then those with many frames, then the latest.
     #[cold]
     fn forget(&mut self) {
-        let worth = |flow: &Flow| (flow.protocol.is_some(), flow.frames().min(1 << 20), flow.last, flow.key);
+        let rank = |flow: &Flow| u8::from(flow.server.traffic().frames > 0) + u8::from(flow.protocol.is_some());
+        let worth = |flow: &Flow| (rank(flow), flow.frames().min(1 << 20), flow.last(), flow.key);
         let mut worths: Vec<_> = self.flows.iter().map(worth).collect();
         let eighth = (worths.len() / 8).max(1);
         if eighth >= worths.len() {
@@ -407,8 +422,8 @@ impl Flows {
         let gone = self.flows.swap_remove(place as usize);
         self.forgotten.0 += 1;
         self.forgotten.1 += gone.frames();
-        self.forgotten.2 += gone.client.traffic.bytes + gone.server.traffic.bytes;
-        let pair = (gone.key.client, gone.key.server);
+        self.forgotten.2 += gone.client.traffic().bytes + gone.server.traffic().bytes;
+        let pair = self.hasher.hash_one((gone.key.client, gone.key.server));
         if let Some(services) = self.services.get_mut(&pair) {
             *services = services.saturating_sub(1);
             if *services == 0 {

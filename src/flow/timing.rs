@@ -4,7 +4,6 @@
 //! interval, and between one and its answer the response time ([`Interval`]).
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use ahash::RandomState;
 use dissectors::REGISTRY;
@@ -26,28 +25,52 @@ const NANOS: [u64; BOUNDS.len()] = {
     nanos
 };
 
+/// The first bucket that may hold a number with so many leading zeros.
+const STARTS: [u8; u64::BITS as usize + 1] = {
+    let (mut starts, mut zeros) = ([0; u64::BITS as usize + 1], 0);
+    while zeros < u64::BITS {
+        let least = 1_u64 << (u64::BITS - 1 - zeros);
+        let mut bucket = 0;
+        while bucket < NANOS.len() && NANOS[bucket] < least {
+            bucket += 1;
+        }
+        starts[zeros as usize] = bucket as u8; // There are few.
+        zeros += 1;
+    }
+    starts
+};
+
 /// Times by size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     /// How many there are in each bucket of [`BOUNDS`], and beyond.
     pub counts: [u64; BOUNDS.len() + 1],
-    /// Their sum.
-    pub sum: Duration,
+    /// Their sum, in nanoseconds.
+    pub nanos: u128,
 }
 
 impl Histogram {
-    fn note(&mut self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = NANOS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
+    #[inline]
+    fn note(&mut self, nanos: u64) {
+        let mut bucket = usize::from(STARTS.get(nanos.leading_zeros() as usize).copied().unwrap_or_default());
+        while NANOS.get(bucket).is_some_and(|bound| nanos > *bound) {
+            bucket += 1;
+        }
         if let Some(count) = self.counts.get_mut(bucket) {
             *count += 1;
         }
-        self.sum = self.sum.saturating_add(time);
+        self.nanos += u128::from(nanos);
+    }
+
+    /// The sum of all, in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.nanos as f64 / 1e9
     }
 
     fn merge(&mut self, other: &Self) {
         self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
-        self.sum = self.sum.saturating_add(other.sum);
+        self.nanos += other.nanos;
     }
 }
 
@@ -166,7 +189,7 @@ mod tests {
     use super::*;
     use dissectors::{Class, Operation, Outcome};
 
-    use crate::flow::book::{Book, Entered};
+    use crate::flow::book::{Entered, OpenBook};
     use crate::flow::connection::Side;
     use crate::ledger::Evidence;
     use crate::time::Timestamp;
@@ -204,7 +227,7 @@ mod tests {
             ),
         ] {
             for drained in [false, true] {
-                let (mut timings, mut book) = (Timings::new(4), Book::default());
+                let (mut timings, mut book) = (Timings::new(4), OpenBook::default());
                 for (at, sender, fingerprint, outcome) in messages {
                     let at = Evidence::new(Timestamp::from_nanos(at * 1_000_000), 0, 1);
                     let code = *fingerprint;
@@ -227,7 +250,7 @@ mod tests {
                 assert!(timing.response.counts.iter().sum::<u64>() as usize + lost >= responses.len(), "{case}");
                 if !drained {
                     assert_eq!(timing.poll.counts.iter().sum::<u64>(), polls, "{case}");
-                    assert_eq!(timing.response.sum, Duration::from_millis(responses.iter().sum()), "{case}");
+                    assert_eq!(timing.response.nanos, responses.iter().sum::<u128>() * 1_000_000, "{case}");
                 }
             }
         }

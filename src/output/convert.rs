@@ -428,16 +428,16 @@ impl Teller<'_> {
     }
 
     fn flow(&self, id: String, flow: &Flow, findings: &Findings) -> FlowView {
-        let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
+        let protocol = flow.dissected();
         let mut vlans: Vec<u16> = [&flow.client, &flow.server]
             .into_iter()
-            .flat_map(|side| side.paths.iter())
+            .flat_map(|side| side.ways())
             .flat_map(|used| used.path.vlans)
             .collect();
         vlans.retain(|id| *id != 0);
         vlans.sort_unstable();
         vlans.dedup();
-        let (client, server) = (&flow.client.traffic, &flow.server.traffic);
+        let (client, server) = (flow.client.traffic(), flow.server.traffic());
         let judged = self.judged(flow, findings);
         FlowView {
             id,
@@ -448,7 +448,7 @@ impl Teller<'_> {
             },
             transport: flow.key.transport.to_string(),
             protocol: protocol_name(flow),
-            not_protocol: flow.refuted.and_then(|place| REGISTRY.get(place)).map(|protocol| protocol.info().name),
+            not_protocol: flow.not_dissected().map(|protocol| protocol.info().name),
             service: service_name(flow.key.transport, flow.key.port),
             vlans,
             initiator: flow.initiator.text(),
@@ -463,8 +463,8 @@ impl Teller<'_> {
                 bytes_to_server: client.copied_bytes,
                 bytes_to_client: server.copied_bytes,
             },
-            first_seen: flow.first.at.to_string(),
-            last_seen: flow.last.at.to_string(),
+            first_seen: flow.first().at.to_string(),
+            last_seen: flow.last().at.to_string(),
             operations: protocol.map(|protocol| operations(protocol, flow)).unwrap_or_default(),
             security: security(flow),
             anomalies: flow
@@ -485,7 +485,7 @@ impl Teller<'_> {
         // The MAC of the asset's own; of a host behind a router there is none to tell.
         let mac = host.address.as_mac().or_else(|| {
             let own = |mac| asset.is_some_and(|asset| asset.macs.contains(&mac));
-            side.paths.iter().filter_map(|used| used.path.src_mac).find(|mac| own(*mac))
+            side.ways().filter_map(|used| used.path.src_mac).find(|mac| own(*mac))
         });
         FlowEndView {
             asset: asset.map(|asset| asset.id.to_string()),
@@ -510,7 +510,7 @@ fn component(part: &Part) -> ComponentView {
 }
 
 fn operations(protocol: &dyn Protocol, flow: &Flow) -> Vec<OperationView> {
-    let mut operations: Vec<_> = flow.book.operations.iter().collect();
+    let mut operations: Vec<_> = flow.book.operations().iter().collect();
     operations.sort_by(|a, b| a.key.cmp(&b.key));
     let view = |operation: &crate::flow::ops::Operation| {
         let name = protocol.operation(operation.key.code);

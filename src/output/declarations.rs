@@ -3,7 +3,7 @@
 use super::convert::{Teller, VERSION};
 use super::findings::severity_of;
 use super::view::{FindingConduitView, FindingEndView, FindingView, ReasonView, SCHEMA, SampleView, SpanView};
-use crate::flow::docket::Entry;
+use crate::flow::entry::Entry;
 use crate::ledger::Evidence;
 use crate::policy::declaration::{Declaration, Kind, last_heard};
 use crate::policy::review::Watched;
@@ -78,7 +78,7 @@ impl Teller<'_> {
     /// The last frame of a conduit that fell silent, as far as its flows still know it.
     fn last_heard(&self, policy: &Policy, watched: &Watched, found: &Declaration) -> Option<Evidence> {
         let heard = (found.kind == Kind::Silent).then(|| last_heard(policy, watched, &found.subject)).flatten()?;
-        let is_of = |entry: &&Entry| match entry.judgement.statement {
+        let is_of = |entry: &&Entry| match entry.judgement().statement {
             Some(Statement::Rule(number)) => {
                 policy.rules.get(number as usize).is_some_and(|rule| rule.id == found.subject)
             }
@@ -86,8 +86,8 @@ impl Teller<'_> {
         };
         let flows = self.analysis.observed.flows.iter();
         let frames = flows.flat_map(|flow| {
-            let of_rule = flow.docket.entries.iter().filter(is_of);
-            of_rule.flat_map(|entry| [entry.tally.last, flow.last])
+            let of_rule = flow.judged.iter().filter(is_of);
+            of_rule.flat_map(|entry| [entry.tally.last, flow.last()])
         });
         frames.filter(|frame| frame.at <= heard).max()
     }

@@ -69,7 +69,7 @@ impl Teller<'_> {
             verdict: Verdict::Violation.text(),
             state: "open",
             acknowledged: None,
-            severity: severity(policy.score(&conversation, &judgement, Outcome::Unanswered)),
+            severity: severity(policy.score(&conversation.setting(), &judgement, Outcome::Unanswered)),
             time: span(first, last),
             count: edge.count,
             src: end(*from, zones.0),

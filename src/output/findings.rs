@@ -4,11 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter::Peekable;
-use std::sync::Arc;
 use std::time::Duration;
 use std::vec;
 
-use dissectors::{Protocol, REGISTRY};
+use dissectors::Protocol;
 
 use super::convert::{Teller, VERSION, objects, share, tenths};
 use super::rollup::{Hints, hint};
@@ -19,7 +18,8 @@ use super::view::{
 use crate::address::Host;
 use crate::analysis::{has_ports, protocol_name};
 use crate::flow::Flow;
-use crate::flow::docket::{Entry, SAMPLES, signs_of_bypass, tap};
+use crate::flow::docket::{signs_of_bypass, tap};
+use crate::flow::entry::{Entry, SAMPLES};
 use crate::flow::key::FlowKey;
 use crate::flow::ops::{Objects, Tally};
 use crate::id;
@@ -27,8 +27,8 @@ use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::life::{Pace, State};
 use crate::policy::{
-    Band, Context, Conversation, Identity, Judgement, Member, Outcome, Peak, Policy, Qualifier, Reason, Statement,
-    Touched, Verdict, Who, class_attack, evidence_class, mapping_version, technique_name,
+    Band, Context, Identity, Judgement, Member, Outcome, Peak, Policy, Qualifier, Reason, Setting, Statement, Touched,
+    Verdict, Who, class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -54,7 +54,6 @@ pub(super) struct Findings {
 /// A finding while it is put together from the judgements of its flows.
 pub(super) struct Fold<'a> {
     pub(super) judgement: Judgement,
-    conversation: Arc<Conversation>,
     pub(super) flow: &'a Flow,
     pub(super) codes: BTreeMap<u64, u64>,
     pub(super) objects: Objects,
@@ -81,7 +80,7 @@ impl Fold<'_> {
 /// What tells that a finding is the same as before.
 struct Basis {
     judgement: Judgement,
-    conversation: Arc<Conversation>,
+    setting: Setting,
     tally: Tally,
     peak: Option<Peak>,
     flow: FlowKey,
@@ -92,14 +91,9 @@ struct Basis {
 
 impl Basis {
     fn is_same(&self, other: &Self) -> bool {
-        let of = |it: &Self| (it.judgement, it.tally, it.peak, it.flow, it.flows, it.named);
-        let is_alike =
-            |one: &Conversation, other: &Conversation| one.confidence() == other.confidence() && one.is_like(other);
+        let of = |it: &Self| (it.judgement, it.setting, it.tally, it.peak, it.flow, it.flows, it.named);
         // Signs of a bypass are in the ways that frames took, too.
-        self.judgement.reason != Some(Reason::BoundaryBypass)
-            && of(self) == of(other)
-            && (Arc::ptr_eq(&self.conversation, &other.conversation)
-                || is_alike(&self.conversation, &other.conversation))
+        self.judgement.reason != Some(Reason::BoundaryBypass) && of(self) == of(other)
     }
 }
 
@@ -158,7 +152,7 @@ impl Teller<'_> {
             for flows in self.analysis.observed.flows.chunks(ASKED) {
                 goes_on().then_some(())?;
                 for flow in flows {
-                    for entry in flow.docket.entries.iter().filter(|entry| entry.judgement.verdict.is_finding()) {
+                    for entry in flow.judged.iter().filter(|entry| entry.is_finding()) {
                         self.fold(policy, flow, entry, &mut folds);
                     }
                 }
@@ -201,8 +195,8 @@ impl Teller<'_> {
     }
 
     fn fold<'a>(&self, policy: &Policy, flow: &'a Flow, entry: &Entry, folds: &mut BTreeMap<String, Fold<'a>>) {
-        let Some(reason) = entry.judgement.reason else { return };
-        let (from, to) = entry.conversation.zones();
+        let Some(reason) = entry.judgement().reason else { return };
+        let (from, to) = entry.setting.zones();
         let id = Identity {
             site: &policy.site,
             reason: reason.code(),
@@ -211,31 +205,36 @@ impl Teller<'_> {
             source: &self.entity(flow.key.client),
             destination: &self.entity(flow.key.server),
             service: &service(flow),
-            class: entry.judgement.class.text(),
+            class: entry.judgement().class.text(),
             bucket: &entry.bucket,
-            reference: &entry.judgement.statement.map(|s| rule_reference(policy, s)).unwrap_or_default(),
+            reference: &entry.judgement().statement.map(|s| rule_reference(policy, s)).unwrap_or_default(),
         }
         .id();
         let fold = folds.entry(id).or_insert_with(|| Fold {
-            judgement: entry.judgement,
-            conversation: Arc::clone(&entry.conversation),
+            judgement: entry.judgement(),
             flow,
             codes: BTreeMap::new(),
             objects: Objects::default(),
-            entry: Entry { tally: Tally::new(entry.tally.first), samples: Vec::new(), ..entry.clone() },
+            entry: {
+                let mut folded = entry.clone();
+                folded.tally = Tally::new(entry.tally.first);
+                folded.show().samples.clear();
+                folded
+            },
             flows: BTreeSet::new(),
         });
         // Of an attempt and a violation of the same kind the violation counts.
-        if entry.judgement.rank(policy) > fold.judgement.rank(policy) {
-            fold.judgement = entry.judgement;
+        if entry.judgement().rank(policy) > fold.judgement.rank(policy) {
+            fold.judgement = entry.judgement();
         }
         entry.codes.iter().for_each(|(code, count)| *fold.codes.entry(*code).or_default() += count);
-        fold.objects.merge(&entry.objects);
+        fold.objects.merge(entry.objects());
         fold.entry.tally.merge(&entry.tally);
-        fold.entry.note_peak(entry.peak);
-        fold.entry.samples.extend_from_slice(&entry.samples);
-        fold.entry.samples.sort_unstable();
-        fold.entry.samples.truncate(SAMPLES);
+        fold.entry.note_peak(entry.peak());
+        let samples = &mut fold.entry.show().samples;
+        samples.extend_from_slice(entry.samples());
+        samples.sort_unstable();
+        samples.truncate(SAMPLES);
         fold.flows.insert(flow.key);
     }
 
@@ -245,18 +244,19 @@ impl Teller<'_> {
     }
 
     fn finding(&self, policy: &Policy, id: &str, fold: &Fold<'_>) -> FindingView {
-        let Fold { judgement, conversation, flow, .. } = fold;
+        let Fold { judgement, flow, .. } = fold;
+        let setting = &fold.entry.setting;
         let tally = &fold.entry.tally;
         let reason = judgement.reason.unwrap_or(Reason::UndeclaredConduit);
-        let score = policy.score(conversation, judgement, fold.outcome());
-        let (from, to) = conversation.zones();
-        let protocol = flow.protocol.and_then(|place| REGISTRY.get(place).copied());
+        let score = policy.score(setting, judgement, fold.outcome());
+        let (from, to) = setting.zones();
+        let protocol = flow.dissected();
         let codes: Vec<CodeView> = protocol.map(|protocol| codes(protocol, &fold.codes)).unwrap_or_default();
         let (source, destination) = (self.naming(flow.key.client), self.naming(flow.key.server));
         let names: Vec<&str> = fold.objects.names().map(|(_, name)| name).collect();
         let ranges: Vec<Touched<'_>> =
             fold.objects.ranges().map(|(space, from, to)| Touched { space, range: (from, to) }).collect();
-        let frames: Vec<u64> = fold.entry.samples.iter().map(|sample| sample.frame()).collect();
+        let frames: Vec<u64> = fold.entry.samples().iter().map(|sample| sample.frame()).collect();
         let service = service(flow);
         let transport = flow.key.transport.to_string();
         let count = fold.count();
@@ -287,7 +287,7 @@ impl Teller<'_> {
             count,
             first: tally.first.at,
             last: tally.last.at,
-            peak: fold.entry.peak,
+            peak: fold.entry.peak(),
             frames: &frames,
         };
         let mut do_next = policy.do_next(&context).to_vec();
@@ -305,8 +305,8 @@ impl Teller<'_> {
             severity: severity(score),
             time: span(tally.first.at, tally.last.at),
             count,
-            src: self.finding_end(flow.key.client, Some(&policy.zone(from).id), conversation.confidence()),
-            dst: self.finding_end(flow.key.server, Some(&policy.zone(to).id), conversation.confidence()),
+            src: self.finding_end(flow.key.client, Some(&policy.zone(from).id), setting.confidence()),
+            dst: self.finding_end(flow.key.server, Some(&policy.zone(to).id), setting.confidence()),
             transport: Some(transport.clone()),
             port: has_ports(flow.key.transport).then_some(flow.key.port),
             protocol: protocol_name(flow),
@@ -333,7 +333,7 @@ impl Teller<'_> {
             why: policy.why(&context),
             do_next,
             details: details(policy, fold, reason),
-            samples: self.samples_of(policy, flow, &fold.entry.samples),
+            samples: self.samples_of(policy, flow, fold.entry.samples()),
             evidence: None,
             no_evidence: None,
             policy_hash: Some(policy.sha256.clone()),
@@ -352,14 +352,14 @@ impl Teller<'_> {
                 (&asset.id, &asset.name, asset.role.value, mac, level).hash(&mut hasher);
             }
         }
-        (&fold.codes, &fold.entry.samples, fold.objects.dropped).hash(&mut hasher);
+        (&fold.codes, fold.entry.samples(), fold.objects.dropped()).hash(&mut hasher);
         fold.objects.ranges().for_each(|range| range.hash(&mut hasher));
         fold.objects.names().for_each(|name| name.hash(&mut hasher));
         Basis {
             judgement: fold.judgement,
-            conversation: Arc::clone(&fold.conversation),
+            setting: fold.entry.setting,
             tally: fold.entry.tally,
-            peak: fold.entry.peak,
+            peak: fold.entry.peak(),
             flow: fold.flow.key,
             flows: fold.flows.len(),
             named: hasher.finish(),
@@ -414,13 +414,13 @@ impl Teller<'_> {
         let children: Vec<(String, Fold<'_>)> = ids.iter().filter_map(|id| folds.remove_entry(id)).collect();
         // The worst child speaks for all.
         let score = |fold: &Fold<'_>| {
-            let score = policy.score(&fold.conversation, &fold.judgement, fold.outcome());
+            let score = policy.score(&fold.entry.setting, &fold.judgement, fold.outcome());
             score.map_or(0, |score| score.value)
         };
         let worst = children.iter().max_by_key(|(id, fold)| (score(fold), Reverse(id)));
         let (Some((id, worst)), Some((_, first))) = (worst, children.first()) else { return };
         let worst = self.finding(policy, id, worst);
-        let (from, to) = first.conversation.zones();
+        let (from, to) = first.entry.setting.zones();
         let reason = first.judgement.reason.unwrap_or(Reason::UndeclaredConduit);
         let source = self.naming(first.flow.key.client);
         let key = Identity {
@@ -436,7 +436,7 @@ impl Teller<'_> {
             reference: "",
         };
         let count: u64 = children.iter().map(|(_, fold)| fold.count()).sum();
-        let mut samples: Vec<Evidence> = children.iter().flat_map(|(_, fold)| fold.entry.samples.clone()).collect();
+        let mut samples: Vec<Evidence> = children.iter().flat_map(|(_, fold)| fold.entry.samples().to_vec()).collect();
         samples.sort_unstable();
         samples.truncate(SAMPLES);
         let first_seen = children.iter().map(|(_, fold)| fold.entry.tally.first.at).min().unwrap_or_default();
@@ -566,7 +566,7 @@ impl Teller<'_> {
 
     /// Samples of a flow: where the capture is of no tap, the VLAN of a way's first frame may tell it.
     fn samples_of(&self, policy: &Policy, flow: &Flow, samples: &[Evidence]) -> Vec<SampleView> {
-        let ways = || flow.client.paths.iter().chain(flow.server.paths.iter());
+        let ways = || flow.client.ways().chain(flow.server.ways());
         let by_way = |sample: &Evidence| {
             let used = ways().find(|used| used.first == *sample)?;
             policy.tap_name(tap(policy, &used.path)).map(str::to_owned)
@@ -641,7 +641,7 @@ impl Teller<'_> {
         let policy = self.analysis.policy.as_deref()?;
         let worst = self.worst(flow)?;
         let qualifiers: BTreeSet<Qualifier> =
-            flow.docket.entries.iter().flat_map(|entry| entry.judgement.qualifiers.iter()).collect();
+            flow.judged.iter().flat_map(|entry| entry.judgement().qualifiers.iter()).collect();
         Some(JudgedFlow {
             verdict: worst.verdict.text(),
             rule: worst.statement.map(|statement| policy.reference(statement)),
@@ -653,8 +653,8 @@ impl Teller<'_> {
     /// The gravest judgement of a flow. Of equally grave ones the one that stands first in the docket: the earliest.
     pub(super) fn worst(&self, flow: &Flow) -> Option<Judgement> {
         let policy = self.analysis.policy.as_deref()?;
-        let worst = flow.docket.entries.iter().rev().max_by_key(|entry| entry.judgement.rank(policy))?;
-        Some(worst.judgement)
+        let worst = flow.judged.iter().rev().max_by_key(|entry| entry.judgement().rank(policy))?;
+        Some(worst.judgement())
     }
 
     pub(super) fn zones(&self) -> Vec<ZoneView> {
@@ -687,8 +687,8 @@ impl Teller<'_> {
         let mut uses: BTreeMap<u32, Used> = BTreeMap::new();
         for flow in &self.analysis.observed.flows {
             let mut counted = BTreeSet::new();
-            for entry in &flow.docket.entries {
-                let Some(Statement::Rule(number)) = entry.judgement.statement else { continue };
+            for entry in &flow.judged {
+                let Some(Statement::Rule(number)) = entry.judgement().statement else { continue };
                 let used = uses.entry(number).or_default();
                 used.note(entry);
                 if counted.insert(number) {
@@ -751,9 +751,9 @@ struct Used {
 impl Used {
     fn note(&mut self, entry: &Entry) {
         let count = entry.tally.requests.max(entry.tally.answered + entry.tally.refused);
-        *self.view.verdicts.entry(entry.judgement.verdict.text()).or_default() += count;
+        *self.view.verdicts.entry(entry.judgement().verdict.text()).or_default() += count;
         // A rule that was only nearest to allowing something was not used.
-        if entry.judgement.verdict <= Verdict::Exception {
+        if entry.judgement().verdict <= Verdict::Exception {
             let (first, last) = (entry.tally.first.at, entry.tally.last.at);
             let (earliest, latest) = self.span.unwrap_or((first, last));
             self.span = Some((earliest.min(first), latest.max(last)));
@@ -870,6 +870,8 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::analysis::{self, Options};
     use crate::source::set::Captures;

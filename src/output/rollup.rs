@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dissectors::REGISTRY;
-
 use super::convert::Teller;
 use super::findings::Fold;
 use crate::policy::suggest::{Act, Talk};
@@ -57,7 +55,7 @@ fn broken(fold: &Fold<'_>) -> Option<Broken> {
 /// The conversation with only those operations and objects that a finding is about.
 fn objected(fold: &Fold<'_>) -> Talk {
     let talk = fold.flow.talk();
-    let protocol = fold.flow.protocol.and_then(|place| REGISTRY.get(place));
+    let protocol = fold.flow.dissected();
     let codes: BTreeSet<String> = protocol
         .map(|protocol| fold.codes.keys().map(|code| protocol.operation(*code).code).collect())
         .unwrap_or_default();

@@ -75,7 +75,7 @@ impl Told {
             let pair = (zone(teller.zone_of_host(flow.key.client)), zone(teller.zone_of_host(flow.key.server)));
             let verdict = teller.worst(flow).map_or(NONE, |judgement| judgement.verdict.text());
             *entry(&mut summary.flows, &pair).entry(verdict).or_default() += 1;
-            for operation in flow.book.operations.iter().filter(|operation| operation.tally.requests > 0) {
+            for operation in flow.book.operations().iter().filter(|operation| operation.tally.requests > 0) {
                 let classes = entry(&mut summary.operations, &pair);
                 *classes.entry(operation.key.class.text()).or_default() += operation.tally.requests;
             }

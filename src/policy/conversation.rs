@@ -86,24 +86,13 @@ pub struct Conversation {
 }
 
 /// What to say when no rule covers both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Without {
     External,
     Unzoned,
     Reverse(u32),
     Near(u32),
     Nothing,
-}
-
-impl Conversation {
-    /// The same sides, and the same statements concern them: what is asked of either gets the same answers.
-    #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        let place = |side: &Side| (side.zone, side.asset);
-        let concerns = |it: &Self| (place(&it.client), place(&it.server), it.destination, it.without, it.unapproved);
-        concerns(self) == concerns(other)
-            && (&self.candidates, &self.denies, &self.ignores) == (&other.candidates, &other.denies, &other.ignores)
-    }
 }
 
 impl Policy {

@@ -28,6 +28,12 @@ impl Markings {
         self.0 & !Self::of(dscp).0 == 0
     }
 
+    /// The value, where there is one alone.
+    #[must_use]
+    pub fn only(self) -> Option<u8> {
+        self.0.is_power_of_two().then(|| self.0.trailing_zeros() as u8) // Below 64.
+    }
+
     /// As a number, a bit for each value, and from one.
     #[must_use]
     pub fn bits(self) -> u64 {

@@ -304,7 +304,7 @@ impl Question {
             State::RequestOnly | State::Blocked => Outcome::Unanswered,
             State::Answered => Outcome::Answered,
         };
-        let score = policy.score(&conversation, &judgement, outcome);
+        let score = policy.score(&conversation.setting(), &judgement, outcome);
         Answer { conversation, judgement, score }
     }
 

@@ -2,12 +2,12 @@
 
 use dissectors::Class;
 
-use super::conversation::Conversation;
 use super::file::{self, Criticality};
 use super::judge::Judgement;
 use super::model::Policy;
 use super::read::{Mistake, Reader};
 use super::reason::{Reason, class_row};
+use super::setting::Setting;
 use super::verdict::{Qualifier, Verdict};
 use super::word::Classes;
 
@@ -201,12 +201,12 @@ impl Weights {
 impl Policy {
     /// The severity of a judgement. What is allowed, excepted or ignored has none.
     #[must_use]
-    pub fn score(&self, conversation: &Conversation, judgement: &Judgement, outcome: Outcome) -> Option<Score> {
+    pub fn score(&self, setting: &Setting, judgement: &Judgement, outcome: Outcome) -> Option<Score> {
         if !judgement.verdict.is_finding() {
             return None;
         }
         let weights = &self.weights;
-        let (from, to) = conversation.zones();
+        let (from, to) = setting.zones();
         let (source, target) = (self.zone(from), self.zone(to));
         let (source_level, target_level) = (source.sl_t.rdf(), target.sl_t.rdf());
         let mut terms = vec![(format!("class {}", judgement.class.text()), weights.class(judgement.class))];
@@ -222,7 +222,7 @@ impl Policy {
             add("criticality", "criticality");
         }
         let jewel = |asset| self.asset(asset).is_some_and(|asset| asset.crown_jewel);
-        if [conversation.client.asset, conversation.server.asset].into_iter().flatten().any(jewel) {
+        if setting.assets.into_iter().flatten().any(jewel) {
             add("crown jewel", "crown-jewel");
         }
         let safety = source.safety || target.safety;
@@ -240,7 +240,7 @@ impl Policy {
             Outcome::Answered => add("answered", "answered"),
             Outcome::Unanswered => {}
         }
-        let doubtful = judgement.qualifiers.has(Qualifier::InitiatorInferred) || conversation.confidence() < 60;
+        let doubtful = judgement.qualifiers.has(Qualifier::InitiatorInferred) || setting.confidence() < 60;
         if doubtful {
             add("low confidence", "low-confidence");
         }

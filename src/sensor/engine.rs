@@ -1,7 +1,7 @@
 //! The worker threads of a running sensor: batches in, and on demand what was learned since the last time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -46,6 +46,7 @@ pub struct Engine {
     /// What the memory of the batches that wait may grow to, in bytes.
     limit: usize,
     lost: AtomicU64,
+    crowded: Arc<AtomicBool>,
     recorder: Option<Line>,
 }
 
@@ -70,15 +71,17 @@ impl Engine {
         // Batches come back when their last reader lets go of them, so that their memory is used again.
         let (give_back, used) = bounded(SPARE);
         let spare = Spare { give_back, queued: Arc::new(AtomicUsize::new(0)) };
+        let crowded = Arc::new(AtomicBool::new(false));
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         for (worker, shards) in parts.into_iter().enumerate() {
             let (queue, work) = bounded(QUEUE);
             queues.push(queue);
-            let (recorder, spare) = (recorder.clone(), spare.clone());
-            threads.push(thread::spawn(move || run(shards, (worker, workers), &work, &spare, recorder.as_ref())));
+            let (recorder, spare, crowded) = (recorder.clone(), spare.clone(), Arc::clone(&crowded));
+            let run = move || run(shards, (worker, workers), &work, &spare, &crowded, recorder.as_ref());
+            threads.push(thread::spawn(run));
         }
-        Self { queues, threads, used, spare, limit: limits.queue, lost: AtomicU64::new(0), recorder }
+        Self { queues, threads, used, spare, limit: limits.queue, lost: AtomicU64::new(0), crowded, recorder }
     }
 
     /// A batch to fill, with memory that was used before if there is some.
@@ -126,6 +129,12 @@ impl Engine {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// What was learned since the last time has to be drained soon.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// Batches that wait, in the longest queue.
@@ -208,6 +217,7 @@ fn run(
     (worker, workers): (usize, usize),
     work: &Receiver<Work>,
     spare: &Spare,
+    crowded: &AtomicBool,
     recorder: Option<&Line>,
 ) -> Vec<ShardResult> {
     for work in work {
@@ -217,10 +227,15 @@ fn run(
                 if let Some(recorder) = recorder {
                     shards.iter_mut().for_each(|shard| recorder.marks(shard.marks()));
                 }
+                if shards.iter().any(Shard::is_crowded) {
+                    crowded.store(true, Ordering::Relaxed);
+                }
                 spare.read(batch);
             }
             Work::Listen(taps) => shards.iter_mut().for_each(|shard| shard.listen(Arc::clone(&taps))),
             Work::Drain(now, ruling, answer) => {
+                // Another worker that is crowded says so again with its next batch.
+                crowded.store(false, Ordering::Relaxed);
                 let _ = answer.send(shards.iter_mut().map(|shard| shard.drain(now)).collect());
                 if let Some(Ruling { policy, taps }) = ruling {
                     shards.iter_mut().for_each(|shard| shard.judge_by(policy.clone(), Arc::clone(&taps)));

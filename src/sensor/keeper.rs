@@ -141,7 +141,8 @@ impl Keeper {
     pub(super) fn run(mut self, engine: Arc<Engine>) {
         let mut next = Instant::now() + self.flush;
         let by = loop {
-            match self.inbox.recv_deadline(next) {
+            match self.inbox.recv_deadline(next.min(Instant::now() + LOOK)) {
+                Err(RecvTimeoutError::Timeout) if Instant::now() < next && !engine.is_crowded() => {}
                 // Nothing more is judged by it.
                 Ok(Order::Policy(_)) if self.stopping.load(Ordering::Relaxed) => {}
                 Ok(Order::Policy(policy)) => {
@@ -447,6 +448,9 @@ impl Keeper {
         findings.retain(|id, _| self.telling.life().get(id).is_some());
     }
 }
+
+/// Time between two looks whether the workers have to be drained before it is time: their tables are small.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Flushes between two looks for what is too old.
 const FORGET: u64 = 360;

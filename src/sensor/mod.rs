@@ -136,7 +136,7 @@ impl Sensor {
         let past = store.as_mut().map(|keeping| keeping.restore(&mut world)).transpose()?.unwrap_or_default();
         let recording = evidence.map(|filing| Recording::start(filing, names(&world)));
         let line = recording.as_ref().map(Recording::line);
-        let engine = Arc::new(Engine::start(workers, &limits, policy.as_ref(), &world.taps(), line));
+        let engine = Arc::new(Engine::start(workers, &limits.between_flushes(), policy.as_ref(), &world.taps(), line));
         let shared = Arc::new(Shared::new(world, Vec::new()));
         let (reads, reading) = crossbeam_channel::bounded(0);
         let (orders, inbox) = crossbeam_channel::bounded(16);

@@ -125,7 +125,7 @@ impl World {
     /// Forgets what was not seen since that time; what follows from it goes at the next merge.
     pub fn forget(&mut self, before: Timestamp) {
         let observed = &mut self.analysis.observed;
-        observed.flows.retain(|flow| flow.last.at >= before);
+        observed.flows.retain(|flow| flow.last().at >= before);
         let mut ledger = Ledger::bounded(self.options.limits.ledger);
         for (subject, facts) in observed.ledger.iter() {
             for (key, support) in facts.iter().filter(|(_, support)| support.last.at >= before) {
@@ -149,11 +149,15 @@ impl World {
         let mut ways: BTreeMap<u16, Ways> = BTreeMap::new();
         self.table.restore(observed.flows);
         for mut result in results {
-            facts::note(&result.flows, &mut result.ledger);
             observed.coverage.merge(&result.coverage);
             observed.coverage.ledger(&mut result.ledger);
-            changed.subjects.extend(result.ledger.iter().map(|(subject, _)| subject.clone()));
-            observed.ledger.merge(result.ledger);
+            // Of what the headers tell there is as much as of flows, and no more: it needs no bound of its own.
+            let mut headers = Ledger::default();
+            facts::note(&result.flows, &mut headers);
+            for learned in [result.ledger, headers] {
+                changed.subjects.extend(learned.iter().map(|(subject, _)| subject.clone()));
+                observed.ledger.merge(learned);
+            }
             observed.watch.merge(result.watch, self.options.policy.as_deref());
             let (policy, most) = (self.options.policy.as_deref(), self.options.limits.timings);
             observed.timings.merge(result.timings, policy, most);
@@ -261,8 +265,8 @@ mod tests {
         watch(20, ROLES, |world, changed| {
             let flows = &world.analysis.observed.flows;
             let of = |flow: &crate::flow::Flow| {
-                let entries = &flow.docket.entries;
-                entries.iter().map(|entry| (entry.judgement.verdict, entry.conversation.zones())).collect::<Vec<_>>()
+                let entries = &flow.judged;
+                entries.iter().map(|entry| (entry.judgement().verdict, entry.setting.zones())).collect::<Vec<_>>()
             };
             let now: BTreeMap<FlowKey, _> = flows.iter().map(|flow| (flow.key, of(flow))).collect();
             let differs = now.iter().filter(|(key, judged)| before.get(*key) != Some(*judged));

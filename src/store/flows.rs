@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use dissectors::{Class, Item, Mode, Object, REGISTRY, Token};
@@ -12,13 +12,15 @@ use crate::address::{Host, Mac, Realm};
 use crate::flow::again;
 use crate::flow::book::{Book, Protection, Rest};
 use crate::flow::connection::Traffic;
-use crate::flow::docket::{Docket, Entry};
+use crate::flow::entry::{Entries, Entry};
 use crate::flow::key::{FlowKey, Initiator};
 use crate::flow::ops::{Objects, Operation, OperationKey, Tally};
 use crate::flow::path::{Path, PathUse, Paths};
-use crate::flow::{Flow, SideView};
+use crate::flow::{Flow, Place, SideView};
 use crate::ledger::Evidence;
-use crate::policy::{Judgement, Markings, Measure, Peak, Policy, Qualifier, Qualifiers, Rate, Reason, Stage, Verdict};
+use crate::policy::{
+    Judgement, Markings, Measure, Peak, Policy, Qualifier, Qualifiers, Rate, Reason, Setting, Stage, Verdict,
+};
 use crate::time::Timestamp;
 
 /// Flows whose rows are made at once.
@@ -102,9 +104,9 @@ pub(super) fn write(
                     crate::analysis::protocol_name(flow),
                     signed(flow.connections),
                     signed(flow.frames()),
-                    signed(flow.client.traffic.bytes + flow.server.traffic.bytes),
-                    flow.first.at.nanos(),
-                    flow.last.at.nanos(),
+                    signed(flow.client.traffic().bytes + flow.server.traffic().bytes),
+                    flow.first().at.nanos(),
+                    flow.last().at.nanos(),
                     sha256,
                     detail,
                 ])?;
@@ -158,7 +160,7 @@ fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::
     Ok((|| {
         let host = |address| Host { realm, address };
         let key = FlowKey { client: host(client?), server: host(server?), transport: transport?, port };
-        let protocol = protocol.and_then(|name| REGISTRY.iter().position(|known| known.info().name == name));
+        let protocol = protocol.and_then(|name| place(&name));
         // Judgements of another policy are none of the one in force.
         let same = policy.filter(|policy| judged_by.as_deref() == Some(&policy.sha256));
         let mut flow = detail?.flow(key, protocol, connections, words, same)?;
@@ -270,15 +272,15 @@ impl<'a> Detail<'a> {
         let book = &flow.book;
         Self {
             initiator: flow.initiator.text().into(),
-            refuted: flow.refuted.and_then(|place| REGISTRY.get(place)).map(|known| known.info().name.into()),
+            refuted: flow.not_dissected().map(|known| known.info().name.into()),
             recognised: flow.recognised.map(|it| (it.name.into(), it.version.map(Into::into), it.industrial)),
             client_ports: flow.client_ports,
             client: SideRow::of(&flow.client, policy),
             server: SideRow::of(&flow.server, policy),
-            first: row_of(flow.first),
-            last: row_of(flow.last),
+            first: row_of(flow.first()),
+            last: row_of(flow.last()),
             prohibited: flow.prohibited,
-            operations: book.operations.iter().map(OperationRow::of).collect(),
+            operations: book.operations().iter().map(OperationRow::of).collect(),
             mode: book.protection().mode.map(|mode| mode.text().into()),
             policies: book.protection().policies.iter().map(|policy| (&**policy).into()).collect(),
             tokens: book.protection().tokens.iter().map(|token| token.text().into()).collect(),
@@ -286,7 +288,7 @@ impl<'a> Detail<'a> {
             opaque: book.opaque(),
             dropped: book.dropped(),
             judged: policy
-                .map(|policy| flow.docket.entries.iter().map(|entry| EntryRow::of(entry, policy)).collect())
+                .map(|policy| flow.judged.iter().map(|entry| EntryRow::of(entry, policy)).collect())
                 .unwrap_or_default(),
         }
     }
@@ -305,7 +307,7 @@ impl<'a> Detail<'a> {
     fn flow(
         self,
         key: FlowKey,
-        protocol: Option<usize>,
+        protocol: Option<Place>,
         connections: u64,
         words: &mut Words,
         policy: Option<&Policy>,
@@ -324,7 +326,7 @@ impl<'a> Detail<'a> {
         }
         let operations = self.operations.into_iter().map(|row| row.operation(words)).collect::<Option<Vec<_>>>()?;
         let book = Book::of(operations, rest);
-        let refuted = self.refuted.and_then(|name| REGISTRY.iter().position(|known| known.info().name == name));
+        let refuted = self.refuted.and_then(|name| place(&name));
         let mut flow = Flow {
             key,
             initiator: initiators.into_iter().find(|known| known.text() == self.initiator)?,
@@ -338,20 +340,24 @@ impl<'a> Detail<'a> {
             client_ports: self.client_ports,
             client: self.client.side(policy),
             server: self.server.side(policy),
-            first: evidence(self.first),
-            last: evidence(self.last),
             prohibited: self.prohibited,
             book,
-            docket: Docket::default(),
+            judged: Entries::default(),
         };
+        flow.reach(evidence(self.first), evidence(self.last));
         if let Some(policy) = policy {
-            let conversation = Arc::new(crate::flow::docket::conversation_of(policy, &flow));
+            let setting = crate::flow::docket::conversation_of(policy, &flow).setting();
             for row in self.judged {
-                flow.docket.entries.push(row.entry(policy, &conversation, words)?);
+                flow.judged.add(row.entry(policy, setting, words)?);
             }
         }
         Some(flow)
     }
+}
+
+/// The place in the registry of the protocol of that name.
+fn place(name: &str) -> Option<Place> {
+    REGISTRY.iter().position(|known| known.info().name == name).and_then(Place::of)
 }
 
 fn row_of(at: Evidence) -> EvidenceRow {
@@ -368,9 +374,9 @@ fn class(text: &str) -> Option<Class> {
 
 impl<'a> SideRow<'a> {
     fn of(side: &'a SideView, policy: Option<&'a Policy>) -> Self {
-        let Traffic { frames, bytes, copies, copied_bytes } = side.traffic;
-        let paths = side.paths.iter().map(|used| PathRow::of(&used, policy)).collect();
-        let (payload, flags, marked) = (side.payload, side.flags, side.marked.bits());
+        let Traffic { frames, bytes, copies, copied_bytes } = side.traffic();
+        let paths = side.ways().map(|used| PathRow::of(&used, policy)).collect();
+        let (payload, flags, marked) = (side.payload, side.flags, side.marked().bits());
         Self { frames, bytes, copies, copied_bytes, payload, flags, paths, marked }
     }
 
@@ -378,7 +384,7 @@ impl<'a> SideRow<'a> {
         let Self { frames, bytes, copies, copied_bytes, payload, flags, paths, marked } = self;
         let traffic = Traffic { frames, bytes, copies, copied_bytes };
         let paths = Paths::of_uses(paths.into_iter().map(|row| row.path_use(policy)));
-        SideView { traffic, payload, flags, paths, marked: Markings::from_bits(marked) }
+        SideView::new(traffic, Markings::from_bits(marked), paths).with(payload, flags)
     }
 }
 
@@ -427,7 +433,7 @@ impl<'a> ObjectsRow<'a> {
         Self {
             ranges: objects.ranges().map(|(space, from, to)| (space.into(), from, to)).collect(),
             names: objects.names().map(name).collect(),
-            dropped: objects.dropped,
+            dropped: objects.dropped(),
         }
     }
 
@@ -439,7 +445,7 @@ impl<'a> ObjectsRow<'a> {
         for (space, name) in self.names {
             objects.add(&Object { space: words.word(&space)?, item: Item::Name(&name) });
         }
-        objects.dropped += self.dropped;
+        objects.drop_more(self.dropped);
         Some(objects)
     }
 }
@@ -464,7 +470,7 @@ impl<'a> OperationRow<'a> {
 
 impl<'a> EntryRow<'a> {
     fn of(entry: &'a Entry, policy: &'a Policy) -> Self {
-        let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = entry.judgement;
+        let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = entry.judgement();
         Self {
             verdict: verdict.text().into(),
             reason: reason.map(|reason| reason.code().into()),
@@ -473,22 +479,17 @@ impl<'a> EntryRow<'a> {
             qualifiers: qualifiers.iter().map(|qualifier| qualifier.text().into()).collect(),
             class: class.text().into(),
             bucket: (&*entry.bucket).into(),
-            codes: entry.codes.clone(),
-            objects: ObjectsRow::of(&entry.objects),
+            codes: entry.codes.to_vec(),
+            objects: ObjectsRow::of(entry.objects()),
             tally: TallyRow::of(&entry.tally),
-            samples: entry.samples.iter().map(|at| row_of(*at)).collect(),
+            samples: entry.samples().iter().map(|at| row_of(*at)).collect(),
             peak: entry
-                .peak
+                .peak()
                 .map(|Peak { measure, most, limit }| (measure.text().into(), most, limit.count, limit.seconds)),
         }
     }
 
-    fn entry(
-        self,
-        policy: &Policy,
-        conversation: &Arc<crate::policy::Conversation>,
-        words: &mut Words,
-    ) -> Option<Entry> {
+    fn entry(self, policy: &Policy, setting: Setting, words: &mut Words) -> Option<Entry> {
         let reason = self.reason.map(|code| Reason::parse(&code).ok_or(())).transpose().ok()?;
         let statement = self.statement.map(|id| policy.statement(&id).ok_or(())).transpose().ok()?;
         let stage = self.stage.map(|text| Stage::parse(&text).ok_or(())).transpose().ok()?;
@@ -511,15 +512,16 @@ impl<'a> EntryRow<'a> {
             class: class(&self.class)?,
             valid_until: Timestamp::MIN,
         };
-        Some(Entry {
-            judgement,
-            bucket: self.bucket.into(),
-            codes: self.codes,
-            objects: self.objects.objects(words)?,
-            tally: self.tally.tally(),
-            samples: self.samples.into_iter().map(evidence).collect(),
-            peak,
-            conversation: Arc::clone(conversation),
-        })
+        let tally = self.tally.tally();
+        let mut entry = Entry::new(judgement, self.bucket.into(), setting, tally.first);
+        entry.codes = self.codes.into();
+        entry.tally = tally;
+        let (objects, samples) = (self.objects.objects(words)?, self.samples);
+        if !(objects.is_empty() && samples.is_empty()) {
+            entry.show().objects = objects;
+            entry.show().samples = samples.into_iter().map(evidence).collect();
+        }
+        entry.note_peak(peak);
+        Some(entry)
     }
 }

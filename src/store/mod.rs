@@ -167,10 +167,10 @@ impl Store {
     pub fn read_at(&self, policy: Option<&crate::policy::Policy>, at: Timestamp) -> Result<Restored, StoreError> {
         let mut restored = self.read(policy)?;
         let known = |evidence: &crate::ledger::Evidence| evidence.at <= at;
-        restored.flows.retain(|flow| known(&flow.first));
+        restored.flows.retain(|flow| known(&flow.first()));
         for flow in &mut restored.flows {
-            flow.book.operations.retain(|operation| known(&operation.tally.first));
-            flow.docket.entries.retain(|entry| known(&entry.tally.first));
+            flow.book.retain(|operation| known(&operation.tally.first));
+            flow.judged.retain(|entry| known(&entry.tally.first));
         }
         let mut ledger = crate::ledger::Ledger::default();
         for (subject, facts) in restored.ledger.iter() {

@@ -128,12 +128,11 @@ fn captures_can_be_numbered_on() {
     assert_eq!(names(&after), [vec![String::new(); 3], names(&before)].concat());
     let of = |restored: &Restored| {
         let flows = restored.flows.iter().flat_map(|flow| {
-            let paths =
-                flow.client.paths.iter().chain(flow.server.paths.iter()).flat_map(|used| [used.first, used.last]);
-            let operations = flow.book.operations.iter().flat_map(|it| [it.tally.first, it.tally.last]);
-            let judged = flow.docket.entries.iter().flat_map(|it| it.samples.iter().copied().chain([it.tally.first]));
+            let paths = flow.client.ways().chain(flow.server.ways()).flat_map(|used| [used.first, used.last]);
+            let operations = flow.book.operations().iter().flat_map(|it| [it.tally.first, it.tally.last]);
+            let judged = flow.judged.iter().flat_map(|it| it.samples().iter().copied().chain([it.tally.first]));
             let anomalies = flow.book.anomalies().iter().map(|(.., at)| *at);
-            let all = paths.chain(operations).chain(judged).chain(anomalies).chain([flow.first, flow.last]);
+            let all = paths.chain(operations).chain(judged).chain(anomalies).chain([flow.first(), flow.last()]);
             all.collect::<Vec<_>>()
         });
         let facts = restored.ledger.iter().flat_map(|(_, facts)| facts.iter().map(|(_, support)| support.last));

@@ -230,9 +230,15 @@ impl Outstanding {
 
     #[cold]
     fn search(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
-        let waiting = || self.first.iter().chain(&self.others).enumerate().filter(|(_, (k, _))| *k == key);
-        let oldest = waiting().next()?.0;
-        let fitting = waiting().find(|(_, (_, request))| fits(request)).map(|(at, _)| at);
+        let (mut oldest, mut fitting) = (None, None);
+        for (at, (_, request)) in self.first.iter().chain(&self.others).enumerate().filter(|(_, (k, _))| *k == key) {
+            oldest = oldest.or(Some(at));
+            if fits(request) {
+                fitting = Some(at);
+                break;
+            }
+        }
+        let oldest = oldest?;
         let at = fitting.unwrap_or(oldest);
         let answered = self.remove(at);
         for before in (oldest..at).rev() {

@@ -106,24 +106,24 @@ fn report(analysis: &Analysis, seen: &Seen, rest: &Seen, cut: Timestamp) -> Stri
     let mut fired = 0_usize;
     let mut judged = 0_usize;
     for flow in &analysis.observed.flows {
-        let entries = &flow.docket.entries;
+        let entries = &flow.judged;
         judged += usize::from(!entries.is_empty());
         let mut hit = false;
         for entry in entries {
-            let Some(reason) = entry.judgement.reason.filter(|_| entry.judgement.verdict.is_finding()) else {
+            let Some(reason) = entry.judgement().reason.filter(|_| entry.judgement().verdict.is_finding()) else {
                 continue;
             };
             hit = true;
             let talk = flow.talk();
-            let cause = cause(seen, rest, &talk, entry.judgement.class, entry.judgement.reason);
+            let cause = cause(seen, rest, &talk, entry.judgement().class, entry.judgement().reason);
             let detail = if cause.detail().is_empty() { String::new() } else { format!(": {}", cause.detail()) };
             causes.entry(cause.kind()).or_default().push(format!(
                 "{} -> {} {} {} {} ({}){detail}",
                 talk.client,
                 talk.server,
                 talk.service(),
-                entry.judgement.class.text(),
-                entry.judgement.verdict.text(),
+                entry.judgement().class.text(),
+                entry.judgement().verdict.text(),
                 reason.code(),
             ));
         }

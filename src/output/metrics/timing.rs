@@ -54,6 +54,6 @@ fn histogram(of: &Histogram) -> proto::Histogram {
     let mut shown = proto::Histogram::default();
     shown.set_bucket(buckets.collect());
     shown.set_sample_count(of.counts.iter().sum());
-    shown.set_sample_sum(of.sum.as_secs_f64());
+    shown.set_sample_sum(of.seconds());
     shown
 }

@@ -25,7 +25,7 @@ impl Analysis {
     pub fn sights(&self, captures: &[CaptureSummary]) -> Sights {
         let policy = self.policy.as_deref();
         let flows = self.observed.flows.iter().map(|flow| {
-            let paths = flow.client.paths.iter().chain(flow.server.paths.iter());
+            let paths = flow.client.ways().chain(flow.server.ways());
             let seen_at = paths.filter_map(|used| {
                 let place = usize::from(used.first.capture());
                 let named = policy.and_then(|policy| {
