@@ -6,6 +6,9 @@
 
 #[path = "support/cable.rs"]
 mod cable;
+#[allow(dead_code)] // It needs little of them.
+#[path = "support/packets.rs"]
+mod packets;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cable::{Cable, run};
+use packets::{Talk, Tape, read};
 use serde_json::Value;
 use support::{analyze, plant};
 
@@ -215,6 +219,56 @@ fn findings_leave_their_frames() {
         }
         std::fs::remove_dir_all(&evidence).unwrap();
     }
+}
+
+/// What is not there any more no frame shows; the last one of it does.
+#[test]
+fn a_silence_leaves_the_last_that_was_heard() {
+    let Some(cable) = Cable::lay("silence") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |leaf: &str| folder.path().join(leaf).to_str().unwrap().to_owned();
+    let policy = "[site]\nid = \"p\"\ntimezone = \"UTC\"\n\
+        [[zone]]\nid = \"clients\"\nmembers = [ { cidr = \"10.1.0.0/16\" } ]\n\
+        [[zone]]\nid = \"servers\"\nmembers = [ { cidr = \"10.2.0.0/16\" } ]\n\
+        [[conduit]]\nid = \"C-1\"\nfrom = [\"clients\"]\nto = [\"servers\"]\nowner = \"Operations\"\n\
+        allow = [{ protocol = \"modbus\", ops = [\"read\"] }]\nexpect = \"continuous\"\nmax_silence = \"3s\"\n";
+    std::fs::write(path("plant.toml"), policy).unwrap();
+    let config = format!(
+        "flush = \"1s\"\npolicy = [{:?}]\n[evidence]\npath = {:?}\n[http]\nlisten = []\n",
+        path("plant.toml"),
+        path("evidence")
+    );
+    std::fs::write(path("z.toml"), config).unwrap();
+    // Polls, and then polls of somebody else: the tap hears, and not the one.
+    let mut tape = Tape::default();
+    let mut polls = |server: &str, from: u64, rounds: u16| {
+        let mut talk = Talk::new("10.1.0.1", server, 502, from).open(&mut tape);
+        for round in 0..rounds {
+            let [ask, answer] = read(round);
+            talk.exchange(&mut tape, &ask, &answer);
+        }
+    };
+    polls("10.2.0.1", 1_700_000_000_000_000, 20);
+    polls("10.1.0.2", 1_700_000_001_000_000, 40);
+    std::fs::write(path("polls.pcap"), tape.pcap()).unwrap();
+    let sensor = cable.watch(&["--config", &path("z.toml"), "--out", &path("out")]);
+    cable.replay(Path::new(&path("polls.pcap")), "12");
+    thread::sleep(Duration::from_millis(2500));
+    sensor.stop();
+    let live: Value = serde_json::from_slice(&std::fs::read(path("out/analysis.json")).unwrap()).unwrap();
+    let findings = live["findings"].as_array().unwrap();
+    let silent =
+        findings.iter().find(|finding| finding["reason"]["code"] == "DC005").unwrap_or_else(|| panic!("{findings:#?}"));
+    let name = silent["evidence"].as_str().unwrap_or_else(|| panic!("{silent:#}"));
+    let kept = analyze(&[&format!("{}/{name}", path("evidence"))]);
+    let flows = kept["flows"].as_array().unwrap();
+    let servers: Vec<_> = flows.iter().map(|flow| flow["server"]["ip"].clone()).collect();
+    assert_eq!(servers, ["10.2.0.1"], "{kept:#}");
+    // Three of the handshake, and of 40 the last at least.
+    let last = silent["samples"][0]["frame"].as_u64();
+    assert_eq!(last, Some(43), "{silent:#}");
+    let bytes = std::fs::read(format!("{}/{name}", path("evidence"))).unwrap();
+    assert!(bytes.windows(19).any(|text| text == b"this frame shows it"), "{name}");
 }
 
 #[test]

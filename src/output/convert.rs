@@ -6,6 +6,7 @@ use dissectors::{Protocol, REGISTRY};
 use serde::{Serialize, Serializer};
 
 use super::findings::Findings;
+use super::flow_ids::FlowIds;
 use super::view::*;
 use crate::address::Host;
 use crate::analysis::{Analysis, has_ports, protocol_name};
@@ -48,13 +49,13 @@ impl Analysis {
     /// piece.
     #[must_use]
     pub fn tell(&self, captures: &[CaptureSummary]) -> Told {
-        self.ordered(self.tell_findings(captures, None))
+        self.ordered(self.tell_findings(captures))
     }
 
     /// The same without its flows, which are most of it, for who shows none.
     #[must_use]
     pub fn tell_without_flows(&self, captures: &[CaptureSummary]) -> Told {
-        self.tell_findings(captures, None)
+        self.tell_findings(captures)
     }
 
     fn capture_views(&self, captures: &[CaptureSummary], sha256s: &[String]) -> Vec<CaptureView> {
@@ -63,27 +64,41 @@ impl Analysis {
         captures.map(|(place, (summary, sha256))| capture(summary, sha256, self.ways(place))).collect()
     }
 
-    /// The same for who tells often: how the network is built and what is used of the declaration changes slowly, and is as
-    /// it was `before`.
+    /// The same for who tells often, with what was told `before` of an earlier state of this analysis by the same policy: of
+    /// what has not changed since it is taken over. `looks` at how the network is built and what is used of the declaration,
+    /// too, which takes a look at every flow and changes slowly; else that is as it was. `None` when it does not go on.
     #[must_use]
-    pub fn tell_again(&self, captures: &[CaptureSummary], mut before: Told) -> Told {
+    pub fn tell_again(
+        &self,
+        captures: &[CaptureSummary],
+        mut before: Told,
+        looks: bool,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Option<Told> {
         let standing = std::mem::take(&mut before.standing);
-        drop(before); // The findings of both would take twice the room.
-        self.ordered(self.tell_findings(captures, Some(standing)))
+        let mut told = self.begin_telling(captures);
+        told.standing = if looks { told.teller(self).standing_findings() } else { standing };
+        told.findings = told.teller(self).fold_findings(&told.standing, before.findings, goes_on)?;
+        told.flows = FlowIds::of(&self.observed.flows, before.flows);
+        Some(told)
     }
 
     fn ordered(&self, mut told: Told) -> Told {
-        told.flows = (0..).zip(&self.observed.flows).map(|(place, flow)| (flow_id(flow), place)).collect();
-        told.flows.sort_unstable();
+        told.flows = FlowIds::of(&self.observed.flows, FlowIds::default());
         told
     }
 
-    fn tell_findings(&self, captures: &[CaptureSummary], standing: Option<Vec<FindingView>>) -> Told {
+    fn begin_telling(&self, captures: &[CaptureSummary]) -> Told {
         let names = captures.iter().map(|summary| summary.name.clone()).collect();
         let end = captures.iter().filter_map(|summary| summary.last).max().unwrap_or_default();
-        let mut told = Told { names, end, ..Told::default() };
-        told.standing = standing.unwrap_or_else(|| told.teller(self).standing_findings());
-        told.findings = told.teller(self).fold_findings(&told.standing);
+        Told { names, end, ..Told::default() }
+    }
+
+    fn tell_findings(&self, captures: &[CaptureSummary]) -> Told {
+        let mut told = self.begin_telling(captures);
+        told.standing = told.teller(self).standing_findings();
+        let findings = told.teller(self).fold_findings(&told.standing, Findings::default(), &|| true);
+        told.findings = findings.unwrap_or_default();
         told
     }
 
@@ -123,8 +138,7 @@ pub struct Told {
     findings: Findings,
     /// Those of them that take a look at every flow.
     standing: Vec<FindingView>,
-    /// Ids of flows with their places, in the order of ids.
-    flows: Vec<(String, usize)>,
+    flows: FlowIds,
 }
 
 impl Told {
@@ -201,10 +215,9 @@ impl Told {
     /// Flows whose id is this one or comes after it, ordered by id.
     pub fn flows_from<'a>(&'a self, analysis: &'a Analysis, id: &str) -> impl Iterator<Item = FlowView> + 'a {
         let teller = self.teller(analysis);
-        let from = self.flows.partition_point(|(known, _)| known.as_str() < id);
-        self.flows.iter().skip(from).filter_map(move |(id, place)| {
-            let flow = analysis.observed.flows.get(*place)?;
-            Some(teller.flow(id.clone(), flow, &self.findings))
+        self.flows.from(id).filter_map(move |(id, place)| {
+            let flow = analysis.observed.flows.get(place)?;
+            Some(teller.flow(id.to_owned(), flow, &self.findings))
         })
     }
 

@@ -2,7 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::iter::Peekable;
 use std::time::Duration;
+use std::vec;
 
 use dissectors::Protocol;
 
@@ -18,14 +21,14 @@ use crate::flow::Flow;
 use crate::flow::docket::{signs_of_bypass, tap};
 use crate::flow::entry::{Entry, SAMPLES};
 use crate::flow::key::FlowKey;
-use crate::flow::ops::Objects;
+use crate::flow::ops::{Objects, Tally};
 use crate::id;
 use crate::inventory::{Asset, Conflict};
 use crate::ledger::Evidence;
 use crate::policy::life::{Pace, State};
 use crate::policy::{
-    Band, Context, Identity, Judgement, Member, Outcome, Policy, Qualifier, Reason, Statement, Touched, Verdict, Who,
-    class_attack, evidence_class, mapping_version, technique_name,
+    Band, Context, Identity, Judgement, Member, Outcome, Peak, Policy, Qualifier, Reason, Setting, Statement, Touched,
+    Verdict, Who, class_attack, evidence_class, mapping_version, technique_name,
 };
 use crate::time::Timestamp;
 
@@ -42,6 +45,8 @@ pub(super) struct JudgedFlow {
 pub(super) struct Findings {
     pub(super) list: Vec<FindingView>,
     by_flow: BTreeMap<FlowKey, BTreeSet<String>>,
+    /// What those that flows were judged for were made of, by id.
+    bases: Vec<(String, Basis)>,
     /// Those that did not fit.
     pub(super) left_out: u64,
 }
@@ -72,6 +77,48 @@ impl Fold<'_> {
     }
 }
 
+/// What tells that a finding is the same as before.
+struct Basis {
+    judgement: Judgement,
+    setting: Setting,
+    tally: Tally,
+    peak: Option<Peak>,
+    flow: FlowKey,
+    flows: usize,
+    /// What is known of both ends, and on what the one acted on the other, as a hash.
+    named: u64,
+}
+
+impl Basis {
+    fn is_same(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.judgement, it.setting, it.tally, it.peak, it.flow, it.flows, it.named);
+        // Signs of a bypass are in the ways that frames took, too.
+        self.judgement.reason != Some(Reason::BoundaryBypass) && of(self) == of(other)
+    }
+}
+
+/// What was told before, to be taken in the order of ids.
+struct Before {
+    list: Peekable<vec::IntoIter<FindingView>>,
+    bases: Peekable<vec::IntoIter<(String, Basis)>>,
+}
+
+impl Before {
+    fn of(findings: Findings) -> Self {
+        let Findings { list, bases, .. } = findings;
+        Self { list: list.into_iter().peekable(), bases: bases.into_iter().peekable() }
+    }
+
+    /// The finding of this id, if it is the same.
+    fn take(&mut self, id: &str, basis: &Basis) -> Option<FindingView> {
+        while self.bases.next_if(|(known, _)| known.as_str() < id).is_some() {}
+        while self.list.next_if(|known| known.id.as_str() < id).is_some() {}
+        let (_, known) = self.bases.next_if(|(known, _)| known == id)?;
+        let finding = self.list.next_if(|known| known.id == id)?;
+        known.is_same(basis).then_some(finding)
+    }
+}
+
 /// What one finding is made of is named up to so much of it: a scan of a large network is millions of destinations.
 const NAMED: usize = 1000;
 
@@ -81,31 +128,50 @@ pub(super) fn named<T>(items: &[T], line: impl Fn(&T) -> String) -> Vec<String> 
     items.iter().take(NAMED).map(line).chain(more).collect()
 }
 
+/// After so many flows or findings it is asked whether to go on.
+const ASKED: usize = 1 << 10;
+
 /// Destinations within this time that make one finding of many.
 const CAMPAIGN: Duration = Duration::from_secs(300);
 /// So many destinations make a campaign.
 pub(super) const DESTINATIONS: usize = 10;
 
 impl Teller<'_> {
-    /// All findings, ordered by id. `standing` are those of [`Teller::standing_findings`].
-    pub(super) fn fold_findings(&self, standing: &[FindingView]) -> Findings {
+    /// All findings, ordered by id. `standing` are those of [`Teller::standing_findings`]; what was told `before` of the same
+    /// analysis is taken over where it is the same. `None` when it does not go on.
+    pub(super) fn fold_findings(
+        &self,
+        standing: &[FindingView],
+        before: Findings,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Option<Findings> {
         let mut findings = Findings::default();
         let most = self.analysis.most_findings;
         if let Some(policy) = self.analysis.policy.as_deref() {
             let mut folds: BTreeMap<String, Fold<'_>> = BTreeMap::new();
-            for flow in &self.analysis.observed.flows {
-                for entry in flow.judged.iter().filter(|entry| entry.is_finding()) {
-                    self.fold(policy, flow, entry, &mut folds);
+            for flows in self.analysis.observed.flows.chunks(ASKED) {
+                goes_on().then_some(())?;
+                for flow in flows {
+                    for entry in flow.judged.iter().filter(|entry| entry.is_finding()) {
+                        self.fold(policy, flow, entry, &mut folds);
+                    }
                 }
             }
             let hints = self.hints(policy, &folds);
+            let mut before = Before::of(before);
             for campaign in self.campaigns(&folds) {
                 self.campaign(policy, &campaign, &hints, &mut folds, &mut findings);
             }
-            for (id, fold) in &folds {
-                let mut finding = self.finding(policy, id, fold);
+            for (place, (id, fold)) in folds.iter().enumerate() {
+                if place % ASKED == 0 {
+                    goes_on().then_some(())?;
+                }
+                let basis = self.basis(fold);
+                let known = before.take(id, &basis).map(|known| self.again(known, fold));
+                let mut finding = known.unwrap_or_else(|| self.finding(policy, id, fold));
                 finding.details.extend(hint(fold, &hints).cloned());
                 findings.add(finding, &fold.flows);
+                findings.bases.push((id.clone(), basis));
                 if findings.list.len() >= most.saturating_mul(2) {
                     findings.keep(most);
                 }
@@ -118,7 +184,7 @@ impl Teller<'_> {
         findings.list.extend_from_slice(standing);
         findings.keep(most);
         findings.list.sort_by(|a, b| a.id.cmp(&b.id));
-        findings
+        Some(findings)
     }
 
     /// Findings about how the network is built and what of the declaration is used, which take a look at every flow.
@@ -151,7 +217,7 @@ impl Teller<'_> {
             objects: Objects::default(),
             entry: {
                 let mut folded = entry.clone();
-                folded.tally = crate::flow::ops::Tally::new(entry.tally.first);
+                folded.tally = Tally::new(entry.tally.first);
                 folded.show().samples.clear();
                 folded
             },
@@ -273,6 +339,44 @@ impl Teller<'_> {
             policy_hash: Some(policy.sha256.clone()),
             mapping_version: mapping_version(),
             tool_version: VERSION,
+        }
+    }
+
+    /// What a finding is made of, as far as that can change while it has the same id.
+    fn basis(&self, fold: &Fold<'_>) -> Basis {
+        // With the same keys in each: what was hashed at the last flush is compared.
+        let mut hasher = DefaultHasher::new();
+        for host in [fold.flow.key.client, fold.flow.key.server] {
+            if let Some(asset) = self.analysis.inventory.at(host) {
+                let (mac, level) = (asset.macs.first(), asset.level.map(|level| level.value.0));
+                (&asset.id, &asset.name, asset.role.value, mac, level).hash(&mut hasher);
+            }
+        }
+        (&fold.codes, fold.entry.samples(), fold.objects.dropped()).hash(&mut hasher);
+        fold.objects.ranges().for_each(|range| range.hash(&mut hasher));
+        fold.objects.names().for_each(|name| name.hash(&mut hasher));
+        Basis {
+            judgement: fold.judgement,
+            setting: fold.entry.setting,
+            tally: fold.entry.tally,
+            peak: fold.entry.peak(),
+            flow: fold.flow.key,
+            flows: fold.flows.len(),
+            named: hasher.finish(),
+        }
+    }
+
+    /// A finding as it was told before, without what was added to it then.
+    fn again(&self, known: FindingView, fold: &Fold<'_>) -> FindingView {
+        let tally = &fold.entry.tally;
+        FindingView {
+            state: self.state(tally.last.at),
+            acknowledged: None,
+            time: span(tally.first.at, tally.last.at),
+            details: Vec::new(),
+            evidence: None,
+            no_evidence: None,
+            ..known
         }
     }
 

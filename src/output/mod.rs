@@ -10,6 +10,7 @@ pub mod escape;
 pub mod expect;
 pub mod explain;
 mod findings;
+mod flow_ids;
 mod html;
 #[cfg(all(feature = "live", feature = "sensor"))]
 pub mod http;

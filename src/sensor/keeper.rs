@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -18,10 +19,9 @@ use crate::analysis;
 use crate::event::Event;
 use crate::event::format::{Facility, Format};
 use crate::evidence::Room;
-use crate::output::Told;
 use crate::policy::Policy;
 use crate::policy::life::Acknowledgement;
-use crate::store::{Flush, Happened, Kept, StoreError};
+use crate::store::{Cut, Flush, Happened, Kept, Store, StoreError};
 use crate::time::Timestamp;
 use crate::worker::ShardResult;
 
@@ -35,8 +35,8 @@ pub enum Order {
     Pace(Pace),
     /// Somebody has seen the finding of this id; whether there is one is answered when it is written.
     Acknowledge(String, Acknowledgement, Sender<Result<(), String>>),
-    /// Gather the last, and end.
-    Stop,
+    /// Gather the last, and end; until then, if there is a time.
+    Stop(Option<Instant>),
 }
 
 /// What of the settings can change while the sensor runs, and what cannot.
@@ -75,6 +75,18 @@ pub struct Keeper {
     looks: Looks,
     /// What is too old is forgotten with this flush.
     forgets: bool,
+    /// The sensor is to stop: who is in the middle of a flush hurries.
+    stopping: Arc<AtomicBool>,
+    /// The last flush has begun.
+    last: Option<Last>,
+}
+
+/// The last flush.
+struct Last {
+    /// When it is to be done, if it is not to be whole.
+    by: Option<Instant>,
+    /// What there was no time for.
+    cut: Cut,
 }
 
 /// What is not written yet.
@@ -95,6 +107,7 @@ impl Keeper {
         inbox: Receiver<Order>,
         (store, past): (Option<Keeping>, Past),
         recording: Option<Recording>,
+        stopping: Arc<AtomicBool>,
         (name, listener): (String, Listener),
     ) -> Self {
         let now = clock::now();
@@ -119,15 +132,19 @@ impl Keeper {
             clock: Clock::new(now),
             looks: Looks::default(),
             forgets: false,
+            stopping,
+            last: None,
         }
     }
 
     /// Runs until it is told to stop.
     pub(super) fn run(mut self, engine: Arc<Engine>) {
         let mut next = Instant::now() + self.flush;
-        loop {
+        let by = loop {
             match self.inbox.recv_deadline(next.min(Instant::now() + LOOK)) {
                 Err(RecvTimeoutError::Timeout) if Instant::now() < next && !engine.is_crowded() => {}
+                // Nothing more is judged by it.
+                Ok(Order::Policy(_)) if self.stopping.load(Ordering::Relaxed) => {}
                 Ok(Order::Policy(policy)) => {
                     let taps = analysis::taps(&self.shared.picture().world.captures, policy.as_deref());
                     self.gather(&engine, engine.judge_by(clock::now(), policy.as_ref(), &taps));
@@ -154,16 +171,52 @@ impl Keeper {
                     next = Instant::now() + self.flush;
                     self.gather(&engine, engine.drain(clock::now()));
                 }
-                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Order::Stop(by)) => break by,
+                Err(RecvTimeoutError::Disconnected) => break None,
             }
-        }
+        };
         self.health.lost = engine.lost();
         // The capture threads have ended: nobody else holds the engine.
         let results = Arc::into_inner(engine).map(Engine::stop).unwrap_or_default();
-        self.merge(results);
+        self.end(results, by);
         if let Some(recording) = self.recording {
             recording.stop();
         }
+        self.store.and_then(|keeping| keeping.store).into_iter().for_each(Store::close);
+    }
+
+    /// The last flush. What was observed is written first; what follows from it is concluded if it is done in time, as the
+    /// flush before shows. If not that is told, and the next start concludes it from what is stored.
+    fn end(&mut self, results: Vec<ShardResult>, by: Option<Instant>) {
+        let now = clock::now();
+        let shared = Arc::clone(&self.shared);
+        self.last = Some(Last { by, cut: Cut::default() });
+        self.add(&mut shared.picture_mut(), results, now);
+        let unconcluded = self.pending.changed.flows.len() as u64;
+        if by.is_some() {
+            self.set_cut(unconcluded);
+            self.write(now);
+        }
+        // A flush is not like the one before.
+        let takes = self.looks.concluding * 5 / 4;
+        let in_time = by.is_none_or(|by| Instant::now() + takes <= by);
+        let concluded = in_time.then(|| self.conclude(&mut shared.picture_mut(), now)).flatten();
+        let events = match concluded {
+            Some(events) => {
+                self.set_cut(0);
+                events
+            }
+            None => {
+                let waits = self.store.as_ref().map_or(0, |_| self.pending.changed.flows.len());
+                let cut = Cut { unconcluded, unwritten: waits as u64 };
+                vec![self.telling.cut(cut, &shared.picture(), now)]
+            }
+        };
+        self.told(&events, now);
+    }
+
+    fn set_cut(&mut self, unconcluded: u64) {
+        self.last.iter_mut().for_each(|last| last.cut.unconcluded = unconcluded);
     }
 
     fn gather(&mut self, engine: &Engine, results: Vec<ShardResult>) {
@@ -173,49 +226,71 @@ impl Keeper {
         self.merge(results);
     }
 
-    fn merge(&mut self, mut results: Vec<ShardResult>) {
+    fn merge(&mut self, results: Vec<ShardResult>) {
         let now = clock::now();
-        let marks = results.iter_mut().flat_map(|result| std::mem::take(&mut result.marks)).collect();
-        let watched = self.shared.watched();
         // Asked before their state: it is their last.
-        let ended: Vec<u16> = watched.iter().filter(|watched| watched.has_ended()).map(|it| it.capture).collect();
+        let ended: Vec<u16> =
+            self.shared.watched().iter().filter(|watched| watched.has_ended()).map(|it| it.capture).collect();
+        let shared = Arc::clone(&self.shared);
+        let events = {
+            let mut picture = shared.picture_mut();
+            self.add(&mut picture, results, now);
+            match self.conclude(&mut picture, now) {
+                Some(events) => events,
+                None => return, // The last flush is next, and concludes from all of it.
+            }
+        };
+        self.told(&events, now);
+        self.shared.change_watched(|all| all.retain(|one| one.stays() || !ended.contains(&one.capture)));
+    }
+
+    /// Adds what the workers learned to what is known. What is said of it stands as it was until it is concluded.
+    fn add(&mut self, picture: &mut Picture, mut results: Vec<ShardResult>, now: Timestamp) {
+        let marks = results.iter_mut().flat_map(|result| std::mem::take(&mut result.marks)).collect();
+        if let Some(recording) = &self.recording {
+            recording.mark(marks);
+        }
+        let watched = self.shared.watched();
         self.own.extend(watched.iter().map(|watched| watched.capture));
         self.health.at = now;
         self.health.flushes += 1;
         self.clock.look(now);
         // Once an hour is often enough: nothing hangs on it.
-        self.forgets = self.health.flushes.is_multiple_of(FORGET) && self.clock.is_steady();
-        let shared = Arc::clone(&self.shared);
-        let forgets = self.store.as_ref().filter(|_| self.forgets);
-        let events = {
-            let mut picture = shared.picture_mut();
-            if let Some(keeping) = forgets {
-                picture.world.forget(now.before(keeping.keep));
-                self.telling.forget(now.before(keeping.keep));
-            }
-            for one in &watched {
-                picture.world.goes_on(one.capture, one.state().summary());
-            }
-            let mut changed = picture.world.merge(results);
-            self.pending.changed.flows.append(&mut changed.flows);
-            self.pending.changed.subjects.append(&mut changed.subjects);
-            picture.told = self.looks.tell(&mut picture);
-            picture.at = now;
-            let state = |one: &Watched| {
-                let ways = picture.world.analysis.ways(one.capture.into());
-                InterfaceState { ways, ..one.state() }
-            };
-            self.health.interfaces = watched.iter().filter(|one| one.stays()).map(state).collect();
-            if let Some(recording) = &mut self.recording {
-                recording.file(marks, &mut picture.told);
-                self.health.evidence = Some(recording.state());
-            }
-            let events = self.telling.flushed(&picture, &self.health, now);
-            self.findings_stand(&mut picture);
-            events
+        self.forgets = self.last.is_none() && self.health.flushes.is_multiple_of(FORGET) && self.clock.is_steady();
+        if let Some(keeping) = self.store.as_ref().filter(|_| self.forgets) {
+            picture.world.forget(now.before(keeping.keep));
+            self.telling.forget(now.before(keeping.keep));
+        }
+        for one in &watched {
+            picture.world.goes_on(one.capture, one.state().summary());
+        }
+        let mut changed = picture.world.add(results);
+        self.pending.changed.flows.append(&mut changed.flows);
+        self.pending.changed.subjects.append(&mut changed.subjects);
+    }
+
+    /// What follows from what is known, and what is to be told of it. `None` when there is no time for it any more.
+    fn conclude(&mut self, picture: &mut Picture, now: Timestamp) -> Option<Vec<Event>> {
+        let began = Instant::now();
+        let (by, stopping) = (self.last.as_ref().map(|last| last.by), Arc::clone(&self.stopping));
+        let goes_on = || goes_on(by, &stopping);
+        goes_on().then_some(())?;
+        self.pending.changed.flows.extend(picture.world.conclude_again());
+        self.looks.tell(picture, self.last.is_none(), &goes_on)?;
+        picture.at = now;
+        let state = |one: &Watched| {
+            let ways = picture.world.analysis.ways(one.capture.into());
+            InterfaceState { ways, ..one.state() }
         };
-        self.told(&events, now);
-        self.shared.change_watched(|all| all.retain(|one| one.stays() || !ended.contains(&one.capture)));
+        self.health.interfaces = self.shared.watched().iter().filter(|one| one.stays()).map(state).collect();
+        if let Some(recording) = &mut self.recording {
+            recording.file(&mut picture.told);
+            self.health.evidence = Some(recording.state());
+        }
+        let events = self.telling.flushed(picture, &self.health, now);
+        self.findings_stand(picture);
+        self.looks.concluding = began.elapsed();
+        Some(events)
     }
 
     /// What was told reaches its listeners first and is written then: after a kill in between it is told twice, and never not
@@ -335,7 +410,11 @@ impl Keeper {
             .filter_map(|place| observed.flows.get(place))
             .collect();
         let policy = picture.world.options().policy.as_deref();
-        store.write(&Flush {
+        let cut = self.last.as_ref().map_or(Cut::default(), |last| last.cut);
+        // What is observed matters more than what it means: it gets a part of what others have for what they began.
+        let by = self.last.as_ref().map(|last| last.by.map(|by| by + WRITING));
+        let stopping = &self.stopping;
+        let flush = Flush {
             captures: &captures,
             facts: &facts,
             flows: &flows,
@@ -345,9 +424,13 @@ impl Keeper {
             findings: &self.pending.findings.values().collect::<Vec<_>>(),
             events: self.pending.events.make_contiguous(),
             coverage: &observed.coverage,
-        })?;
+            cut,
+        };
+        let written = store.write_while(&flush, &|| goes_on(by, stopping))?;
+        // What there was no time for waits.
+        let waits = flows.iter().skip(written).map(|flow| flow.key).collect();
         drop(picture);
-        self.pending = Pending::default();
+        self.pending = Pending { changed: Changed { flows: waits, ..Changed::default() }, ..Pending::default() };
         if std::mem::take(&mut self.forgets) {
             store.forget(now.before(*keep), *most)?;
         }
@@ -372,28 +455,41 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Flushes between two looks for what is too old.
 const FORGET: u64 = 360;
 
+/// Whether there is time: in the last flush until it is to be done, if it is not to be whole; before it until it is next.
+fn goes_on(last: Option<Option<Instant>>, stopping: &AtomicBool) -> bool {
+    match last {
+        None => !stopping.load(Ordering::Relaxed),
+        Some(by) => by.is_none_or(|by| Instant::now() < by),
+    }
+}
+
+/// So much longer than what is concluded may what was observed take to be written.
+const WRITING: Duration = Duration::from_millis(200);
+
 /// How often everything is told, in a plant so large that it takes long.
 #[derive(Default)]
 struct Looks {
     looked: Option<Instant>,
     took: Duration,
+    /// What it took to conclude at the last flush.
+    concluding: Duration,
 }
 
 /// To look at every flow takes at most one part of so many of the time.
 const PART: u32 = 20;
 
 impl Looks {
-    /// Says what there is to say; of what changes slowly what was said before, unless that was long enough ago.
-    fn tell(&mut self, picture: &mut Picture) -> Told {
+    /// Says what there is to say. What changes slowly is looked at when that `may` be, and was long enough ago.
+    fn tell(&mut self, picture: &mut Picture, may: bool, goes_on: &dyn Fn() -> bool) -> Option<()> {
         let began = Instant::now();
-        let analysis = &picture.world.analysis;
-        if self.looked.is_some_and(|looked| began.duration_since(looked) < self.took * PART) {
-            return analysis.tell_again(&picture.world.captures, std::mem::take(&mut picture.told));
+        let looks = self.looked.is_none_or(|looked| may && began.duration_since(looked) >= self.took * PART);
+        // The findings of both would take twice the room.
+        let before = std::mem::take(&mut picture.told);
+        picture.told = picture.world.analysis.tell_again(&picture.world.captures, before, looks, goes_on)?;
+        if looks {
+            (self.looked, self.took) = (Some(began), began.elapsed());
         }
-        picture.told = Told::default(); // The findings of both would take twice the room.
-        let told = analysis.tell(&picture.world.captures);
-        (self.looked, self.took) = (Some(began), began.elapsed());
-        told
+        Some(())
     }
 }
 

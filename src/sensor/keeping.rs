@@ -102,7 +102,8 @@ pub(super) struct Found {
 /// Puts what was kept into the world; what was told of it is given back.
 pub(super) fn past(mut restored: Restored, world: &mut World) -> Past {
     let findings = std::mem::take(&mut restored.findings).into_iter().map(|kept| kept.life).collect();
-    let past = Past { findings, policy: restored.policy.take(), last_event: restored.last_event };
+    let (policy, cut) = (restored.policy.take(), restored.cut);
+    let past = Past { findings, policy, last_event: restored.last_event, cut };
     world.restore(restored);
     past
 }

@@ -25,6 +25,7 @@ pub mod world;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::analysis::Options;
 use crate::event::Event;
@@ -49,7 +50,7 @@ pub struct Settings {
     /// How it is read and concluded.
     pub analysis: Options,
     /// Time between two flushes.
-    pub flush: std::time::Duration,
+    pub flush: Duration,
     /// What outlives the process, if anything does.
     pub store: Option<Keeping>,
     /// Where frames of findings are kept, if any are.
@@ -61,7 +62,7 @@ pub struct Settings {
 pub struct Desk(crossbeam_channel::Sender<Order>);
 
 /// An operator waits for so long: a flush may be under way.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Desk {
     /// Somebody has seen a finding. Waits until it is written.
@@ -139,9 +140,10 @@ impl Sensor {
         let shared = Arc::new(Shared::new(world, Vec::new()));
         let (reads, reading) = crossbeam_channel::bounded(0);
         let (orders, inbox) = crossbeam_channel::bounded(16);
-        let keeper =
-            Keeper::new(Arc::clone(&shared), flush, inbox, (store, past), recording, (name, Box::new(listener)));
         let stop = Arc::new(AtomicBool::new(false));
+        let telling = (name, Box::new(listener) as keeper::Listener);
+        let stopping = Arc::clone(&stop);
+        let keeper = Keeper::new(Arc::clone(&shared), flush, inbox, (store, past), recording, stopping, telling);
         let mut captures = Vec::new();
         watch(opened, &shared, &engine, &mut |watched, live| {
             let (engine, stop, reads) = (Arc::clone(&engine), Arc::clone(&stop), reads.clone());
@@ -201,22 +203,34 @@ impl Sensor {
         let _ = self.orders.send(Order::ReloadFailed(why));
     }
 
-    /// Stops reading, finishes what was read, and tells it one last time.
-    pub fn stop(self) -> Arc<Shared> {
+    /// Stops reading, finishes what was read, and writes and tells it one last time. When that is to be done by a time, what
+    /// is written comes before what is told; a disk that hangs is not waited for, and the second value says whether all was done.
+    pub fn stop(self, by: Option<Instant>) -> (Arc<Shared>, bool) {
         self.stop.store(true, Ordering::Relaxed);
         // The keeper is the last to have it, and stops it.
         drop((self.engine, self.reads));
         // Nothing is ever sent: this ends when the last reader does.
         let _ = self.reading.recv();
-        let _ = self.orders.send(Order::Stop);
+        let _ = self.orders.send(Order::Stop(by));
+        if let Some(by) = by {
+            while !self.keeper.is_finished() {
+                if Instant::now() > by + GRACE {
+                    return (self.shared, false);
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
         let _ = self.keeper.join();
         for thread in self.captures {
             // A thread that panicked has nothing left to finish.
             let _ = thread.join();
         }
-        self.shared
+        (self.shared, true)
     }
 }
+
+/// What is begun before the time is over may take so long.
+const GRACE: Duration = Duration::from_millis(350);
 
 /// Begins to read interfaces: each is a capture of the world's, whose tap the workers know before its first frame comes.
 fn watch(opened: Opened, shared: &Shared, engine: &Engine, start: &mut dyn FnMut(Watched, Option<Live>)) {

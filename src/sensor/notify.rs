@@ -64,7 +64,8 @@ impl Default for Manager {
 fn status(shared: &Shared) -> String {
     let health = shared.health();
     let frames: u64 = health.interfaces.iter().map(|state| state.frames).sum();
-    let picture = shared.picture();
+    // Whoever gives signs of life waits for nobody.
+    let Some(picture) = shared.try_picture() else { return format!("{frames} frames") };
     let analysis = &picture.world.analysis;
     let (assets, flows) = (analysis.inventory.assets.len(), analysis.observed.flows.len());
     let findings = picture.told.findings().len();

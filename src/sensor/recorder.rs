@@ -180,10 +180,14 @@ impl Recording {
         self.line.clone()
     }
 
+    /// Frames of batches that came are worth keeping.
+    pub fn mark(&self, marks: Vec<Mark>) {
+        self.line.marks(marks);
+    }
+
     /// Files the frames of findings that were just told, and names the files in what is told. A finding is asked for until
     /// it is known whether there are frames of it.
-    pub fn file(&mut self, marks: Vec<Mark>, told: &mut Told) {
-        self.line.marks(marks);
+    pub fn file(&mut self, told: &mut Told) {
         let (answer, cases) = bounded(1);
         let _ = self.line.queue.send_timeout(Work::Look(answer), PATIENCE);
         let cases: BTreeSet<Evidence> = cases.recv_timeout(PATIENCE).into_iter().flatten().collect();

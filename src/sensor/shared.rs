@@ -128,6 +128,11 @@ impl Shared {
         self.picture.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same, unless it is being written.
+    pub(super) fn try_picture(&self) -> Option<RwLockReadGuard<'_, Picture>> {
+        self.picture.try_read().ok()
+    }
+
     pub(super) fn picture_mut(&self) -> RwLockWriteGuard<'_, Picture> {
         self.picture.write().unwrap_or_else(PoisonError::into_inner)
     }

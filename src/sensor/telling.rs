@@ -10,7 +10,7 @@ use crate::output::view::{AssetView, FindingView};
 use crate::output::{lines, stand};
 use crate::policy::Band;
 use crate::policy::life::{self, Acknowledgement, Ledger, Line, Occurrence, Pace, Standing, Why};
-use crate::store::Kept;
+use crate::store::{Cut, Kept};
 use crate::time::Timestamp;
 
 /// Remembers what was told, and finds what is new.
@@ -40,6 +40,8 @@ pub struct Past {
     pub policy: Option<String>,
     /// The number of the newest event.
     pub last_event: u64,
+    /// What it had no time for when it stopped.
+    pub cut: Cut,
 }
 
 impl Telling {
@@ -69,12 +71,21 @@ impl Telling {
         for asset in picture.told.assets(&picture.world.analysis) {
             self.assets.insert(asset.id.clone(), identity(&asset));
         }
+        if kept.cut != Cut::default() {
+            let (many, lost) = (kept.cut.unconcluded, lost(kept.cut));
+            let text =
+                format!("the last stop left no time to conclude what {many} conversations mean; it is done now{lost}");
+            self.remark("stop", text);
+        }
         let has_findings = !kept.findings.is_empty();
         for record in kept.findings {
             self.life.recall(record);
         }
-        for finding in picture.told.findings().iter().filter(|finding| self.life.get(&finding.id).is_some()) {
-            self.counts.insert(finding.id.clone(), finding.count);
+        for finding in picture.told.findings() {
+            // What was written and not told any more before a stop is told at the next flush.
+            if let Some(record) = self.life.get(&finding.id) {
+                self.counts.insert(finding.id.clone(), finding.count.min(record.count));
+            }
         }
         self.sequence = self.sequence.max(kept.last_event);
         let policy = picture.world.options().policy.as_deref().map_or("", |policy| &policy.sha256);
@@ -134,6 +145,18 @@ impl Telling {
         });
         let came = only(&now, &before).into_iter().map(|name| format!("{name} is watched from now on"));
         went.chain(came).collect()
+    }
+
+    /// The sensor stops, and had no time for this.
+    pub fn cut(&mut self, cut: Cut, picture: &Picture, now: Timestamp) -> Event {
+        let site = picture.world.options().policy.as_deref().map_or(String::new(), |policy| policy.site.clone());
+        let lost = lost(cut);
+        let text = format!(
+            "the sensor had to stop before it had concluded what {} conversations mean, which it does when it starts again{lost}",
+            cut.unconcluded
+        );
+        let record = Record::Health(event::Health { topic: "stop".to_owned(), text });
+        self.event(Kind::Health, now, (Band::Medium, 50), site, record)
     }
 
     /// Forgets what the picture has forgotten, at a limit.
@@ -282,6 +305,14 @@ impl Telling {
         self.revision = (self.revision + 1).max(u64::try_from(time.nanos()).unwrap_or(0));
         let (sequence, revision, sensor) = (self.sequence, self.revision, self.sensor.clone());
         Event { sequence, time, kind, band, score, site, sensor, revision, record }
+    }
+}
+
+/// What of it nobody can make good.
+fn lost(cut: Cut) -> String {
+    match cut.unwritten {
+        0 => String::new(),
+        many => format!("; what came of {many} others since the flush before is lost"),
     }
 }
 

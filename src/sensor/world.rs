@@ -137,6 +137,13 @@ impl World {
 
     /// Adds what the shards drained, and concludes anew.
     pub fn merge(&mut self, results: Vec<ShardResult>) -> Changed {
+        let mut changed = self.add(results);
+        changed.flows.extend(self.conclude_again());
+        changed
+    }
+
+    /// Adds what the shards drained. What follows from it is to be [concluded](Self::conclude_again).
+    pub fn add(&mut self, results: Vec<ShardResult>) -> Changed {
         let mut observed = std::mem::take(&mut self.analysis.observed);
         let mut changed = Changed::default();
         let mut ways: BTreeMap<u16, Ways> = BTreeMap::new();
@@ -172,9 +179,15 @@ impl World {
             observed.ledger.forget_glimpses(|host| hosts.contains(&host));
         }
         observed.coverage.ledger(&mut observed.ledger);
-        self.analysis = self.conclude(observed);
-        changed.flows.extend(&self.analysis.judged_again);
+        self.analysis.observed = observed;
         changed
+    }
+
+    /// Concludes from what is known by now, and says which flows were judged again for it.
+    pub fn conclude_again(&mut self) -> impl Iterator<Item = FlowKey> + '_ {
+        let observed = std::mem::take(&mut self.analysis.observed);
+        self.analysis = self.conclude(observed);
+        self.analysis.judged_again.iter().copied()
     }
 }
 
@@ -190,6 +203,10 @@ mod tests {
 
     const CAPTURE: &[u8] = include_bytes!("../../fixtures/plant/capture.pcap");
     const POLICY: &str = include_str!("../../fixtures/plant/plant.toml");
+
+    /// Who is where shows in what he does.
+    const ROLES: &str = "[site]\nid = \"p\"\ntimezone = \"UTC\"\n\
+        [[zone]]\nid = \"supervision\"\nmembers = [ { role = \"hmi\" }, { role = \"gateway\" }, { role = \"plc\" } ]\n";
 
     /// The plant of the demo, drained after every so many frames. Who looks sees the world after each merge, and what the
     /// merge says it touched.
@@ -244,10 +261,8 @@ mod tests {
     /// What a device is shows in what it does: its earlier conversations are judged again then.
     #[test]
     fn a_merge_says_which_judgements_it_changed() {
-        let policy = "[site]\nid = \"p\"\ntimezone = \"UTC\"\n\
-                      [[zone]]\nid = \"supervision\"\nmembers = [ { role = \"hmi\" }, { role = \"gateway\" }, { role = \"plc\" } ]\n";
         let (mut before, mut again) = (BTreeMap::new(), 0);
-        watch(20, policy, |world, changed| {
+        watch(20, ROLES, |world, changed| {
             let flows = &world.analysis.observed.flows;
             let of = |flow: &crate::flow::Flow| {
                 let entries = &flow.judged;
@@ -262,6 +277,34 @@ mod tests {
             before = now;
         });
         assert!(again > 0, "some flow is judged again");
+    }
+
+    #[test]
+    fn what_is_told_again_is_what_is_told_anew() {
+        let mut flushes = 0_usize;
+        for (every, policy) in [(300, POLICY), (60, ROLES)] {
+            let mut before = crate::output::Told::default();
+            watch(every, policy, |world, _| {
+                flushes += 1;
+                let [anew, again] = [
+                    world.analysis.tell(&world.captures),
+                    world.analysis.tell_again(&world.captures, std::mem::take(&mut before), true, &|| true).unwrap(),
+                ];
+                let json = |told: &crate::output::Told| serde_json::to_string_pretty(told.findings()).unwrap();
+                let (one, other) = (json(&again), json(&anew));
+                let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+                assert_eq!(differs, None, "flush {flushes}");
+                assert_eq!(one.len(), other.len());
+                let ids = |told: &crate::output::Told| -> Vec<_> {
+                    told.flows(&world.analysis).map(|flow| (flow.id, flow.findings)).collect()
+                };
+                assert_eq!(ids(&again), ids(&anew));
+                before = again;
+                // Whoever tells of them adds to them.
+                before.cite(|_| Ok("file.pcapng".to_owned()));
+            });
+        }
+        assert!(flushes > 9);
     }
 
     #[test]

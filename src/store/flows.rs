@@ -1,3 +1,7 @@
+use std::borrow::Cow;
+use std::sync::mpsc;
+use std::thread;
+
 use dissectors::{Class, Item, Mode, Object, REGISTRY, Token};
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -19,29 +23,97 @@ use crate::policy::{
 };
 use crate::time::Timestamp;
 
-pub(super) fn write(into: &Transaction<'_>, flows: &[&Flow], policy: Option<&Policy>) -> rusqlite::Result<()> {
-    let mut row = into.prepare_cached("INSERT OR REPLACE INTO flow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    for flow in flows {
-        let key = &flow.key;
-        // Rows are made here and nowhere else, of types that have a JSON form.
-        let detail = serde_json::to_string(&Detail::of(flow, policy)).unwrap_or_default();
-        row.execute(params![
-            key.client.realm.0,
-            key.client.address.to_string(),
-            key.server.address.to_string(),
-            key.transport.to_string(),
-            key.port,
-            crate::analysis::protocol_name(flow),
-            signed(flow.connections),
-            signed(flow.frames()),
-            signed(flow.client.traffic().bytes + flow.server.traffic().bytes),
-            flow.first().at.nanos(),
-            flow.last().at.nanos(),
-            policy.map(|policy| &policy.sha256),
-            detail,
-        ])?;
+/// Flows whose rows are made at once.
+const PART: usize = 64;
+
+/// Parts of rows that wait to be written.
+const WAITING: usize = 8;
+
+/// A row of the table, as far as it takes work to make it.
+struct FlowRow<'a> {
+    flow: &'a Flow,
+    client: String,
+    server: String,
+    transport: String,
+    detail: String,
+}
+
+impl<'a> FlowRow<'a> {
+    fn of(flow: &'a Flow, policy: Option<&Policy>) -> Self {
+        let FlowKey { client, server, transport, .. } = &flow.key;
+        Self {
+            flow,
+            client: client.address.to_string(),
+            server: server.address.to_string(),
+            transport: transport.to_string(),
+            detail: json(&Detail::of(flow, policy)),
+        }
     }
-    Ok(())
+}
+
+/// Most details are no longer.
+const USUAL: usize = 1536;
+
+fn json(detail: &Detail<'_>) -> String {
+    let mut text = Vec::with_capacity(USUAL);
+    // Rows are made here and nowhere else, of types that have a JSON form.
+    let _ = serde_json::to_writer(&mut text, detail);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Writes flows in their order while `goes_on`, and says how many. To make the rows takes as long as to write them, so that
+/// is done beside it.
+pub(super) fn write(
+    into: &Transaction<'_>,
+    flows: &[&Flow],
+    policy: Option<&Policy>,
+    goes_on: &dyn Fn() -> bool,
+) -> rusqlite::Result<usize> {
+    // A row that is known stays where it is: to replace it would move it, in the table and in its index.
+    let mut row = into.prepare_cached(
+        "INSERT INTO flow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (realm, client, server, transport, port) DO UPDATE SET
+             protocol = excluded.protocol, connections = excluded.connections, frames = excluded.frames,
+             bytes = excluded.bytes, first = excluded.first, last = excluded.last, policy = excluded.policy,
+             detail = excluded.detail",
+    )?;
+    let sha256 = policy.map(|policy| &policy.sha256);
+    let mut written = 0;
+    thread::scope(|scope| {
+        let (rows, made) = mpsc::sync_channel(WAITING);
+        scope.spawn(move || {
+            for part in flows.chunks(PART) {
+                let part: Vec<_> = part.iter().map(|flow| FlowRow::of(flow, policy)).collect();
+                if rows.send(part).is_err() {
+                    return; // It does not go on.
+                }
+            }
+        });
+        for part in made {
+            if !goes_on() {
+                break;
+            }
+            written += part.len();
+            for FlowRow { flow, client, server, transport, detail } in part {
+                row.execute(params![
+                    flow.key.client.realm.0,
+                    client,
+                    server,
+                    transport,
+                    flow.key.port,
+                    crate::analysis::protocol_name(flow),
+                    signed(flow.connections),
+                    signed(flow.frames()),
+                    signed(flow.client.traffic().bytes + flow.server.traffic().bytes),
+                    flow.first().at.nanos(),
+                    flow.last().at.nanos(),
+                    sha256,
+                    detail,
+                ])?;
+            }
+        }
+        Ok(written)
+    })
 }
 
 pub(super) fn read(
@@ -69,11 +141,11 @@ pub(super) fn renumber(into: &Transaction<'_>, by: u16) -> rusqlite::Result<()> 
     let mut rows = rows.query([])?;
     while let Some(old) = rows.next()? {
         // What is not understood here is not when it is read, either.
-        let Ok(mut detail) = serde_json::from_str::<Detail>(&old.get::<_, String>(1)?) else { continue };
+        let Ok(mut detail) = serde_json::from_str::<Detail<'_>>(&old.get::<_, String>(1)?) else { continue };
         for (_, capture, _) in detail.evidence() {
             *capture = capture.saturating_add(by);
         }
-        row.execute(params![serde_json::to_string(&detail).unwrap_or_default(), old.get::<_, i64>(0)?])?;
+        row.execute(params![json(&detail), old.get::<_, i64>(0)?])?;
     }
     Ok(())
 }
@@ -84,7 +156,7 @@ fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::
     let (client, server, transport) = (text(1)?.parse().ok(), text(2)?.parse().ok(), text(3)?.parse().ok());
     let (protocol, judged_by): (Option<String>, Option<String>) = (row.get(5)?, row.get(7)?);
     let connections = unsigned(row.get(6)?);
-    let detail = serde_json::from_str::<Detail>(&text(8)?).ok();
+    let detail = serde_json::from_str::<Detail<'_>>(&text(8)?).ok();
     Ok((|| {
         let host = |address| Host { realm, address };
         let key = FlowKey { client: host(client?), server: host(server?), transport: transport?, port };
@@ -101,49 +173,52 @@ fn flow(row: &Row<'_>, words: &mut Words, policy: Option<&Policy>) -> rusqlite::
 
 /// What the columns of the table do not hold.
 #[derive(Serialize, Deserialize)]
-struct Detail {
-    initiator: String,
-    refuted: Option<String>,
-    recognised: Option<(String, Option<String>, bool)>,
+struct Detail<'a> {
+    initiator: Text<'a>,
+    refuted: Option<Text<'a>>,
+    recognised: Option<(Text<'a>, Option<Text<'a>>, bool)>,
     client_ports: (u16, u16),
-    client: SideRow,
-    server: SideRow,
+    client: SideRow<'a>,
+    server: SideRow<'a>,
     first: EvidenceRow,
     last: EvidenceRow,
     prohibited: bool,
-    operations: Vec<OperationRow>,
-    mode: Option<String>,
-    policies: Vec<String>,
-    tokens: Vec<String>,
-    anomalies: Vec<(String, u64, EvidenceRow)>,
+    operations: Vec<OperationRow<'a>>,
+    mode: Option<Text<'a>>,
+    policies: Vec<Text<'a>>,
+    tokens: Vec<Text<'a>>,
+    anomalies: Vec<(Text<'a>, u64, EvidenceRow)>,
     opaque: u64,
     dropped: u64,
-    judged: Vec<EntryRow>,
+    judged: Vec<EntryRow<'a>>,
 }
+
+/// Words are written as they stand, and read as their own.
+type Text<'a> = Cow<'a, str>;
 
 /// Nanoseconds, capture, frame.
 type EvidenceRow = (i64, u16, u64);
 
 #[derive(Serialize, Deserialize)]
-struct SideRow {
+struct SideRow<'a> {
     frames: u64,
     bytes: u64,
     copies: u64,
     copied_bytes: u64,
     payload: u64,
     flags: u8,
-    paths: Vec<PathRow>,
+    paths: Vec<PathRow<'a>>,
     #[serde(default)]
     marked: u64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct PathRow {
-    src: Option<String>,
-    dst: Option<String>,
+struct PathRow<'a> {
+    src: Option<Text<'a>>,
+    dst: Option<Text<'a>>,
     vlans: [u16; 3],
     ttl: u8,
-    tap: Option<String>,
+    tap: Option<Text<'a>>,
     frames: u64,
     first: EvidenceRow,
     last: EvidenceRow,
@@ -159,46 +234,46 @@ struct TallyRow {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ObjectsRow {
-    ranges: Vec<(String, u64, u64)>,
-    names: Vec<(String, String)>,
+struct ObjectsRow<'a> {
+    ranges: Vec<(Text<'a>, u64, u64)>,
+    names: Vec<(Text<'a>, Text<'a>)>,
     dropped: u64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct OperationRow {
+struct OperationRow<'a> {
     code: u64,
-    class: String,
-    component: Option<String>,
-    objects: ObjectsRow,
+    class: Text<'a>,
+    component: Option<Text<'a>>,
+    objects: ObjectsRow<'a>,
     tally: TallyRow,
 }
 
 #[derive(Serialize, Deserialize)]
-struct EntryRow {
-    verdict: String,
-    reason: Option<String>,
-    statement: Option<String>,
-    stage: Option<String>,
-    qualifiers: Vec<String>,
-    class: String,
-    bucket: String,
+struct EntryRow<'a> {
+    verdict: Text<'a>,
+    reason: Option<Text<'a>>,
+    statement: Option<Text<'a>>,
+    stage: Option<Text<'a>>,
+    qualifiers: Vec<Text<'a>>,
+    class: Text<'a>,
+    bucket: Text<'a>,
     codes: Vec<(u64, u64)>,
-    objects: ObjectsRow,
+    objects: ObjectsRow<'a>,
     tally: TallyRow,
     samples: Vec<EvidenceRow>,
     /// Of a rate: the measure, the most, and what is declared in how many seconds.
     #[serde(default)]
-    peak: Option<(String, u64, u64, u32)>,
+    peak: Option<(Text<'a>, u64, u64, u32)>,
 }
 
-impl Detail {
-    fn of(flow: &Flow, policy: Option<&Policy>) -> Self {
+impl<'a> Detail<'a> {
+    fn of(flow: &'a Flow, policy: Option<&'a Policy>) -> Self {
         let book = &flow.book;
         Self {
-            initiator: flow.initiator.text().to_owned(),
-            refuted: flow.not_dissected().map(|known| known.info().name.to_owned()),
-            recognised: flow.recognised.map(|it| (it.name.to_owned(), it.version.map(str::to_owned), it.industrial)),
+            initiator: flow.initiator.text().into(),
+            refuted: flow.not_dissected().map(|known| known.info().name.into()),
+            recognised: flow.recognised.map(|it| (it.name.into(), it.version.map(Into::into), it.industrial)),
             client_ports: flow.client_ports,
             client: SideRow::of(&flow.client, policy),
             server: SideRow::of(&flow.server, policy),
@@ -206,14 +281,10 @@ impl Detail {
             last: row_of(flow.last()),
             prohibited: flow.prohibited,
             operations: book.operations().iter().map(OperationRow::of).collect(),
-            mode: book.protection().mode.map(|mode| mode.text().to_owned()),
-            policies: book.protection().policies.iter().map(ToString::to_string).collect(),
-            tokens: book.protection().tokens.iter().map(|token| token.text().to_owned()).collect(),
-            anomalies: book
-                .anomalies()
-                .iter()
-                .map(|(what, count, at)| ((*what).to_owned(), *count, row_of(*at)))
-                .collect(),
+            mode: book.protection().mode.map(|mode| mode.text().into()),
+            policies: book.protection().policies.iter().map(|policy| (&**policy).into()).collect(),
+            tokens: book.protection().tokens.iter().map(|token| token.text().into()).collect(),
+            anomalies: book.anomalies().iter().map(|(what, count, at)| ((*what).into(), *count, row_of(*at))).collect(),
             opaque: book.opaque(),
             dropped: book.dropped(),
             judged: policy
@@ -301,8 +372,8 @@ fn class(text: &str) -> Option<Class> {
     Class::parse(text)
 }
 
-impl SideRow {
-    fn of(side: &SideView, policy: Option<&Policy>) -> Self {
+impl<'a> SideRow<'a> {
+    fn of(side: &'a SideView, policy: Option<&'a Policy>) -> Self {
         let Traffic { frames, bytes, copies, copied_bytes } = side.traffic();
         let paths = side.ways().map(|used| PathRow::of(&used, policy)).collect();
         let (payload, flags, marked) = (side.payload, side.flags, side.marked().bits());
@@ -317,15 +388,15 @@ impl SideRow {
     }
 }
 
-impl PathRow {
-    fn of(used: &PathUse, policy: Option<&Policy>) -> Self {
-        let mac = |mac: Option<Mac>| mac.map(|mac| mac.to_string());
+impl<'a> PathRow<'a> {
+    fn of(used: &PathUse, policy: Option<&'a Policy>) -> Self {
+        let mac = |mac: Option<Mac>| mac.map(|mac| mac.to_string().into());
         Self {
             src: mac(used.path.src_mac),
             dst: mac(used.path.dst_mac),
             vlans: used.path.vlans,
             ttl: used.path.ttl,
-            tap: policy.and_then(|policy| policy.tap_name(used.path.tap)).map(str::to_owned),
+            tap: policy.and_then(|policy| policy.tap_name(used.path.tap)).map(Into::into),
             frames: used.frames,
             first: row_of(used.first),
             last: row_of(used.last),
@@ -333,7 +404,7 @@ impl PathRow {
     }
 
     fn path_use(self, policy: Option<&Policy>) -> PathUse {
-        let mac = |text: Option<String>| text.and_then(|text| text.parse().ok());
+        let mac = |text: Option<Text<'_>>| text.and_then(|text| text.parse().ok());
         let tap = self.tap.and_then(|tap| policy.map(|policy| policy.tap_named(&tap))).unwrap_or_default();
         let path = Path { src_mac: mac(self.src), dst_mac: mac(self.dst), vlans: self.vlans, ttl: self.ttl, tap };
         PathUse { path, frames: self.frames, first: evidence(self.first), last: evidence(self.last) }
@@ -356,11 +427,11 @@ impl TallyRow {
     }
 }
 
-impl ObjectsRow {
-    fn of(objects: &Objects) -> Self {
-        let name = |(space, name): (&str, &str)| (space.to_owned(), name.to_owned());
+impl<'a> ObjectsRow<'a> {
+    fn of(objects: &'a Objects) -> Self {
+        let name = |(space, name): (&'static str, &'a str)| (space.into(), name.into());
         Self {
-            ranges: objects.ranges().map(|(space, from, to)| (space.to_owned(), from, to)).collect(),
+            ranges: objects.ranges().map(|(space, from, to)| (space.into(), from, to)).collect(),
             names: objects.names().map(name).collect(),
             dropped: objects.dropped(),
         }
@@ -379,12 +450,12 @@ impl ObjectsRow {
     }
 }
 
-impl OperationRow {
-    fn of(operation: &Operation) -> Self {
+impl<'a> OperationRow<'a> {
+    fn of(operation: &'a Operation) -> Self {
         Self {
             code: operation.key.code,
-            class: operation.key.class.text().to_owned(),
-            component: operation.key.component.get().map(str::to_owned),
+            class: operation.key.class.text().into(),
+            component: operation.key.component.get().map(Into::into),
             objects: ObjectsRow::of(&operation.objects),
             tally: TallyRow::of(&operation.tally),
         }
@@ -397,24 +468,24 @@ impl OperationRow {
     }
 }
 
-impl EntryRow {
-    fn of(entry: &Entry, policy: &Policy) -> Self {
+impl<'a> EntryRow<'a> {
+    fn of(entry: &'a Entry, policy: &'a Policy) -> Self {
         let Judgement { verdict, reason, statement, stage, qualifiers, class, .. } = entry.judgement();
         Self {
-            verdict: verdict.text().to_owned(),
-            reason: reason.map(|reason| reason.code().to_owned()),
-            statement: statement.map(|statement| policy.reference(statement)),
-            stage: stage.map(|stage| stage.text().to_owned()),
-            qualifiers: qualifiers.iter().map(|qualifier| qualifier.text().to_owned()).collect(),
-            class: class.text().to_owned(),
-            bucket: entry.bucket.to_string(),
+            verdict: verdict.text().into(),
+            reason: reason.map(|reason| reason.code().into()),
+            statement: statement.map(|statement| policy.reference(statement).into()),
+            stage: stage.map(|stage| stage.text().into()),
+            qualifiers: qualifiers.iter().map(|qualifier| qualifier.text().into()).collect(),
+            class: class.text().into(),
+            bucket: (&*entry.bucket).into(),
             codes: entry.codes.to_vec(),
             objects: ObjectsRow::of(entry.objects()),
             tally: TallyRow::of(&entry.tally),
             samples: entry.samples().iter().map(|at| row_of(*at)).collect(),
             peak: entry
                 .peak()
-                .map(|Peak { measure, most, limit }| (measure.text().to_owned(), most, limit.count, limit.seconds)),
+                .map(|Peak { measure, most, limit }| (measure.text().into(), most, limit.count, limit.seconds)),
         }
     }
 

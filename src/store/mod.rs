@@ -1,12 +1,14 @@
 //! What outlives the process: an embedded SQLite file with facts, flows, findings, events and coverage.
 //!
 //! One writer, one transaction a flush: what was committed survives a kill at any moment, and at most the last flush
-//! interval is lost. Rows are replaced whole with their sums, so that writing a flush twice changes nothing. The tables
+//! interval is lost. It survives a power failure as soon as it has reached the disk, which is begun at once, beside the
+//! writer ([`checkpoint`]). Rows are replaced whole with their sums, so that writing a flush twice changes nothing. The tables
 //! are meant to be read with `sqlite3` as well; times are nanoseconds since 1970 UTC.
 //!
 //! What is read back is merged like what a worker drained, so that a restart goes on where it was.
 
 mod captures;
+mod checkpoint;
 mod error;
 mod facts;
 mod findings;
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::flow::watch::Watch;
 use crate::policy::life::State;
@@ -28,6 +31,7 @@ use crate::source::file::CaptureSummary;
 use crate::time::Timestamp;
 use crate::worker::Coverage;
 
+use checkpoint::Checkpoints;
 use error::wrong;
 
 pub use error::StoreError;
@@ -35,6 +39,8 @@ pub use findings::{Happened, Kept};
 
 /// The open store.
 pub struct Store {
+    /// Of one that is written. It goes first: who goes last leaves one file behind.
+    checkpoints: Option<Checkpoints>,
     db: Connection,
     path: PathBuf,
 }
@@ -58,6 +64,8 @@ pub struct Restored {
     pub last_event: u64,
     /// SHA-256 of the policy that was in force last.
     pub policy: Option<String>,
+    /// What the last stop had no time for.
+    pub cut: Cut,
     /// Rows that could not be understood: of a newer version, or damaged.
     pub skipped: u64,
 }
@@ -68,20 +76,43 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing was written then, and the same can be tried again.
     pub fn write(&mut self, flush: &Flush<'_>) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let mut write = || -> rusqlite::Result<()> {
+        self.write_while(flush, &|| true).map(|_| ())
+    }
+
+    /// The same while it goes on: of the flows, which take longest and come last, those are written that there is time for.
+    /// Says how many.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_while(&mut self, flush: &Flush<'_>, goes_on: &dyn Fn() -> bool) -> Result<usize, StoreError> {
+        let mut write = || -> rusqlite::Result<usize> {
             let into = self.db.transaction()?;
             captures::write(&into, flush.captures)?;
             policies::write(&into, flush.policy, flush.at)?;
             watch::write(&into, flush.watch, flush.policy)?;
+            words::write_coverage(&into, flush.coverage)?;
             facts::write(&into, flush.facts)?;
-            flows::write(&into, flush.flows, flush.policy)?;
             findings::write(&into, flush.findings)?;
             findings::write_events(&into, flush.events)?;
-            words::write_coverage(&into, flush.coverage)?;
-            into.commit()
+            let written = flows::write(&into, flush.flows, flush.policy, goes_on)?;
+            let unwritten = flush.flows.len().saturating_sub(written) as u64;
+            words::write_cut(&into, Cut { unwritten: flush.cut.unwritten + unwritten, ..flush.cut })?;
+            into.commit()?;
+            Ok(written)
         };
-        write().map_err(|error| wrong(&path, &error))
+        let written = write().map_err(|error| wrong(&self.path, &error))?;
+        self.checkpoints.iter().for_each(Checkpoints::ask);
+        Ok(written)
+    }
+
+    /// Closes it. What is in its log then is copied into its file when that does not take long; else it stays beside it for
+    /// the next who opens it, and nothing is missing.
+    pub fn close(mut self) {
+        let is_at_rest = self.checkpoints.take().is_none_or(Checkpoints::stop);
+        if !is_at_rest || self.log_size() > LOG {
+            // What cannot be set is as it was: it takes longer then.
+            let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
     }
 
     /// Reads everything back.
@@ -99,6 +130,7 @@ impl Store {
             findings::read(&self.db, restored)?;
             restored.last_event = findings::last_event(&self.db)?;
             restored.policy = policies::last(&self.db)?.map(|(sha256, _)| sha256);
+            restored.cut = words::read_cut(&self.db)?;
             words::read_coverage(&self.db, words, restored)
         };
         // One transaction: what a sensor writes meanwhile is not half of it.
@@ -194,7 +226,21 @@ pub struct Flush<'a> {
     pub events: &'a [Happened],
     /// What happened to all frames so far.
     pub coverage: &'a Coverage,
+    /// What there was no time for, when this is the last.
+    pub cut: Cut,
 }
+
+/// What a stop had no time for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Flows that were written, and what follows from them was not concluded.
+    pub unconcluded: u64,
+    /// Flows that changed and were not written.
+    pub unwritten: u64,
+}
+
+/// Bytes of the log that are copied while somebody waits: a moment on a disk that is not at its end.
+const LOG: u64 = 8 << 20;
 
 /// SQLite has no unsigned numbers; counters do not come near the difference, and what does is kept as the largest.
 fn signed(number: u64) -> i64 {

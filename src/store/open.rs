@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoint::Checkpoints;
 use super::error::{DAMAGED, wrong};
 use super::{Store, StoreError};
 
@@ -90,13 +91,14 @@ impl Store {
             db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
             Ok(db)
         };
-        open().map(|db| Self { db, path: path.into() }).map_err(|error| wrong(path, &error))
+        open().map(|db| Self { checkpoints: None, db, path: path.into() }).map_err(|error| wrong(path, &error))
     }
 
     fn open_sound(path: &Path) -> Result<Self, StoreError> {
         let db = Connection::open(path).map_err(|error| wrong(path, &error))?;
-        let store = Self { db, path: path.into() };
+        let mut store = Self { checkpoints: None, db, path: path.into() };
         store.prepare()?;
+        store.checkpoints = Some(Checkpoints::start(path).map_err(|error| wrong(path, &error))?);
         Ok(store)
     }
 
@@ -104,9 +106,15 @@ impl Store {
         let tell = |error: rusqlite::Error| wrong(&self.path, &error);
         // A file that is not ours is left as it is: nothing is written before this.
         let version = self.known_version()?;
-        // FULL: a commit that was reported is on the disk, also when the power fails. There is one every flush.
+        // NORMAL: a commit does not wait for the disk. The log reaches it when it is copied into the file, which is begun after
+        // each commit, by somebody who can wait. A part of a flush is larger than the cache that SQLite takes by itself, and
+        // each page that does not fit is written more than once.
         self.db
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000;")
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;
+                 PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192; PRAGMA foreign_keys = ON;
+                 PRAGMA busy_timeout = 2000;",
+            )
             .map_err(tell)?;
         let sound: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(tell)?;
         if sound != "ok" {
@@ -124,6 +132,11 @@ impl Store {
         }
         // That a disk takes nothing shows in a write alone.
         self.db.execute_batch(&format!("PRAGMA user_version = {VERSION};")).map_err(tell)
+    }
+
+    /// Bytes of the log.
+    pub(super) fn log_size(&self) -> u64 {
+        std::fs::metadata(sibling(&self.path, "-wal")).map_or(0, |log| log.len())
     }
 
     /// The version of the tables, 0 where there are none.

@@ -41,6 +41,7 @@ fn write(store: &mut Store, analysis: &analysis::Analysis, captures: &[CaptureSu
             record: "{}".to_owned(),
         }],
         coverage: &observed.coverage,
+        cut: Cut::default(),
     })
 }
 
@@ -164,11 +165,49 @@ fn a_finding_that_nothing_raises_any_more_stays_as_it_was() {
         findings,
         events: &[],
         coverage: &coverage,
+        cut: Cut::default(),
     };
     store.write(&flush).unwrap();
     let read = store.read(options.policy.as_deref()).unwrap().findings.remove(0);
     assert_eq!((read.life.state, read.record), (State::Resolved, record));
     assert!(read.score > 0 && read.life.first == at, "what was there before is not forgotten");
+}
+
+#[test]
+fn what_there_was_no_time_for_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (analysis, captures, options) = plant();
+    let path = folder.path().join("zonewatch.db");
+    let (mut store, _) = Store::open(&path).unwrap();
+    let observed = &analysis.observed;
+    let flows: Vec<_> = observed.flows.iter().collect();
+    let flush = Flush {
+        captures: &(0..).zip(&captures).collect::<Vec<_>>(),
+        facts: &observed.ledger.iter().collect::<Vec<_>>(),
+        flows: &flows,
+        policy: options.policy.as_deref(),
+        at: captures[0].last.unwrap(),
+        watch: &observed.watch,
+        findings: &[],
+        events: &[],
+        coverage: &observed.coverage,
+        cut: Cut { unconcluded: 9, unwritten: 0 },
+    };
+    let read = |store: &Store| {
+        let restored = store.read(options.policy.as_deref()).unwrap();
+        assert_eq!((restored.coverage.frames, restored.skipped), (observed.coverage.frames, 0));
+        (restored.flows.len(), restored.cut)
+    };
+    assert_eq!(store.write_while(&flush, &|| false).unwrap(), 0);
+    assert_eq!(read(&store), (0, Cut { unconcluded: 9, unwritten: flows.len() as u64 }));
+    assert_eq!(store.write_while(&flush, &|| true).unwrap(), flows.len());
+    assert_eq!(read(&store), (flows.len(), Cut { unconcluded: 9, unwritten: 0 }));
+    store.write(&Flush { cut: Cut::default(), ..flush }).unwrap();
+    assert_eq!(read(&store), (flows.len(), Cut::default()));
+    // Closed in peace it is one file.
+    store.close();
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["zonewatch.db"]);
 }
 
 /// The tables of version 1.

@@ -6,7 +6,7 @@ use dissectors::REGISTRY;
 use dissectors::recognise::Recognised;
 use rusqlite::{Connection, Transaction};
 
-use super::{Restored, signed, unsigned};
+use super::{Cut, Restored, signed, unsigned};
 use crate::worker::{Coverage, ProtocolCoverage};
 
 /// Distinct words that are made static at most. There are a few hundred in the program.
@@ -90,10 +90,29 @@ pub(super) fn write_coverage(into: &Transaction<'_>, coverage: &Coverage) -> rus
     Ok(())
 }
 
+/// Notes what there was no time for; nothing when there was.
+pub(super) fn write_cut(into: &Transaction<'_>, cut: Cut) -> rusqlite::Result<()> {
+    into.execute("DELETE FROM coverage WHERE kind = 'stop'", [])?;
+    for (name, count) in [("unconcluded", cut.unconcluded), ("unwritten", cut.unwritten)] {
+        if count > 0 {
+            into.execute("INSERT INTO coverage (kind, name, value) VALUES ('stop', ?, ?)", (name, signed(count)))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read_cut(from: &Connection) -> rusqlite::Result<Cut> {
+    let count = |name: &str| {
+        let value = "SELECT ifnull(sum(value), 0) FROM coverage WHERE kind = 'stop' AND name = ?";
+        from.query_row(value, [name], |row| row.get(0)).map(unsigned)
+    };
+    Ok(Cut { unconcluded: count("unconcluded")?, unwritten: count("unwritten")? })
+}
+
 pub(super) fn read_coverage(from: &Connection, words: &mut Words, restored: &mut Restored) -> rusqlite::Result<()> {
     let coverage = &mut restored.coverage;
     coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
-    let mut rows = from.prepare("SELECT kind, name, value FROM coverage ORDER BY kind, name")?;
+    let mut rows = from.prepare("SELECT kind, name, value FROM coverage WHERE kind != 'stop' ORDER BY kind, name")?;
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {
         let (kind, name, value): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -1,0 +1,70 @@
+//! The log of a store is copied into its file beside the writer, by a thread of its own: that waits for the disk, and nobody
+//! waits for it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, InterruptHandle};
+
+/// The thread.
+pub(super) struct Checkpoints {
+    ask: SyncSender<()>,
+    /// Nobody wants any more.
+    ends: Arc<AtomicBool>,
+    interrupt: InterruptHandle,
+    thread: JoinHandle<()>,
+}
+
+/// One that waits for the disk is left to itself after so long.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+impl Checkpoints {
+    pub(super) fn start(path: &Path) -> rusqlite::Result<Self> {
+        let db = Connection::open(path)?;
+        // The writer decides.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        db.execute_batch("PRAGMA synchronous = NORMAL;")?;
+        let interrupt = db.get_interrupt_handle();
+        let (ask, asked) = sync_channel(1);
+        let ends = Arc::new(AtomicBool::new(false));
+        let has_ended = Arc::clone(&ends);
+        let thread = thread::spawn(move || {
+            for () in asked {
+                if has_ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                // PASSIVE: of what a reader still needs as much as goes. A disk that does not take it takes no flush either,
+                // which is told.
+                let _ = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            }
+        });
+        Ok(Self { ask, ends, interrupt, thread })
+    }
+
+    /// There is something to copy.
+    pub(super) fn ask(&self) {
+        // One that was asked and has not begun yet will copy this as well.
+        let _ = self.ask.try_send(());
+    }
+
+    /// Ends it; whether it has come to rest.
+    pub(super) fn stop(self) -> bool {
+        self.ends.store(true, Ordering::Relaxed);
+        self.interrupt.interrupt();
+        drop(self.ask);
+        let began = Instant::now();
+        while !self.thread.is_finished() && began.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let is_at_rest = self.thread.is_finished();
+        if is_at_rest {
+            let _ = self.thread.join();
+        }
+        is_at_rest
+    }
+}
