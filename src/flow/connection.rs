@@ -365,14 +365,30 @@ impl Connection {
         }
     }
 
-    /// Prefetches what a packet of that side will need.
+    /// Prefetches what such a packet of that side will need: nothing is said without payload, and of the other side what it
+    /// acknowledges is kept.
     #[inline]
-    pub fn prefetch(&self, sender: Side) {
+    pub fn prefetch(&self, sender: Side, headers: &Headers<'_>) {
         prefetch::start(&self.key);
         prefetch::all(self.half(sender));
-        prefetch::start(&self.half(sender.other()).order);
-        prefetch::start(&self.book);
-        prefetch::start(&self.dialog);
+        if headers.has(Tcp::ACK) {
+            prefetch::start(&self.half(sender.other()).order);
+        }
+        if !headers.payload.is_empty() {
+            prefetch::start(&self.book);
+            prefetch::start(&self.dialog);
+        }
+    }
+
+    /// Prefetches all of it, for another to take its place.
+    #[inline]
+    pub fn prefetch_whole(&self) {
+        prefetch::all(self);
+    }
+
+    /// Prefetches what goes with it.
+    pub fn prefetch_end(&self) {
+        self.dialog.prefetch_end();
     }
 
     /// Prefetches what its judgement needs.
