@@ -128,7 +128,7 @@ fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
         let at = ahead.shard as usize;
         ahead.place = NONE;
         if let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at))
-            && let Some((place, connection)) = shard.guess(&ahead.spot, news)
+            && let Some((place, connection)) = shard.guess(&ahead.arrival.headers, &ahead.spot, news)
         {
             (ahead.place, *found) = (place, Some(connection));
         }
@@ -137,8 +137,10 @@ fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
     for (ahead, found) in frames.iter_mut().zip(&mut found) {
         match found {
             Some(connection) if Connections::is(connection, &ahead.arrival.headers, &ahead.spot) => {
-                if let Some(shard) = shards.get(ahead.shard as usize) {
-                    shard.prefetch_inside(connection);
+                match shards.get(ahead.shard as usize) {
+                    Some(shard) if !ahead.arrival.headers.payload.is_empty() => shard.prefetch_inside(connection),
+                    // Nothing is said without payload.
+                    _ => *found = None,
                 }
             }
             _ => {

@@ -185,8 +185,8 @@ impl Shard {
     /// See [`Connections::guess`].
     #[must_use]
     #[inline]
-    pub fn guess(&self, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
-        let guess = self.connections.guess(spot, news)?;
+    pub fn guess(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
+        let guess = self.connections.guess(headers, spot, news)?;
         if self.notes.policy.is_some() {
             guess.1.prefetch_docket();
         }

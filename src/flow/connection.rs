@@ -172,10 +172,10 @@ const PATHS: usize = 8;
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 struct Recent {
-    /// A number made of what a copy has in common with its original; 0 for none.
+    /// A number made of what a copy has in common with its original; 0 for none. Latest first.
     signatures: [u32; 4],
-    /// When, see [`tick`].
-    ticks: [u16; 4],
+    /// When, see [`tick`]: sixteen bits each, the latest lowest.
+    ticks: u64,
 }
 
 /// Copies of a frame by a mirror come within this many ticks (20 ms), before or after each other; a host's own
@@ -195,14 +195,22 @@ impl Recent {
         // The upper half of the product depends on every bit. Never the 0 of an empty place.
         let signature = (signature.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 | 1;
         let now = tick(at);
-        for (known, tick) in self.signatures.iter().zip(&self.ticks) {
-            if *known == signature && now.wrapping_sub(*tick).cast_signed().unsigned_abs() <= COPY_WINDOW {
-                return true;
-            }
+        // All at once: what tells one that is known from another is nearly always that none is.
+        if self.signatures.iter().fold(false, |any, known| any | (*known == signature)) && self.is_near(signature, now) {
+            return true;
         }
-        let ([s0, s1, s2, _], [t0, t1, t2, _]) = (self.signatures, self.ticks);
-        *self = Self { signatures: [signature, s0, s1, s2], ticks: [now, t0, t1, t2] };
+        let [s0, s1, s2, _] = self.signatures;
+        *self = Self { signatures: [signature, s0, s1, s2], ticks: self.ticks << 16 | u64::from(now) };
         false
+    }
+
+    /// Whether one with that signature came within the window.
+    #[cold]
+    fn is_near(&self, signature: u32, now: u16) -> bool {
+        let ticks = (0..).map(|place| (self.ticks >> (16 * place)) as u16); // Four of them.
+        self.signatures.iter().zip(ticks).any(|(known, tick)| {
+            *known == signature && now.wrapping_sub(tick).cast_signed().unsigned_abs() <= COPY_WINDOW
+        })
     }
 }
 
@@ -357,14 +365,30 @@ impl Connection {
         }
     }
 
-    /// Prefetches what a packet of that side will need.
+    /// Prefetches what such a packet of that side will need: nothing is said without payload, and of the other side what it
+    /// acknowledges is kept.
     #[inline]
-    pub fn prefetch(&self, sender: Side) {
+    pub fn prefetch(&self, sender: Side, headers: &Headers<'_>) {
         prefetch::start(&self.key);
         prefetch::all(self.half(sender));
-        prefetch::start(&self.half(sender.other()).order);
-        prefetch::start(&self.book);
-        prefetch::start(&self.dialog);
+        if headers.has(Tcp::ACK) {
+            prefetch::start(&self.half(sender.other()).order);
+        }
+        if !headers.payload.is_empty() {
+            prefetch::start(&self.book);
+            prefetch::start(&self.dialog);
+        }
+    }
+
+    /// Prefetches all of it, for another to take its place.
+    #[inline]
+    pub fn prefetch_whole(&self) {
+        prefetch::all(self);
+    }
+
+    /// Prefetches what goes with it.
+    pub fn prefetch_end(&self) {
+        self.dialog.prefetch_end();
     }
 
     /// Prefetches what its judgement needs.
@@ -665,4 +689,29 @@ pub(super) fn is_blocked(client: (u8, bool), server: (u8, bool), prohibited: boo
     let silent = opened && server.0 == 0 && !client.1;
     let reset = server.0 & Tcp::RST != 0 && server.0 & Tcp::SYN == 0;
     !server.1 && (silent || reset || prohibited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_among_the_last_four_and_near() {
+        for (case, packets, want) in [
+            ("each is another", &[(1, 0), (2, 0), (3, 0), (4, 0), (5, 0)][..], "-----"),
+            ("at once", &[(1, 0), (1, 0)], "-c"),
+            ("no frame is remembered twice", &[(1, 0), (1, 15), (1, 25)], "-c-"),
+            ("19 ticks later, and 20", &[(1, 0), (1, 19), (2, 0), (2, 20)], "-c--"),
+            ("19 ticks earlier, and 20", &[(1, 20), (1, 1), (2, 20), (2, 0)], "-c--"),
+            ("three others between, and four", &[(1, 0), (2, 0), (3, 0), (4, 0), (1, 1), (5, 0), (1, 1)], "----c--"),
+            ("where the ticks wrap", &[(1, 65_530), (1, 65_538)], "-c"),
+            ("the nearer of two that are equal", &[(1, 0), (1, 30), (1, 31)], "--c"),
+            ("the farther of two that are equal", &[(1, 0), (1, 30), (1, 10)], "--c"),
+        ] {
+            let mut recent = Recent::default();
+            let mut has = |(signature, ticks): &(u64, i64)| recent.has(*signature, Timestamp::from_nanos(ticks << 20));
+            let told: String = packets.iter().map(|packet| if has(packet) { 'c' } else { '-' }).collect();
+            assert_eq!(told, want, "{case}");
+        }
+    }
 }

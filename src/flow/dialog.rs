@@ -167,6 +167,13 @@ impl Dialog {
         }
     }
 
+    /// Prefetches what most conversations that come to nothing leave behind.
+    pub(super) fn prefetch_end(&self) {
+        if let Stage::Probing(probing) = &self.stage {
+            prefetch::start(&**probing);
+        }
+    }
+
     /// What the session says of [`Session::touch`].
     #[inline]
     pub(super) fn touch(&self) -> u64 {

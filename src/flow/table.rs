@@ -99,16 +99,16 @@ impl Connections {
     /// whose place it will take, of which there were `news` before it; it is counted there.
     #[must_use]
     #[inline]
-    pub fn guess(&self, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
+    pub fn guess(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
         let Some(place) = self.index.guess(spot.hash) else {
             *news += 1;
-            if let Some(victim) = self.slab.get(self.hand + *news - 1) {
-                victim.prefetch(spot.sender);
+            if let Some(victim) = self.slab.get(self.hand + *news - 1).filter(|_| self.slab.len() >= self.limit) {
+                victim.prefetch_whole();
             }
             return None;
         };
         let connection = self.slab.get(place as usize)?;
-        connection.prefetch(spot.sender);
+        connection.prefetch(spot.sender, headers);
         Some((place, connection))
     }
 
@@ -131,6 +131,7 @@ impl Connections {
     pub fn next_victim(&self, news: usize) -> Option<&Connection> {
         let victim = self.slab.get(self.hand + news).filter(|_| self.slab.len() >= self.limit)?;
         self.index.prefetch(self.hash_of(&victim.key));
+        victim.prefetch_end();
         Some(victim)
     }
 

@@ -95,6 +95,12 @@ impl Unit {
     /// Nanoseconds since the epoch; saturates.
     fn time(self, high: u32, low: u32, offset: i64) -> Timestamp {
         let units = u64::from(high) << 32 | u64::from(low);
+        // What nearly every capture has, without 128 bits.
+        if let (Self::Nanos(unit), 0) = (self, offset)
+            && let Some(nanos) = units.checked_mul(unit).and_then(|nanos| i64::try_from(nanos).ok())
+        {
+            return Timestamp::from_nanos(nanos);
+        }
         let nanos = match self {
             Self::Nanos(unit) => u128::from(units) * u128::from(unit),
             Self::Below(part) => u128::from(units) / part,
@@ -227,12 +233,11 @@ impl Pcapng {
     }
 
     /// Time in two halves, captured length, length on the wire.
+    #[inline]
     fn packet_words(&self, r: &mut Reader<'_>) -> Result<((u32, u32), u32, u32), ParseError> {
-        let high = self.be_or_le(r, "time, high word")?;
-        let low = self.be_or_le(r, "time, low word")?;
-        let captured = self.be_or_le(r, "captured length")?;
-        let wire = self.be_or_le(r, "original length")?;
-        Ok(((high, low), captured, wire))
+        let [h0, h1, h2, h3, l0, l1, l2, l3, c0, c1, c2, c3, w0, w1, w2, w3] = r.array("time and lengths")?;
+        let time = (self.word([h0, h1, h2, h3]), self.word([l0, l1, l2, l3]));
+        Ok((time, self.word([c0, c1, c2, c3]), self.word([w0, w1, w2, w3])))
     }
 
     /// An interface description block (section 4.2).
