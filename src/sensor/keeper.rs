@@ -79,6 +79,8 @@ pub struct Keeper {
     stopping: Arc<AtomicBool>,
     /// The last flush has begun.
     last: Option<Last>,
+    /// When all that was known was written.
+    written: Timestamp,
 }
 
 /// The last flush.
@@ -134,6 +136,7 @@ impl Keeper {
             forgets: false,
             stopping,
             last: None,
+            written: now,
         }
     }
 
@@ -401,7 +404,7 @@ impl Keeper {
             .iter()
             .filter_map(|subject| Some((subject, observed.ledger.get(subject)?)))
             .collect();
-        let flows: Vec<_> = self
+        let mut flows: Vec<_> = self
             .pending
             .changed
             .flows
@@ -410,6 +413,10 @@ impl Keeper {
             .filter_map(|place| observed.flows.get(place))
             .collect();
         let policy = picture.world.options().policy.as_deref();
+        if self.last.is_some() {
+            // There may not be time for all. A conversation that is not stored at all is worth more than later counters of one.
+            flows.sort_by_key(|flow| flow.first().at < self.written);
+        }
         let cut = self.last.as_ref().map_or(Cut::default(), |last| last.cut);
         // What is observed matters more than what it means: it gets a part of what others have for what they began.
         let by = self.last.as_ref().map(|last| last.by.map(|by| by + WRITING));
@@ -428,7 +435,10 @@ impl Keeper {
         };
         let written = store.write_while(&flush, &|| goes_on(by, stopping))?;
         // What there was no time for waits.
-        let waits = flows.iter().skip(written).map(|flow| flow.key).collect();
+        let waits: BTreeSet<_> = flows.iter().skip(written).map(|flow| flow.key).collect();
+        if waits.is_empty() {
+            self.written = now;
+        }
         drop(picture);
         self.pending = Pending { changed: Changed { flows: waits, ..Changed::default() }, ..Pending::default() };
         if std::mem::take(&mut self.forgets) {

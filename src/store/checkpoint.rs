@@ -4,20 +4,22 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, InterruptHandle};
 
 /// The thread.
 pub(super) struct Checkpoints {
-    ask: SyncSender<()>,
+    /// None when it has ended.
+    ask: Option<SyncSender<()>>,
     /// Nobody wants any more.
     ends: Arc<AtomicBool>,
     interrupt: InterruptHandle,
-    thread: JoinHandle<()>,
+    /// Gives nothing, and hears of its end.
+    ended: Receiver<()>,
 }
 
 /// One that waits for the disk is left to itself after so long.
@@ -33,38 +35,44 @@ impl Checkpoints {
         let (ask, asked) = sync_channel(1);
         let ends = Arc::new(AtomicBool::new(false));
         let has_ended = Arc::clone(&ends);
-        let thread = thread::spawn(move || {
+        let (runs, ended) = sync_channel(0);
+        thread::spawn(move || {
             for () in asked {
                 if has_ended.load(Ordering::Relaxed) {
-                    return;
+                    break;
                 }
                 // PASSIVE: of what a reader still needs as much as goes. A disk that does not take it takes no flush either,
                 // which is told.
                 let _ = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
             }
+            drop(db);
+            drop::<SyncSender<()>>(runs);
         });
-        Ok(Self { ask, ends, interrupt, thread })
+        Ok(Self { ask: Some(ask), ends, interrupt, ended })
     }
 
     /// There is something to copy.
     pub(super) fn ask(&self) {
         // One that was asked and has not begun yet will copy this as well.
-        let _ = self.ask.try_send(());
+        self.ask.iter().for_each(|ask| _ = ask.try_send(()));
     }
 
     /// Ends it; whether it has come to rest.
-    pub(super) fn stop(self) -> bool {
+    pub(super) fn stop(mut self) -> bool {
+        self.end()
+    }
+
+    fn end(&mut self) -> bool {
         self.ends.store(true, Ordering::Relaxed);
         self.interrupt.interrupt();
-        drop(self.ask);
-        let began = Instant::now();
-        while !self.thread.is_finished() && began.elapsed() < PATIENCE {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let is_at_rest = self.thread.is_finished();
-        if is_at_rest {
-            let _ = self.thread.join();
-        }
-        is_at_rest
+        self.ask = None;
+        self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        // The writer leaves one file behind if he is the last.
+        self.end();
     }
 }
