@@ -66,7 +66,7 @@ fn polls(rounds: u32) -> Batch {
     for number in 0..2 * rounds * FLOWS {
         let (exchange, is_request) = (number / 2, number % 2 == 0);
         let (flow, round) = (exchange % FLOWS, exchange / FLOWS);
-        let ends = [10 << 24 | 1 << 20 | flow / 10, 10 << 24 | 2 << 20 | flow % 10].map(u32::to_be_bytes);
+        let ends = [0x0A10_0000 | (flow / 10), 0x0A20_0000 | (flow % 10)].map(u32::to_be_bytes);
         let ports = [1024 + (flow % 60_000) as u16, 502].map(u16::to_be_bytes);
         let body: &[u8] = if is_request { &[0, 6, 1, 3, 0, 7, 0, 1] } else { &[0, 5, 1, 3, 2, 0, 7] };
         let payload = [&(round as u16).to_be_bytes(), &[0, 0], body].concat();
@@ -155,7 +155,9 @@ fn a_flow_takes_half_a_kilobyte_and_an_asset_a_few() {
     }
     let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/plant/plant.toml");
     let declared: PathBuf = std::env::var_os("ZONEWATCH_POLICY").map_or(usual, Into::into);
-    for (case, policy, most) in [("no policy", None, Limits::FLOW), ("policy", Some(&*declared), Limits::FLOW + Limits::JUDGED)] {
+    for (case, policy, most) in
+        [("no policy", None, Limits::FLOW), ("policy", Some(&*declared), Limits::FLOW + Limits::JUDGED)]
+    {
         let ([flow, asset], [flows, assets]) = plant(policy);
         eprintln!("plant, {case}: {flow} bytes each of {flows} flows, {asset} bytes each of {assets} assets");
         assert!(flow as u64 <= most && asset <= 10 << 10, "{case}: {flow} bytes a flow, {asset} an asset");

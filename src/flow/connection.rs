@@ -195,8 +195,9 @@ impl Recent {
         // The upper half of the product depends on every bit. Never the 0 of an empty place.
         let signature = (signature.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 | 1;
         let now = tick(at);
-        // All at once: what tells one that is known from another is nearly always that none is.
-        if self.signatures.iter().fold(false, |any, known| any | (*known == signature)) && self.is_near(signature, now) {
+        // All at once, since nearly always none is known.
+        let is_known = self.signatures.iter().fold(false, |any, known| any | (*known == signature));
+        if is_known && self.is_near(signature, now) {
             return true;
         }
         let [s0, s1, s2, _] = self.signatures;

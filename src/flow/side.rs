@@ -113,8 +113,8 @@ impl SideView {
 
     /// Its first frame and its last, if it sent any.
     pub(super) fn span(&self) -> Option<(Evidence, Evidence)> {
-        let known = self.rare.as_ref().and_then(|rare| rare.span);
-        known.or_else(|| {
+        let Some(rare) = &self.rare else { return (!self.way.is_none()).then_some((self.first, self.last)) };
+        rare.span.or_else(|| {
             let ways = self.ways().map(|used| (used.first, used.last));
             ways.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
         })
