@@ -14,8 +14,6 @@ mod cable;
 #[allow(dead_code)] // It needs little of them.
 #[path = "support/packets.rs"]
 mod packets;
-#[allow(dead_code)]
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::thread;
