@@ -265,7 +265,7 @@ impl File {
     /// it.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        let left = (self.left() / 16 * 15).saturating_sub(Limits::PROGRAM);
+        let left = (self.left() / 16 * 15).saturating_sub(Limits::PROGRAM + Limits::SERVICE);
         let findings = left / 6;
         let most = usize::try_from(findings / FINDING).unwrap_or(usize::MAX).max(64);
         let judged = !self.policy.is_empty();

@@ -129,14 +129,19 @@ impl Limits {
     /// Bytes of a host or its component with its facts, and as an asset (as measured there).
     pub const SUBJECT: u64 = 3700;
 
-    /// Bytes for each flow while a sensor concludes, tells and writes what changed.
-    pub const CONCLUDED: u64 = 320;
+    /// Bytes for each flow while a sensor concludes, tells and writes what changed. A third of it are the ids of before and
+    /// those of now.
+    pub const CONCLUDED: u64 = 512;
 
     /// The budget for which the defaults are made.
     pub const BUDGET: u64 = 288 << 20;
 
     /// What is there beside the tables: the program, its names and a policy, and a report while it is written.
     pub const PROGRAM: u64 = 40 << 20;
+
+    /// What a sensor needs beside that: its store with the rows that wait to be written, and what findings were made of,
+    /// before and now.
+    pub const SERVICE: u64 = 8 << 20;
 
     /// What the shards of a sensor need, which keeps these: they are drained every flush, and earlier when they fill.
     #[must_use]
