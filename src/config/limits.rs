@@ -141,7 +141,7 @@ impl Limits {
 
     /// What a sensor needs beside that: its store with the rows that wait to be written, and what findings were made of,
     /// before and now.
-    pub const SERVICE: u64 = 8 << 20;
+    pub const SERVICE: u64 = 10 << 20;
 
     /// What the shards of a sensor need, which keeps these: they are drained every flush, and earlier when they fill.
     #[must_use]

@@ -2,7 +2,7 @@
 //!
 //! One writer, one transaction a flush: what was committed survives a kill at any moment, and at most the last flush
 //! interval is lost. It survives a power failure as soon as it has reached the disk, which is begun at once, beside the
-//! writer ([`checkpoint`]). Rows are replaced whole with their sums, so that writing a flush twice changes nothing. The tables
+//! writer (`checkpoint`). Rows are replaced whole with their sums, so that writing a flush twice changes nothing. The tables
 //! are meant to be read with `sqlite3` as well; times are nanoseconds since 1970 UTC.
 //!
 //! What is read back is merged like what a worker drained, so that a restart goes on where it was.
