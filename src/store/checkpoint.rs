@@ -72,7 +72,9 @@ impl Checkpoints {
 
 impl Drop for Checkpoints {
     fn drop(&mut self) {
-        // The writer leaves one file behind if he is the last.
-        self.end();
+        // The writer leaves one file behind if he is the last. Nobody is waited for twice.
+        if self.ask.is_some() {
+            self.end();
+        }
     }
 }
