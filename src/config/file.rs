@@ -27,7 +27,8 @@ pub struct File {
     pub workers: usize,
     /// Memory for the whole sensor.
     pub memory: Size,
-    /// How often what was learned is written, shown and told: at most so much is lost when the power fails.
+    /// How often what was learned is written, shown and told: at most so much is lost when it is killed,
+    /// and when the power fails also what the disk had not taken yet.
     pub flush: Seconds,
     /// The store.
     pub store: Store,
