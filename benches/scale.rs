@@ -227,7 +227,7 @@ fn flush(flows: u32) {
             findings: &findings,
             events: &[],
             coverage,
-            cut: Default::default(),
+            unconcluded: 0,
         };
         let started = Instant::now();
         store.write(&flush).expect("there is room");

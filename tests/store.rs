@@ -14,7 +14,7 @@ use zonewatch::output::view::AnalysisView;
 use zonewatch::policy::life::{Acknowledgement, Ledger, Occurrence, Pace};
 use zonewatch::policy::{Band, Policy};
 use zonewatch::source::set::Captures;
-use zonewatch::store::{Cut, Flush, Happened, Kept, Store};
+use zonewatch::store::{Flush, Happened, Kept, Store};
 use zonewatch::time::Timestamp;
 
 fn plant() -> (PathBuf, PathBuf) {
@@ -79,7 +79,7 @@ fn filled(path: &Path) {
             findings: &kept.iter().collect::<Vec<_>>(),
             events: &events,
             coverage: &observed.coverage,
-            cut: Cut::default(),
+            unconcluded: 0,
         })
         .unwrap();
 }

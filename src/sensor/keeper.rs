@@ -87,8 +87,8 @@ pub struct Keeper {
 struct Last {
     /// When it is to be done, if it is not to be whole.
     by: Option<Instant>,
-    /// What there was no time for.
-    cut: Cut,
+    /// Flows from which there was no time to conclude.
+    unconcluded: u64,
 }
 
 /// What is not written yet.
@@ -193,11 +193,11 @@ impl Keeper {
     fn end(&mut self, results: Vec<ShardResult>, by: Option<Instant>) {
         let now = clock::now();
         let shared = Arc::clone(&self.shared);
-        self.last = Some(Last { by, cut: Cut::default() });
+        self.last = Some(Last { by, unconcluded: 0 });
         self.add(&mut shared.picture_mut(), results, now);
         let unconcluded = self.pending.changed.flows.len() as u64;
         if by.is_some() {
-            self.set_cut(unconcluded);
+            self.leave(unconcluded);
             self.write(now);
         }
         // A flush is not like the one before.
@@ -206,7 +206,7 @@ impl Keeper {
         let concluded = in_time.then(|| self.conclude(&mut shared.picture_mut(), now)).flatten();
         let events = match concluded {
             Some(events) => {
-                self.set_cut(0);
+                self.leave(0);
                 events
             }
             None => {
@@ -218,8 +218,9 @@ impl Keeper {
         self.told(&events, now);
     }
 
-    fn set_cut(&mut self, unconcluded: u64) {
-        self.last.iter_mut().for_each(|last| last.cut.unconcluded = unconcluded);
+    /// From so many flows the next start has to conclude, as it stands.
+    fn leave(&mut self, unconcluded: u64) {
+        self.last.iter_mut().for_each(|last| last.unconcluded = unconcluded);
     }
 
     fn gather(&mut self, engine: &Engine, results: Vec<ShardResult>) {
@@ -417,7 +418,7 @@ impl Keeper {
             // There may not be time for all. A conversation that is not stored at all is worth more than later counters of one.
             flows.sort_by_key(|flow| flow.first().at < self.written);
         }
-        let cut = self.last.as_ref().map_or(Cut::default(), |last| last.cut);
+        let unconcluded = self.last.as_ref().map_or(0, |last| last.unconcluded);
         // What is observed matters more than what it means: it gets a part of what others have for what they began.
         let by = self.last.as_ref().map(|last| last.by.map(|by| by + WRITING));
         let stopping = &self.stopping;
@@ -431,7 +432,7 @@ impl Keeper {
             findings: &self.pending.findings.values().collect::<Vec<_>>(),
             events: self.pending.events.make_contiguous(),
             coverage: &observed.coverage,
-            cut,
+            unconcluded,
         };
         let written = store.write_while(&flush, &|| goes_on(by, stopping))?;
         // What there was no time for waits.

@@ -96,7 +96,7 @@ impl Store {
             findings::write_events(&into, flush.events)?;
             let written = flows::write(&into, flush.flows, flush.policy, goes_on)?;
             let unwritten = flush.flows.len().saturating_sub(written) as u64;
-            words::write_cut(&into, Cut { unwritten: flush.cut.unwritten + unwritten, ..flush.cut })?;
+            words::write_cut(&into, Cut { unconcluded: flush.unconcluded, unwritten })?;
             into.commit()?;
             Ok(written)
         };
@@ -226,8 +226,8 @@ pub struct Flush<'a> {
     pub events: &'a [Happened],
     /// What happened to all frames so far.
     pub coverage: &'a Coverage,
-    /// What there was no time for, when this is the last.
-    pub cut: Cut,
+    /// Flows from which there was no time to conclude, when this is the last.
+    pub unconcluded: u64,
 }
 
 /// What a stop had no time for.
