@@ -14,13 +14,14 @@ use crate::config::Limits;
 use crate::decode::{Headers, Packet, decode};
 use crate::flow::Flow;
 use crate::flow::connection::Connection;
-use crate::flow::table::{Connections, Spot};
+use crate::flow::repeats::Ending;
+use crate::flow::table::{Connections, Found, Spot};
 use crate::flow::timing::Totals;
 use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
 use crate::policy::{Policy, TapId};
 use crate::source::Batch;
-use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, Ways, shard_of};
+use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, Taken, Ways, shard_of};
 
 /// Batches on their way to one worker. Few, since a batch is a quarter of a megabyte and order is kept anyway.
 const QUEUE: usize = 8;
@@ -76,6 +77,7 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
     // Where this worker's shards stand: to divide for each packet takes longer than to decode it.
     let mine: [u32; SHARDS] =
         std::array::from_fn(|shard| if shard % workers == worker { (shard / workers) as u32 } else { NONE });
+    let mut taken = Taken::default();
     for frames in batch.frames.chunks(AHEAD) {
         let mut count = 0;
         for frame in frames.iter().filter_map(|frame| batch.frame(frame)) {
@@ -100,6 +102,9 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
             let which = mine.get(shard_of(&ahead.arrival.headers)).copied().unwrap_or(NONE);
             if let Some(shard) = shards.get(which as usize) {
                 ahead.arrival.set_frame(&frame);
+                taken.frames += 1;
+                taken.bytes += u64::from(frame.wire_len);
+                taken.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.wire_len));
                 ahead.shard = which;
                 ahead.spot = shard.spot(&ahead.arrival.headers);
                 shard.prefetch_index(&ahead.spot);
@@ -111,10 +116,13 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
         for ahead in ahead.iter() {
             if let Some(shard) = shards.get_mut(ahead.shard as usize) {
                 let packet = packets.get(ahead.packet as usize);
-                shard.packet(&ahead.arrival, packet, &ahead.spot, ahead.place);
+                shard.packet(&ahead.arrival, packet, &ahead.spot, ahead.found);
             }
         }
         packets.clear();
+    }
+    if let Some(shard) = shards.first_mut() {
+        shard.taken(taken);
     }
 }
 
@@ -126,11 +134,11 @@ fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
     let mut news = [0; SHARDS];
     for (ahead, found) in frames.iter_mut().zip(&mut found) {
         let at = ahead.shard as usize;
-        ahead.place = NONE;
+        ahead.found = Found::default();
         if let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at))
             && let Some((place, connection)) = shard.guess(&ahead.arrival.headers, &ahead.spot, news)
         {
-            (ahead.place, *found) = (place, Some(connection));
+            (ahead.found, *found) = (place, Some(connection));
         }
     }
     news = [0; SHARDS];
@@ -138,7 +146,9 @@ fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
         match found {
             Some(connection) if Connections::is(connection, &ahead.arrival.headers, &ahead.spot) => {
                 match shards.get(ahead.shard as usize) {
-                    Some(shard) if !ahead.arrival.headers.payload.is_empty() => shard.prefetch_inside(connection),
+                    Some(shard) if !ahead.arrival.headers.payload.is_empty() => {
+                        shard.prefetch_inside(connection, Ending::of(ahead.arrival.headers.payload))
+                    }
                     // Nothing is said without payload.
                     _ => *found = None,
                 }
@@ -146,12 +156,15 @@ fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
             _ => {
                 let at = ahead.shard as usize;
                 let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at)) else { continue };
-                ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot, news).unwrap_or(NONE);
+                ahead.found = shard.find(&ahead.arrival.headers, &ahead.spot, news);
                 *found = None;
             }
         }
     }
-    std::hint::black_box(found.iter().flatten().fold(0, |sum, connection| sum ^ connection.touch_session()));
+    let deep = |(ahead, found): (&Ahead<'_>, &Option<&Connection>)| {
+        found.map_or(0, |connection| connection.prefetch_deep(Ending::of(ahead.arrival.headers.payload)))
+    };
+    std::hint::black_box(frames.iter().zip(&found).map(deep).fold(0, |sum, touched| sum ^ touched));
 }
 
 /// Frames that are looked at together.
@@ -162,8 +175,7 @@ const AHEAD: usize = 32;
 struct Ahead<'a> {
     arrival: Arrival<'a>,
     spot: Spot,
-    /// Of its connection, or [`NONE`].
-    place: u32,
+    found: Found,
     /// Place of its shard among those of this worker.
     shard: u32,
     /// Place of the packet among those that are not plain, or [`NONE`].

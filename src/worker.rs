@@ -25,7 +25,8 @@ use crate::flow::dialog::Terms;
 use crate::flow::docket;
 use crate::flow::hash::Secret;
 use crate::flow::mark::{Mark, Marked, Marks};
-use crate::flow::table::{Connections, Flows, Spot};
+use crate::flow::repeats::Ending;
+use crate::flow::table::{Connections, Flows, Found, Spot};
 use crate::flow::timing::{Measured, Timings};
 use crate::flow::watch::Watch;
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
@@ -33,7 +34,7 @@ use crate::policy::{Policy, TapId};
 use crate::source::Frame;
 use crate::time::Timestamp;
 
-pub use coverage::{Coverage, FEW, ProtocolCoverage, Ways};
+pub use coverage::{Coverage, FEW, ProtocolCoverage, Taken, Ways};
 use ear::Ear;
 
 /// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
@@ -154,18 +155,19 @@ impl Shard {
         self.notes.take_marks()
     }
 
-    /// Takes a frame that was decoded and belongs to this shard. `packet`: the whole of what was decoded, for a frame that
-    /// is not [plain](Headers::read). `place`: of its connection a moment ago, or one that none is at.
+    /// Counts frames that were decoded, whichever shard they belong to: what all shards counted is added up.
+    pub fn taken(&mut self, taken: Taken) {
+        self.notes.coverage.taken(taken);
+    }
+
+    /// Takes a frame that was decoded, belongs to this shard and is [counted](Self::taken) elsewhere.
+    /// `packet`: the whole of what was decoded, for a frame that is not [plain](Headers::read). `found`: its connection, a
+    /// moment ago.
     #[inline]
-    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
-        let coverage = &mut self.notes.coverage;
-        coverage.frames += 1;
-        coverage.bytes += u64::from(arrival.wire_len);
-        coverage.decoded += 1;
-        coverage.truncated += u64::from(arrival.is_cut);
+    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, found: Found) {
         match packet {
             Some(packet) if arrival.headers.is_fragment => self.fragment(arrival, packet),
-            _ => self.conversation(arrival, packet, spot, place),
+            _ => self.conversation(arrival, packet, spot, found),
         }
     }
 
@@ -185,24 +187,24 @@ impl Shard {
     /// See [`Connections::guess`].
     #[must_use]
     #[inline]
-    pub fn guess(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
-        let guess = self.connections.guess(headers, spot, news)?;
+    pub fn guess(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<(Found, &Connection)> {
+        let (place, connection) = self.connections.guess(headers, spot, news)?;
         if self.notes.policy.is_some() {
-            guess.1.prefetch_docket();
+            connection.prefetch_docket();
         }
-        Some(guess)
+        Some((self.connections.found(place), connection))
     }
 
     /// Prefetches what hangs on a connection, when it is there itself.
     #[inline]
-    pub fn prefetch_inside(&self, connection: &Connection) {
-        connection.prefetch_inside(self.notes.policy.is_some());
+    pub fn prefetch_inside(&self, connection: &Connection, ending: Ending) {
+        connection.prefetch_inside(ending, self.notes.policy.is_some());
     }
 
     /// The place of a packet's connection that nobody guessed; when it is none yet, what is to be known of the one that it
     /// will take the place of is prefetched.
     #[cold]
-    pub fn find(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<u32> {
+    pub fn find(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Found {
         let place = self.connections.find(headers, spot);
         if place.is_none() {
             *news += 1;
@@ -210,7 +212,7 @@ impl Shard {
                 self.flows.prefetch(victim);
             }
         }
-        place
+        place.map_or_else(Found::default, |place| self.connections.found(place))
     }
 
     /// Counts a frame that could not be decoded.
@@ -326,13 +328,13 @@ impl Shard {
     fn late(&mut self, arrival: &Arrival<'_>, packet: &Packet<'_>) {
         let arrival = Arrival { headers: Headers::of(packet), ..*arrival };
         let spot = self.spot(&arrival.headers);
-        self.conversation(&arrival, Some(packet), &spot, u32::MAX);
+        self.conversation(&arrival, Some(packet), &spot, Found::default());
     }
 
     #[inline]
-    fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
+    fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, found: Found) {
         let Self { connections, notes, .. } = self;
-        match connections.at(place, &arrival.headers, spot) {
+        match connections.still_at(found, &arrival.headers, spot) {
             Some(connection) => notes.packet(connection, spot.sender, arrival, packet),
             None => self.other(arrival, packet, spot),
         }
@@ -378,15 +380,12 @@ pub struct Arrival<'a> {
     pub at: Evidence,
     /// Its length on the wire in bytes.
     pub wire_len: u32,
-    /// The snap length cut it.
-    pub is_cut: bool,
 }
 
 impl<'a> Arrival<'a> {
     /// Sets which frame it is of which the headers were read.
     #[inline]
     pub fn set_frame(&mut self, frame: &Frame<'a>) {
-        self.is_cut = (frame.bytes.len() as u64) < u64::from(frame.wire_len);
         self.at = Evidence::new(frame.at, frame.capture, frame.number);
         self.wire_len = frame.wire_len;
     }
@@ -415,7 +414,7 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
         return;
     }
     let seq = headers.seq.wrapping_add(u32::from(headers.has(Tcp::SYN)));
-    let mut ear = Ear::new(record, notes, sender, at);
+    let mut ear = Ear::new(record, notes, sender, at, Ending::of(bytes));
     if mine.continues(seq, len) {
         dialog.bytes(terms, sender, bytes, cut, at, &mut ear);
     } else {
@@ -462,7 +461,8 @@ fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at
     let host = connection.key.host(sender);
     let was_settled = connection.dialog.is_settled();
     let (dialog, _, record) = connection.split(sender);
-    dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut Ear::new(record, notes, sender, at));
+    let mut ear = Ear::new(record, notes, sender, at, Ending::of(headers.payload));
+    dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut ear);
     if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
         notes.told_name(host, recognised, headers.payload, (connection.key, at));
         stations(connection, sender, headers.payload, at, &mut notes.ledger);
@@ -505,7 +505,7 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
     let at = connection.last();
     let (dialog, orders, record) = connection.split(Side::A);
     notes.held = notes.held.saturating_sub(orders.iter().map(|order| order.held()).sum());
-    let mut ear = Ear::new(record, notes, Side::A, at);
+    let mut ear = Ear::new(record, notes, Side::A, at, Ending::default());
     for (side, order) in [Side::A, Side::B].into_iter().zip(orders) {
         order.flush(&mut |piece| {
             ear.loss(piece);

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::connection::Side;
 use super::ops::{ComponentText, Operation, OperationKey, Tally, is_component};
-use super::repeats::{Interval, Known, Repeats};
+use super::repeats::{Ending, Interval, Known, Repeats};
 use crate::bounded;
 use crate::ledger::Evidence;
 
@@ -120,10 +120,17 @@ const ANOMALIES: usize = 32;
 impl OpenBook {
     /// Counts an operation of that side, by its [`super::ops::fingerprint`].
     #[inline]
-    pub fn operation(&mut self, fingerprint: u64, sender: Side, asked: &Asked<'_>, at: Evidence) -> Entered {
+    pub fn operation(
+        &mut self,
+        fingerprint: u64,
+        sender: Side,
+        asked: &Asked<'_>,
+        at: Evidence,
+        ending: Ending,
+    ) -> Entered {
         // Messages that want no answer may be the same from both ends, each with its own interval.
         let way = if asked.outcome == Outcome::Told { 1 + sender.index() as u64 } else { 0 };
-        match self.repeats.count(fingerprint ^ way, asked.outcome, at) {
+        match self.repeats.count(fingerprint ^ way, asked.outcome, at, ending) {
             Known::Yes(interval) => Entered::Yes(interval),
             Known::No => self.news(fingerprint ^ way, asked, at),
         }
@@ -131,8 +138,14 @@ impl OpenBook {
 
     /// See [`super::connection::Connection::prefetch`].
     #[inline]
-    pub(super) fn prefetch(&self) {
-        self.repeats.prefetch();
+    pub(super) fn prefetch(&self, ending: Ending) {
+        self.repeats.prefetch(ending);
+    }
+
+    /// See [`super::connection::Connection::prefetch_deep`].
+    #[inline]
+    pub(super) fn prefetch_again(&self, ending: Ending) {
+        self.repeats.prefetch_again(ending);
     }
 
     /// The slow path: an operation on objects that have no slot.

@@ -8,6 +8,7 @@ use crate::address::{Address, Host, Realm};
 use crate::decode::{Headers, Tcp, Way};
 use crate::flow::book::OpenBook;
 use crate::flow::docket::{Docket, Parties};
+use crate::flow::repeats::Ending;
 use crate::ledger::Evidence;
 use crate::policy::TapId;
 use crate::prefetch;
@@ -400,18 +401,19 @@ impl Connection {
 
     /// Prefetches what hangs on it, when it is there itself.
     #[inline]
-    pub fn prefetch_inside(&self, judged: bool) {
+    pub fn prefetch_inside(&self, ending: Ending, judged: bool) {
         self.dialog.prefetch();
-        self.book.prefetch();
+        self.book.prefetch(ending);
         if judged {
             self.docket.prefetch();
         }
     }
 
-    /// See [`dissectors::Session::touch`].
+    /// The same of what hangs on that: see [`dissectors::Session::touch`].
     #[must_use]
     #[inline]
-    pub fn touch_session(&self) -> u64 {
+    pub fn prefetch_deep(&self, ending: Ending) -> u64 {
+        self.book.prefetch_again(ending);
         self.dialog.touch()
     }
 

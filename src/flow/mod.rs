@@ -16,7 +16,7 @@ pub mod ops;
 mod orient;
 pub mod path;
 mod places;
-mod repeats;
+pub mod repeats;
 mod side;
 mod slab;
 pub mod table;

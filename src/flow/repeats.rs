@@ -35,7 +35,7 @@ struct Repeat {
     /// It was asked and not answered.
     is_open: bool,
     /// The slot of what was asked next, the last time.
-    next: u16,
+    next: u8,
 }
 
 /// Not in the book, or no longer.
@@ -94,25 +94,55 @@ impl Repeat {
 /// fixed size.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repeats {
-    /// A power of two.
+    /// A part of the fingerprint of each slot that is taken, so that one is found without touching the others.
+    tags: [u16; SOME],
+    /// The same where there are more.
+    many: Option<Box<Many>>,
     slots: Box<[Repeat]>,
+    /// Slots that are taken.
+    len: u8,
     /// What was asked first, which has no slot until its second message: who asks once may never ask again.
     first: u64,
     /// The slot of the next request, if all goes as the last time.
-    request: u16,
+    request: u8,
     /// The slot of the next reply, if they come in the order of their requests.
-    reply: u16,
+    reply: u8,
     /// The slot of the latest request.
-    asked: u16,
+    asked: u8,
     /// The slot of the latest reply.
-    answered: u16,
+    answered: u8,
 }
 
-/// Slots at first, and at most.
+/// By what a slot is found where they are many.
+#[derive(Clone, Debug)]
+struct Many {
+    /// See [`Repeats::tags`].
+    tags: [u16; MANY],
+    /// The slots of requests, by the [`Ending`] that they had.
+    endings: [u8; 1 << u8::BITS],
+}
+
+/// What the last bytes of a message are, as a number: a request that ends like one before is likely about the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ending(u8);
+
+impl Ending {
+    /// That of a message, of a stream or of a datagram.
+    #[must_use]
+    #[inline]
+    pub fn of(message: &[u8]) -> Self {
+        let word = message.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+        Self((word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8) // The upper bits depend on every byte.
+    }
+}
+
+/// Slots at first, those whose tags stand with them, and slots at most.
 const FEW: usize = 2;
+const SOME: usize = 8;
 const MANY: usize = 64;
-/// Neighbours in which one is looked for.
-const NEAR: usize = 4;
+
+/// Every slot has a number, and all that is always needed stands in one line of the cache with the book.
+const _: () = assert!(MANY <= 1 << u8::BITS && size_of::<Repeats>() <= 56);
 
 /// Whether a message is news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,15 +156,17 @@ pub(super) enum Known {
 impl Repeats {
     /// Counts a message of an operation that has a slot and a place in the book.
     #[inline]
-    pub(super) fn count(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence) -> Known {
+    pub(super) fn count(&mut self, fingerprint: u64, outcome: Outcome, at: Evidence, ending: Ending) -> Known {
         let is_request = outcome.is_request();
         let expected = if is_request { self.request } else { self.reply };
-        let Some(slot) = self.find(fingerprint, expected) else { return Known::No };
-        if is_request
-            && slot != expected
-            && let Some(before) = self.slots.get_mut(usize::from(self.asked))
-        {
-            before.next = slot;
+        let Some(slot) = self.find(fingerprint, expected, ending) else { return Known::No };
+        if is_request && slot != expected {
+            if let Some(before) = self.slots.get_mut(usize::from(self.asked)) {
+                before.next = slot;
+            }
+            if let Some(known) = self.many.as_mut().and_then(|many| many.endings.get_mut(usize::from(ending.0))) {
+                *known = slot;
+            }
         }
         let Some(repeat) = self.slots.get_mut(usize::from(slot)) else { return Known::No };
         let next = repeat.next;
@@ -169,12 +201,11 @@ impl Repeats {
             return None;
         }
         let place = u32::try_from(place).unwrap_or(NONE);
-        let slot = self.find(fingerprint, self.request).or_else(|| {
+        let slot = self.find(fingerprint, self.request, Ending::default()).unwrap_or_else(|| {
             // Only what was asked first had a message before it got a slot.
             let asked = before.filter(|_| self.first == fingerprint);
-            self.insert(Repeat { fingerprint, asked, is_open: asked.is_some(), ..FREE }, lost);
-            self.find(fingerprint, self.request)
-        })?;
+            self.insert(Repeat { fingerprint, asked, is_open: asked.is_some(), ..FREE }, lost)
+        });
         let repeat = self.slots.get_mut(usize::from(slot))?;
         if let Some((place, tally)) = repeat.tell() {
             lost(place, tally);
@@ -196,70 +227,134 @@ impl Repeats {
         self.slots.iter_mut().for_each(|repeat| repeat.place = NONE);
     }
 
-    /// Prefetches what comes next, if all goes as the last time.
+    /// Prefetches what comes next, if all goes as the last time, and what tells of a message that ends so, if not.
     #[inline]
-    pub(super) fn prefetch(&self) {
+    pub(super) fn prefetch(&self, ending: Ending) {
         for slot in [self.request, self.reply] {
             if let Some(repeat) = self.slots.get(usize::from(slot)) {
                 prefetch::start(repeat);
             }
         }
+        if let Some(known) = self.many.as_ref().and_then(|many| many.endings.get(usize::from(ending.0))) {
+            prefetch::start(known);
+        }
+    }
+
+    /// Prefetches what a message that ends so was about before, when what tells of it is there.
+    #[inline]
+    pub(super) fn prefetch_again(&self, ending: Ending) {
+        if let Some(repeat) = self.like(ending).and_then(|slot| self.slots.get(usize::from(slot))) {
+            prefetch::start(repeat);
+        }
     }
 
     #[inline]
-    fn find(&self, fingerprint: u64, expected: u16) -> Option<u16> {
-        // Not its neighbours first, which were not prefetched.
-        if self.slots.get(usize::from(expected)).is_some_and(|slot| slot.fingerprint == fingerprint) {
+    fn like(&self, ending: Ending) -> Option<u8> {
+        self.many.as_ref()?.endings.get(usize::from(ending.0)).copied()
+    }
+
+    #[inline]
+    fn find(&self, fingerprint: u64, expected: u8, ending: Ending) -> Option<u8> {
+        // Those first that were prefetched.
+        if self.is_at(usize::from(expected), fingerprint) {
             return Some(expected);
         }
-        let mask = self.slots.len().wrapping_sub(1);
-        let home = (fingerprint >> 32) as usize;
-        for slot in (0..NEAR).map(|near| (home + near) & mask) {
-            if self.slots.get(slot)?.fingerprint == fingerprint {
-                return Some(slot as u16); // There are at most MANY.
-            }
-        }
-        None
+        let like = self.like(ending).filter(|slot| self.is_at(usize::from(*slot), fingerprint));
+        like.or_else(|| self.search(fingerprint))
     }
 
-    fn insert(&mut self, repeat: Repeat, lost: &mut dyn FnMut(usize, Tally)) {
-        if self.put(repeat, self.slots.len() >= MANY, lost) {
-            return;
+    fn search(&self, fingerprint: u64) -> Option<u8> {
+        let (tags, tag, mut from) = (self.tags(), tag(fingerprint), 0);
+        loop {
+            let slot = from + position(tags.get(from..)?, tag)?;
+            if self.is_at(slot, fingerprint) {
+                return Some(slot as u8); // There are at most MANY.
+            }
+            from = slot + 1;
         }
-        let doubled = vec![FREE; (2 * self.slots.len()).max(FEW)];
-        for mut old in std::mem::replace(&mut self.slots, doubled.into()) {
-            // One that finds no place is found anew when it is asked again.
-            if old.fingerprint != 0
-                && !self.put(old, false, lost)
-                && let Some((place, tally)) = old.tell()
-            {
+    }
+
+    #[inline]
+    fn tags(&self) -> &[u16] {
+        let tags = self.many.as_ref().map_or(&self.tags[..], |many| &many.tags);
+        tags.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    #[inline]
+    fn is_at(&self, slot: usize, fingerprint: u64) -> bool {
+        self.slots.get(slot).is_some_and(|slot| slot.fingerprint == fingerprint)
+    }
+
+    /// Puts one in a free slot, or in place of another. Gives the slot.
+    fn insert(&mut self, repeat: Repeat, lost: &mut dyn FnMut(usize, Tally)) -> u8 {
+        let len = usize::from(self.len);
+        if len == self.slots.len() && len < MANY {
+            let mut grown = vec![FREE; (2 * len).max(FEW)];
+            grown.iter_mut().zip(&self.slots).for_each(|(new, old)| *new = *old);
+            self.slots = grown.into();
+        }
+        if len == SOME && self.many.is_none() {
+            let mut many = Box::new(Many { tags: [0; MANY], endings: [0; 1 << u8::BITS] });
+            many.tags.iter_mut().zip(&self.tags).for_each(|(new, old)| *new = *old);
+            self.many = Some(many);
+        }
+        // Above the limit any: those of a round that is too long all have their turn.
+        let slot = if len < MANY { len } else { repeat.fingerprint as usize % MANY };
+        self.len = self.len.max(slot as u8 + 1); // At most MANY.
+        let tags = self.many.as_mut().map_or(&mut self.tags[..], |many| &mut many.tags);
+        if let (Some(known), Some(old)) = (tags.get_mut(slot), self.slots.get_mut(slot)) {
+            if let Some((place, tally)) = old.tell() {
                 lost(place, tally);
             }
+            (*known, *old) = (tag(repeat.fingerprint), repeat);
         }
-        self.put(repeat, true, lost);
+        slot as u8
     }
+}
 
-    /// Puts one in a free slot near its own, or in place of another.
-    fn put(&mut self, repeat: Repeat, force: bool, lost: &mut dyn FnMut(usize, Tally)) -> bool {
-        let mask = self.slots.len().wrapping_sub(1);
-        let home = (repeat.fingerprint >> 32) as usize;
-        let is_free = |near: &usize| self.slots.get((home + near) & mask).is_some_and(|slot| slot.fingerprint == 0);
-        let near = (0..NEAR).find(is_free).or(force.then_some(0));
-        let Some(slot) = near.and_then(|near| self.slots.get_mut((home + near) & mask)) else { return false };
-        if let Some((place, tally)) = slot.tell() {
-            lost(place, tally);
+/// What is kept of a fingerprint beside the slots.
+fn tag(fingerprint: u64) -> u16 {
+    (fingerprint >> 48) as u16
+}
+
+/// The first place of a tag, four of which are compared at once.
+#[inline]
+fn position(tags: &[u16], tag: u16) -> Option<usize> {
+    const ONES: u64 = 0x0001_0001_0001_0001;
+    let (fours, rest) = tags.as_chunks::<4>();
+    for (i, [a, b, c, d]) in fours.iter().enumerate() {
+        let [a, b, c, d] = [*a, *b, *c, *d].map(u64::from);
+        let four = a | b << 16 | c << 32 | d << 48;
+        let differs = four ^ ONES.wrapping_mul(tag.into());
+        // The highest bit of the lowest sixteen that are all 0; what stands above them may be wrong.
+        let equal = differs.wrapping_sub(ONES) & !differs & ONES << 15;
+        if equal != 0 {
+            return Some(4 * i + equal.trailing_zeros() as usize / 16);
         }
-        *slot = repeat;
-        true
     }
+    rest.iter().position(|known| *known == tag).map(|place| 4 * fours.len() + place)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_first_of_equal_tags_is_found_wherever_it_stands() {
+        for len in 0..30_u16 {
+            let tags: Vec<u16> = (0..len).map(|n| (n / 2).wrapping_mul(0x8001)).collect();
+            for tag in (0..=len).flat_map(|n| [n.wrapping_mul(0x8001), 0x8000, 1]) {
+                assert_eq!(position(&tags, tag), tags.iter().position(|known| *known == tag), "{tags:?} {tag}");
+            }
+        }
+    }
+
     fn at(millis: i64) -> Evidence {
         Evidence::new(Timestamp::from_nanos(millis * 1_000_000), 0, 1)
+    }
+
+    fn ending(n: u64) -> Ending {
+        Ending::of(&n.to_be_bytes())
     }
 
     fn fingerprint(n: u64) -> u64 {
@@ -273,7 +368,7 @@ mod tests {
             for round in 0..4 {
                 for kind in 0..kinds {
                     let mut lost = |place: usize, tally: Tally| told[place] += tally.requests;
-                    if repeats.count(fingerprint(kind), Outcome::Asked, at(round)) == Known::No {
+                    if repeats.count(fingerprint(kind), Outcome::Asked, at(round), ending(kind)) == Known::No {
                         repeats.enter(fingerprint(kind), Outcome::Asked, at(round), kind as usize, None, &mut lost);
                         told[kind as usize] += 1;
                     }
@@ -300,9 +395,9 @@ mod tests {
             for round in 0..5 {
                 for (kind, outcome) in &messages {
                     let expected = if outcome.is_request() { repeats.request } else { repeats.reply };
-                    let slot = repeats.find(fingerprint(*kind), expected);
+                    let slot = repeats.find(fingerprint(*kind), expected, ending(*kind));
                     foreseen += u32::from(round > 2 && slot == Some(expected));
-                    if repeats.count(fingerprint(*kind), *outcome, at(round)) == Known::No {
+                    if repeats.count(fingerprint(*kind), *outcome, at(round), ending(*kind)) == Known::No {
                         repeats.enter(fingerprint(*kind), *outcome, at(round), 0, None, &mut |_, _| ());
                     }
                 }

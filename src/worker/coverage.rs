@@ -36,7 +36,7 @@ pub struct Coverage {
 }
 
 /// What was read of one protocol.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolCoverage {
     /// Whole PDUs.
     pub pdus: u64,
@@ -55,7 +55,18 @@ pub struct ProtocolCoverage {
 }
 
 /// A power of two of places.
-const NEAR: usize = 32;
+const NEAR: usize = 64;
+
+/// Frames that were taken together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    /// How many.
+    pub frames: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Those of them that the snap length cut.
+    pub truncated: u64,
+}
 
 /// TCP conversations that carried payload, by what was seen of them. Where only one way of many is seen, so is only one
 /// direction of the port that is mirrored.
@@ -143,6 +154,15 @@ impl Coverage {
         self.limit("subjects", subjects);
     }
 
+    /// Counts frames that were decoded.
+    pub(super) fn taken(&mut self, taken: Taken) {
+        let Taken { frames, bytes, truncated } = taken;
+        self.frames += frames;
+        self.bytes += bytes;
+        self.decoded += frames;
+        self.truncated += truncated;
+    }
+
     /// Counts a limit that was reached.
     pub fn limit(&mut self, which: &'static str, times: u64) {
         if times > 0 {
@@ -151,11 +171,17 @@ impl Coverage {
     }
 }
 
+impl Default for ProtocolCoverage {
+    fn default() -> Self {
+        let near = [0; NEAR];
+        Self { pdus: 0, bytes: 0, skipped_bytes: 0, anomalies: 0, opaque: 0, messages: Vec::new(), near }
+    }
+}
+
 impl ProtocolCoverage {
     #[inline]
     pub(super) fn message(&mut self, message: u32, times: u64) {
-        // Each protocol's codes differ in some of these bits.
-        let near = (message ^ message >> 5 ^ message >> 24) as usize % NEAR;
+        let near = (message.wrapping_mul(0x9E37_79B9) >> 16) as usize % NEAR;
         match self.near.get(near).and_then(|place| self.messages.get_mut(usize::from(*place))) {
             Some(known) if known.0 == message => known.1 += times,
             _ => self.search(message, times, near),

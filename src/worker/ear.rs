@@ -15,6 +15,7 @@ use crate::flow::hash::Secret;
 use crate::flow::key::Initiator;
 use crate::flow::mark::Marked;
 use crate::flow::ops;
+use crate::flow::repeats::Ending;
 use crate::ledger::{Evidence, Fact, FactKey, Subject, Support};
 use crate::policy::Policy;
 use crate::stream::Piece;
@@ -26,11 +27,13 @@ pub(super) struct Ear<'a> {
     protocol: usize,
     sender: Side,
     at: Evidence,
+    ending: Ending,
 }
 
 impl<'a> Ear<'a> {
-    pub(super) fn new(record: Record<'a>, notes: &'a mut Notes, sender: Side, at: Evidence) -> Self {
-        Self { record, notes, protocol: 0, sender, at }
+    /// For a message of that side, in that frame, which has that ending.
+    pub(super) fn new(record: Record<'a>, notes: &'a mut Notes, sender: Side, at: Evidence, ending: Ending) -> Self {
+        Self { record, notes, protocol: 0, sender, at, ending }
     }
 }
 
@@ -135,7 +138,7 @@ impl Ear<'_> {
     #[inline]
     fn operation(&mut self, operation: &Operation<'_>) {
         let fingerprint = ops::fingerprint(self.notes.secret, operation);
-        let entered = self.record.book.operation(fingerprint, self.sender, operation, self.at);
+        let entered = self.record.book.operation(fingerprint, self.sender, operation, self.at, self.ending);
         self.judge(fingerprint, operation);
         match entered {
             Entered::Yes(None) => {}

@@ -10,7 +10,7 @@ use super::encap::{Command, Header};
 use super::identity::{self, Teller};
 use super::pccc;
 use super::pending::{Detail, Key, Leaf, Pending};
-use super::target::{Kind, Target, Targets};
+use super::target::{self, Kind, Target};
 use crate::{
     Anomaly, Class, Component, Direction, Limits, Link, LinkSide, Object, Observation, Opaque, Operation, Outcome,
     ParseError, Party, Pdu, Reader, Role, Session, Sink,
@@ -20,7 +20,6 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct EnipSession {
     limits: Limits,
-    targets: Targets,
     channels: Channels,
     pending: Pending,
     /// Who last introduced itself as a PCCC requestor: told once, not with every poll.
@@ -29,13 +28,7 @@ pub(super) struct EnipSession {
 
 impl EnipSession {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            limits: *limits,
-            targets: Targets::default(),
-            channels: Channels::default(),
-            pending: Pending::default(),
-            requestor: None,
-        }
+        Self { limits: *limits, channels: Channels::default(), pending: Pending::default(), requestor: None }
     }
 
     /// ListServices, RegisterSession and the like.
@@ -88,7 +81,6 @@ impl EnipSession {
         };
         let mut walk = Asking {
             limits: &self.limits,
-            targets: &mut self.targets,
             requestor: &mut self.requestor,
             leaves: self.pending.list(),
             services: None,
@@ -210,7 +202,6 @@ impl Session for EnipSession {
 /// Reads a request and the requests in it.
 struct Asking<'a, 'p> {
     limits: &'a Limits,
-    targets: &'a mut Targets,
     requestor: &'a mut Option<pccc::Requestor>,
     leaves: Vec<Leaf>,
     /// Of the outermost request, and of the one in it if it is an Unconnected Send.
@@ -281,7 +272,7 @@ impl Asking<'_, '_> {
     }
 
     fn target(&mut self, via: &str, path: &[u8], at: usize) -> Arc<Target> {
-        let target = self.targets.get(Kind::Path, via, path, self.limits.text);
+        let target = target::find(Kind::Path, via, path, self.limits.text);
         if let Some((offset, what)) = target.fault {
             self.strange(what, at + offset);
         }
@@ -375,7 +366,7 @@ impl Asking<'_, '_> {
             service: request.service,
             class: pccc::kind(message.command, function),
             code: Code::pccc(message.command, function).number(),
-            target: self.targets.get(Kind::DataTable, target.route(), address, self.limits.text),
+            target: target::find(Kind::DataTable, target.route(), address, self.limits.text),
             detail: Detail::Pccc(message.command, function),
         })
     }

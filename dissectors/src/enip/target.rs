@@ -1,8 +1,10 @@
 //! What a request addresses, in words: parsed once for each distinct address, then found again by its bytes.
 //!
-//! A poll asks for the same few paths for months. Its tag names and component texts are built the first time and
-//! shared from then on, so that the steady state does not allocate.
+//! A poll asks for the same few paths for months, and a panel asks all its controllers for the same. Tag names and component
+//! texts are built the first time and shared from then on by all conversations of a thread, so that the steady state does
+//! not allocate, and what is asked often stays in the cache.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -35,7 +37,7 @@ impl Target {
         component(&self.route)
     }
 
-    /// See [`Targets::get`].
+    /// See [`find`].
     pub(super) fn route(&self) -> &str {
         &self.route
     }
@@ -154,15 +156,25 @@ pub(super) enum Kind {
 struct Slot {
     hash: u64,
     kind: Kind,
+    text_limit: usize,
     via: Box<str>,
     bytes: Box<[u8]>,
     target: Arc<Target>,
 }
 
-/// The targets of a session, found by the bytes of their address. A full neighbourhood makes the table grow, and at
-/// its limit the slot is taken over.
+/// The target with this address, behind the route `via` of what carried it. What is known of it depends on nothing else.
+pub(super) fn find(kind: Kind, via: &str, bytes: &[u8], text_limit: usize) -> Arc<Target> {
+    TARGETS.with_borrow_mut(|targets| targets.get(kind, via, bytes, text_limit))
+}
+
+thread_local! {
+    static TARGETS: RefCell<Targets> = const { RefCell::new(Targets { slots: Vec::new() }) };
+}
+
+/// Targets, found by the bytes of their address. A full neighbourhood makes the table grow, and at its limit the slot is
+/// taken over.
 #[derive(Debug, Default)]
-pub(super) struct Targets {
+struct Targets {
     slots: Vec<Option<Slot>>,
 }
 
@@ -170,17 +182,16 @@ pub(super) struct Targets {
 const PROBES: usize = 8;
 /// Slots at first.
 const FEW: usize = 4;
-/// Slots at most. Must be a power of two, as [`FEW`].
-const MANY: usize = 2048;
+/// Slots at most. Must be a power of two, as [`FEW`]. A target with its texts is 200 to 400 bytes nearly always.
+const MANY: usize = 8192;
 
 impl Targets {
-    /// The target with this address, behind the route `via` of what carried it.
-    pub(super) fn get(&mut self, kind: Kind, via: &str, bytes: &[u8], text_limit: usize) -> Arc<Target> {
-        let hash = hash(kind, via, bytes);
+    fn get(&mut self, kind: Kind, via: &str, bytes: &[u8], text_limit: usize) -> Arc<Target> {
+        let hash = hash(kind, text_limit, via, bytes);
         let found = self.window(hash).find_map(|i| {
             let slot = self.slots.get(i)?.as_ref()?;
             let is_same = slot.hash == hash
-                && slot.kind == kind
+                && (slot.kind, slot.text_limit) == (kind, text_limit)
                 && same(&slot.bytes, bytes)
                 && same(slot.via.as_bytes(), via.as_bytes());
             is_same.then_some(&slot.target)
@@ -192,7 +203,7 @@ impl Targets {
             Kind::Path => Target::path(via, bytes, text_limit),
             Kind::DataTable => Target::data_table(via, bytes),
         });
-        let slot = Slot { hash, kind, via: via.into(), bytes: bytes.into(), target: Arc::clone(&target) };
+        let slot = Slot { hash, kind, text_limit, via: via.into(), bytes: bytes.into(), target: Arc::clone(&target) };
         self.insert(slot);
         target
     }
@@ -248,9 +259,9 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Multiply and rotate, eight bytes at a time. Who makes collisions only loses sharing: see [`PROBES`].
-fn hash(kind: Kind, via: &str, bytes: &[u8]) -> u64 {
+fn hash(kind: Kind, text_limit: usize, via: &str, bytes: &[u8]) -> u64 {
     const K: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut hash = kind as u64 ^ (bytes.len() as u64) << 8;
+    let mut hash = kind as u64 ^ (bytes.len() as u64) << 8 ^ (text_limit as u64) << 32;
     for part in [via.as_bytes(), bytes] {
         let (words, rest) = part.as_chunks::<8>();
         for word in words {
