@@ -15,7 +15,7 @@ use crate::decode::{Headers, Packet, decode};
 use crate::flow::Flow;
 use crate::flow::connection::Connection;
 use crate::flow::repeats::Ending;
-use crate::flow::table::{Connections, Found, Spot};
+use crate::flow::table::Spot;
 use crate::flow::timing::Totals;
 use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
@@ -116,7 +116,7 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
         for ahead in ahead.iter() {
             if let Some(shard) = shards.get_mut(ahead.shard as usize) {
                 let packet = packets.get(ahead.packet as usize);
-                shard.packet(&ahead.arrival, packet, &ahead.spot, ahead.found);
+                shard.packet(&ahead.arrival, packet, &ahead.spot, ahead.place);
             }
         }
         packets.clear();
@@ -134,31 +134,24 @@ fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
     let mut news = [0; SHARDS];
     for (ahead, found) in frames.iter_mut().zip(&mut found) {
         let at = ahead.shard as usize;
-        ahead.found = Found::default();
+        ahead.place = NONE;
         if let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at))
             && let Some((place, connection)) = shard.guess(&ahead.arrival.headers, &ahead.spot, news)
         {
-            (ahead.found, *found) = (place, Some(connection));
+            (ahead.place, *found) = (place, Some(connection));
         }
     }
     news = [0; SHARDS];
     for (ahead, found) in frames.iter_mut().zip(&mut found) {
+        let at = ahead.shard as usize;
+        let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at)) else { continue };
+        let payload = ahead.arrival.headers.payload;
         match found {
-            Some(connection) if Connections::is(connection, &ahead.arrival.headers, &ahead.spot) => {
-                match shards.get(ahead.shard as usize) {
-                    Some(shard) if !ahead.arrival.headers.payload.is_empty() => {
-                        shard.prefetch_inside(connection, Ending::of(ahead.arrival.headers.payload))
-                    }
-                    // Nothing is said without payload.
-                    _ => *found = None,
-                }
-            }
-            _ => {
-                let at = ahead.shard as usize;
-                let (Some(shard), Some(news)) = (shards.get(at), news.get_mut(at)) else { continue };
-                ahead.found = shard.find(&ahead.arrival.headers, &ahead.spot, news);
-                *found = None;
-            }
+            // That it is another's is rare, and harmless here.
+            Some(connection) if !payload.is_empty() => shard.prefetch_inside(connection, Ending::of(payload)),
+            // Nothing is said without payload.
+            Some(_) => *found = None,
+            None => ahead.place = shard.find(&ahead.arrival.headers, &ahead.spot, news).unwrap_or(NONE),
         }
     }
     let deep = |(ahead, found): (&Ahead<'_>, &Option<&Connection>)| {
@@ -175,7 +168,8 @@ const AHEAD: usize = 32;
 struct Ahead<'a> {
     arrival: Arrival<'a>,
     spot: Spot,
-    found: Found,
+    /// Of its connection, likely, or [`NONE`].
+    place: u32,
     /// Place of its shard among those of this worker.
     shard: u32,
     /// Place of the packet among those that are not plain, or [`NONE`].

@@ -26,7 +26,7 @@ use crate::flow::docket;
 use crate::flow::hash::Secret;
 use crate::flow::mark::{Mark, Marked, Marks};
 use crate::flow::repeats::Ending;
-use crate::flow::table::{Connections, Flows, Found, Spot};
+use crate::flow::table::{Connections, Flows, Spot};
 use crate::flow::timing::{Measured, Timings};
 use crate::flow::watch::Watch;
 use crate::ledger::{Evidence, Fact, FactKey, Ledger, Subject, Support, Tail};
@@ -161,13 +161,13 @@ impl Shard {
     }
 
     /// Takes a frame that was decoded, belongs to this shard and is [counted](Self::taken) elsewhere.
-    /// `packet`: the whole of what was decoded, for a frame that is not [plain](Headers::read). `found`: its connection, a
-    /// moment ago.
+    /// `packet`: the whole of what was decoded, for a frame that is not [plain](Headers::read). `place`: of its
+    /// connection, likely, or one that none is at.
     #[inline]
-    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, found: Found) {
+    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
         match packet {
             Some(packet) if arrival.headers.is_fragment => self.fragment(arrival, packet),
-            _ => self.conversation(arrival, packet, spot, found),
+            _ => self.conversation(arrival, packet, spot, place),
         }
     }
 
@@ -187,12 +187,12 @@ impl Shard {
     /// See [`Connections::guess`].
     #[must_use]
     #[inline]
-    pub fn guess(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<(Found, &Connection)> {
+    pub fn guess(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<(u32, &Connection)> {
         let (place, connection) = self.connections.guess(headers, spot, news)?;
         if self.notes.policy.is_some() {
             connection.prefetch_docket();
         }
-        Some((self.connections.found(place), connection))
+        Some((place, connection))
     }
 
     /// Prefetches what hangs on a connection, when it is there itself.
@@ -204,7 +204,7 @@ impl Shard {
     /// The place of a packet's connection that nobody guessed; when it is none yet, what is to be known of the one that it
     /// will take the place of is prefetched.
     #[cold]
-    pub fn find(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Found {
+    pub fn find(&self, headers: &Headers<'_>, spot: &Spot, news: &mut usize) -> Option<u32> {
         let place = self.connections.find(headers, spot);
         if place.is_none() {
             *news += 1;
@@ -212,7 +212,7 @@ impl Shard {
                 self.flows.prefetch(victim);
             }
         }
-        place.map_or_else(Found::default, |place| self.connections.found(place))
+        place
     }
 
     /// Counts a frame that could not be decoded.
@@ -328,13 +328,13 @@ impl Shard {
     fn late(&mut self, arrival: &Arrival<'_>, packet: &Packet<'_>) {
         let arrival = Arrival { headers: Headers::of(packet), ..*arrival };
         let spot = self.spot(&arrival.headers);
-        self.conversation(&arrival, Some(packet), &spot, Found::default());
+        self.conversation(&arrival, Some(packet), &spot, u32::MAX);
     }
 
     #[inline]
-    fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, found: Found) {
+    fn conversation(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
         let Self { connections, notes, .. } = self;
-        match connections.still_at(found, &arrival.headers, spot) {
+        match connections.at(place, &arrival.headers, spot) {
             Some(connection) => notes.packet(connection, spot.sender, arrival, packet),
             None => self.other(arrival, packet, spot),
         }

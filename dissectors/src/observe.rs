@@ -21,6 +21,12 @@ pub enum Observation<'a> {
 pub trait Sink {
     /// Takes one observation. Everything borrowed dies with the call.
     fn observe(&mut self, observation: Observation<'_>);
+
+    /// Takes an operation, which is what nearly all observations are.
+    #[inline]
+    fn operation(&mut self, operation: &Operation<'_>) {
+        self.observe(Observation::Operation(*operation));
+    }
 }
 
 /// A party of a conversation, as seen from one PDU.

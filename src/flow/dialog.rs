@@ -53,11 +53,16 @@ pub trait Listener {
 #[derive(Default)]
 pub struct Dialog {
     stage: Stage,
+    /// Place in the registry of the protocol that is spoken, if one is.
+    spoken: u8,
     /// A protocol whose port this is, and which it is not.
     refuted: Option<u8>,
     /// What it is by its first bytes, when it is not dissected. Stays when another connection starts on the same ports.
     recognised: Option<&'static Recognised>,
 }
+
+/// One line of the cache.
+const _: () = assert!(size_of::<Dialog>() <= 64);
 
 #[derive(Default)]
 enum Stage {
@@ -97,8 +102,6 @@ impl Held {
 }
 
 struct Speaking {
-    index: usize,
-    protocol: &'static dyn Protocol,
     session: Box<dyn Session>,
     framers: [Framer; 2],
 }
@@ -135,7 +138,7 @@ impl Dialog {
     #[inline]
     pub fn protocol(&self) -> Option<usize> {
         match &self.stage {
-            Stage::Speaking(speaking) => Some(speaking.index),
+            Stage::Speaking(_) => Some(self.spoken.into()),
             _ => None,
         }
     }
@@ -163,7 +166,7 @@ impl Dialog {
     #[inline]
     pub(super) fn prefetch(&self) {
         if let Stage::Speaking(speaking) = &self.stage {
-            prefetch::start(&*speaking.session);
+            prefetch::all(&*speaking.session);
         }
     }
 
@@ -185,10 +188,11 @@ impl Dialog {
     pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut impl Listener) {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
-                if speaking.take(terms.carrier, sender, bytes, cut, at, to) == Spoken::Quarantined {
+                let spoken = usize::from(self.spoken);
+                if speaking.take(spoken, terms.carrier, sender, bytes, cut, at, to) == Spoken::Quarantined {
                     self.stage = Stage::Settled;
                 } else if speaking.is_lost() {
-                    self.refuted = u8::try_from(speaking.index).ok();
+                    self.refuted = Some(self.spoken);
                     self.stage = Stage::Settled;
                 }
             }
@@ -210,7 +214,9 @@ impl Dialog {
     pub fn restart(&mut self, limits: &Limits) {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
-                speaking.session = speaking.protocol.session(limits);
+                if let Some(protocol) = REGISTRY.get(usize::from(self.spoken)) {
+                    speaking.session = protocol.session(limits);
+                }
                 speaking.framers = Default::default();
             }
             stage => *stage = Stage::Silent,
@@ -248,10 +254,10 @@ impl Dialog {
     fn gap(&mut self, sender: Side, lost: u32, to: &mut impl Listener) {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
-                let protocol = speaking.protocol;
-                if let Some(framer) = speaking.framers.get_mut(sender.index()) {
-                    let framed = framer.gap(protocol, lost as usize);
-                    to.skipped(speaking.index, framed.skipped);
+                let protocol = REGISTRY.get(usize::from(self.spoken));
+                if let (Some(protocol), Some(framer)) = (protocol, speaking.framers.get_mut(sender.index())) {
+                    let framed = framer.gap(*protocol, lost as usize);
+                    to.skipped(self.spoken.into(), framed.skipped);
                 }
                 speaking.session.gap(to.direction(sender));
             }
@@ -263,12 +269,13 @@ impl Dialog {
     /// A segment that fills a gap after its turn: read if it is whole PDUs from end to end.
     fn late(&mut self, terms: Terms, sender: Side, bytes: &[u8], at: Evidence, to: &mut impl Listener) {
         let Stage::Speaking(speaking) = &mut self.stage else { return };
-        if whole_pdus(speaking.protocol, bytes).is_some() {
+        let protocol = REGISTRY.get(usize::from(self.spoken)).copied();
+        if protocol.is_some_and(|protocol| whole_pdus(protocol, bytes).is_some()) {
             let mut framer = Framer::default();
             if let Some(own) = speaking.framers.get_mut(sender.index()) {
                 std::mem::swap(own, &mut framer);
             }
-            speaking.take(terms.carrier, sender, bytes, 0, at, to);
+            speaking.take(self.spoken.into(), terms.carrier, sender, bytes, 0, at, to);
             if let Some(own) = speaking.framers.get_mut(sender.index()) {
                 *own = framer;
             }
@@ -304,7 +311,8 @@ impl Dialog {
 
     fn speak(&mut self, index: usize, protocol: &'static dyn Protocol, limits: &Limits) {
         let session = protocol.session(limits);
-        self.stage = Stage::Speaking(Speaking { index, protocol, session, framers: Default::default() });
+        self.spoken = index as u8; // Of the registry, which has no more than 32.
+        self.stage = Stage::Speaking(Speaking { session, framers: Default::default() });
     }
 
     fn pin(&mut self, index: usize, terms: Terms, to: &mut impl Listener) {
@@ -503,8 +511,10 @@ impl Speaking {
     }
 
     #[inline]
+    #[allow(clippy::too_many_arguments)] // What is known of the segment.
     fn take(
         &mut self,
+        index: usize,
         carrier: Carrier,
         sender: Side,
         bytes: &[u8],
@@ -512,9 +522,9 @@ impl Speaking {
         at: Evidence,
         to: &mut impl Listener,
     ) -> Spoken {
-        let Self { index, protocol, session, framers } = self;
-        let (index, protocol) = (*index, *protocol);
-        let Some(framer) = framers.get_mut(sender.index()) else { return Spoken::Well };
+        let Self { session, framers } = self;
+        let framer = framers.get_mut(sender.index());
+        let (Some(framer), Some(protocol)) = (framer, REGISTRY.get(index).copied()) else { return Spoken::Well };
         let mut give = |pdu: &[u8], cut: usize| {
             to.pdu(index, pdu);
             let direction = to.direction(sender);

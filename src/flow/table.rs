@@ -25,8 +25,6 @@ pub struct Connections {
     hand: usize,
     /// The place of the one that was evicted.
     free: Option<u32>,
-    /// Changes when a place is another connection's.
-    turn: u32,
 }
 
 /// Where a packet belongs.
@@ -37,20 +35,6 @@ pub struct Spot {
     hash: u64,
 }
 
-/// Where the connection of a packet was found.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    place: u32,
-    turn: u32,
-}
-
-impl Default for Found {
-    /// Nowhere.
-    fn default() -> Self {
-        Self { place: u32::MAX, turn: 0 }
-    }
-}
-
 /// The network of a packet. One sensor has one, unless its configuration says more.
 pub(crate) const REALM: Realm = Realm(0);
 
@@ -59,15 +43,7 @@ impl Connections {
     #[must_use]
     pub fn new(limit: usize, hasher: &RandomState) -> Self {
         let secret = Secret::new(hasher);
-        Self {
-            index: Index::default(),
-            secret,
-            slab: Slab::default(),
-            limit: limit.max(16),
-            hand: 0,
-            free: None,
-            turn: 0,
-        }
+        Self { index: Index::default(), secret, slab: Slab::default(), limit: limit.max(16), hand: 0, free: None }
     }
 
     /// Where a packet belongs.
@@ -113,21 +89,6 @@ impl Connections {
         self.slab.get_mut(place as usize).filter(|known| known.key.is_of(headers, spot.sender, REALM))
     }
 
-    /// The connection that a packet was found to be of, if that is still there.
-    #[must_use]
-    #[inline]
-    pub fn still_at(&mut self, found: Found, headers: &Headers<'_>, spot: &Spot) -> Option<&mut Connection> {
-        let known = self.slab.get_mut(found.place as usize)?;
-        (found.turn == self.turn || known.key.is_of(headers, spot.sender, REALM)).then_some(known)
-    }
-
-    /// The connection of a packet is at that place.
-    #[must_use]
-    #[inline]
-    pub fn found(&self, place: u32) -> Found {
-        Found { place, turn: self.turn }
-    }
-
     /// Prefetches where the place of a connection stands.
     #[inline]
     pub fn prefetch_index(&self, spot: &Spot) {
@@ -157,13 +118,6 @@ impl Connections {
         self.index.find(spot.hash, |place| self.is_at(place, headers, spot))
     }
 
-    /// Whether that is the connection of a packet.
-    #[must_use]
-    #[inline]
-    pub fn is(connection: &Connection, headers: &Headers<'_>, spot: &Spot) -> bool {
-        connection.key.is_of(headers, spot.sender, REALM)
-    }
-
     /// The connection that will have to go for a new one, of which there were `news` before it, when the table is full;
     /// where it stands in the index is prefetched.
     #[must_use]
@@ -183,7 +137,6 @@ impl Connections {
         let place = self.victim();
         let old = self.slab.get(place as usize)?;
         self.index.remove(self.hash_of(&old.key), place);
-        self.turn = self.turn.wrapping_add(1);
         self.free = Some(place);
         self.slab.get_mut(place as usize)
     }
@@ -316,7 +269,6 @@ impl Flows {
         if self.find(&connection.flow_key()).is_some() {
             return false;
         }
-        self.turn = self.turn.wrapping_add(1);
         let forgets = !self.turn.is_multiple_of(TURNS);
         if forgets {
             self.forgotten.0 += 1;

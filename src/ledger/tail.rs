@@ -1,33 +1,36 @@
-use super::fact::{Evidence, Fact, Ledger, Subject};
+use super::fact::{Evidence, Fact, Ledger, Subject, Support};
 
 /// The facts of late, each counted in place while it is repeated, before they go to the ledger. A device that says who it
 /// is in every message costs one comparison a message, and no allocation.
 #[derive(Debug, Default)]
 pub struct Tail {
     /// By the lowest bits of their fingerprints; empty until the first fact.
-    places: Vec<Option<Late>>,
+    counts: Vec<Count>,
+    /// What is counted there. Apart, since only what goes to the ledger needs it.
+    facts: Vec<Option<(Subject, Fact)>>,
 }
 
-#[derive(Debug)]
-struct Late {
+/// How often a fact was repeated, and where.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
     fingerprint: u64,
-    subject: Subject,
-    fact: Fact,
+    times: u64,
+    first: Evidence,
+    last: Evidence,
 }
 
 /// Facts in a tail.
-const PLACES: usize = 256;
+const PLACES: usize = 512;
 
 impl Tail {
     /// Counts a fact that was heard of late; `false` when it was not. Equal fingerprints mean equal facts.
     #[inline]
     pub fn again(&mut self, fingerprint: u64, at: Evidence) -> bool {
-        match self.places.get_mut(place(fingerprint)) {
-            Some(Some(late)) if late.fingerprint == fingerprint => {
-                let support = &mut late.fact.support;
-                support.count += 1;
-                support.first = support.first.min(at);
-                support.last = support.last.max(at);
+        match self.counts.get_mut(place(fingerprint)) {
+            Some(count) if count.fingerprint == fingerprint && count.times > 0 => {
+                count.times += 1;
+                count.first = count.first.min(at);
+                count.last = count.last.max(at);
                 true
             }
             _ => false,
@@ -36,22 +39,33 @@ impl Tail {
 
     /// Keeps a fact for a while; the one in its place goes to the ledger.
     pub fn push(&mut self, fingerprint: u64, subject: Subject, fact: Fact, ledger: &mut Ledger) {
-        if self.places.is_empty() {
-            self.places.resize_with(PLACES, || None);
+        if self.facts.is_empty() {
+            self.counts.resize(PLACES, Count::default());
+            self.facts.resize_with(PLACES, || None);
         }
-        if let Some(place) = self.places.get_mut(place(fingerprint))
-            && let Some(late) = place.replace(Late { fingerprint, subject, fact })
-        {
-            ledger.apply(late.subject, late.fact);
+        let place = place(fingerprint);
+        if let (Some(count), Some(kept)) = (self.counts.get_mut(place), self.facts.get_mut(place)) {
+            let Support { count: times, first, last, .. } = fact.support;
+            let old = std::mem::replace(count, Count { fingerprint, times, first, last });
+            if let Some((subject, fact)) = kept.replace((subject, fact)) {
+                ledger.apply(subject, counted(fact, old));
+            }
         }
     }
 
     /// Everything goes to the ledger.
     pub fn finish(self, ledger: &mut Ledger) {
-        for late in self.places.into_iter().flatten() {
-            ledger.apply(late.subject, late.fact);
+        for (fact, count) in self.facts.into_iter().zip(self.counts) {
+            if let Some((subject, fact)) = fact {
+                ledger.apply(subject, counted(fact, count));
+            }
         }
     }
+}
+
+/// A fact with what was counted of it.
+fn counted(fact: Fact, Count { times: count, first, last, .. }: Count) -> Fact {
+    Fact { support: Support { count, first, last, ..fact.support }, ..fact }
 }
 
 fn place(fingerprint: u64) -> usize {

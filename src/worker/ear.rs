@@ -94,15 +94,27 @@ impl Listener for Ear<'_> {
 }
 
 impl Sink for Ear<'_> {
-    #[inline]
+    fn operation(&mut self, operation: &Operation<'_>) {
+        if self.record.orientation.how != Initiator::Seen {
+            self.learn_roles(operation.outcome);
+        }
+        let fingerprint = ops::fingerprint(self.notes.secret, operation);
+        let entered = self.record.book.operation(fingerprint, self.sender, operation, self.at, self.ending);
+        self.judge(fingerprint, operation);
+        match entered {
+            Entered::Yes(None) => {}
+            Entered::Yes(Some(interval)) => {
+                if let Some(timings) = &mut self.notes.timings {
+                    timings.note(interval, self.record.docket.zones(), self.protocol);
+                }
+            }
+            Entered::No => self.notes.coverage.limit("operations-per-flow", 1),
+        }
+    }
+
     fn observe(&mut self, observation: Observation<'_>) {
         match observation {
-            Observation::Operation(operation) => {
-                if self.record.orientation.how != Initiator::Seen {
-                    self.learn_roles(operation.outcome);
-                }
-                self.operation(&operation);
-            }
+            Observation::Operation(operation) => self.operation(&operation),
             Observation::Identity(identity) => self.identity(&identity),
             Observation::Security(security) => {
                 if self.record.book.security(&security) {
@@ -132,22 +144,6 @@ impl Ear<'_> {
     pub(super) fn loss(&mut self, piece: Piece<'_>) {
         if let Piece::Gap(lost @ 1..) = piece {
             self.notes.watch.loss(lost, self.at.at);
-        }
-    }
-
-    #[inline]
-    fn operation(&mut self, operation: &Operation<'_>) {
-        let fingerprint = ops::fingerprint(self.notes.secret, operation);
-        let entered = self.record.book.operation(fingerprint, self.sender, operation, self.at, self.ending);
-        self.judge(fingerprint, operation);
-        match entered {
-            Entered::Yes(None) => {}
-            Entered::Yes(Some(interval)) => {
-                if let Some(timings) = &mut self.notes.timings {
-                    timings.note(interval, self.record.docket.zones(), self.protocol);
-                }
-            }
-            Entered::No => self.notes.coverage.limit("operations-per-flow", 1),
         }
     }
 

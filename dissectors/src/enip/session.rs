@@ -536,7 +536,7 @@ fn operation(
     out: &mut dyn Sink,
 ) {
     let objects = object.as_slice();
-    out.observe(Observation::Operation(Operation { class, code, component, objects, outcome }));
+    out.operation(&Operation { class, code, component, objects, outcome });
 }
 
 /// What is missing is news only when the capture did not cut it off.

@@ -77,13 +77,13 @@ impl<F: Framed> Session for ModbusSession<F> {
 }
 
 fn observe(code: OperationCode, unit: UnitId, objects: &[Object<'_>], outcome: Outcome, notes: &mut Notes<'_>) {
-    notes.out.observe(Observation::Operation(Operation {
+    notes.out.operation(&Operation {
         class: code.class(),
         code: code.to_u64(),
         component: unit.component(),
         objects,
         outcome,
-    }));
+    });
 }
 
 /// An exception reply. MODBUS Application Protocol V1.1b3, section 7.
@@ -179,14 +179,15 @@ impl Key {
 struct Outstanding {
     /// The oldest: nearly always the only one.
     first: Option<(Key, Request)>,
-    /// None without a first.
-    others: VecDeque<(Key, Request)>,
+    /// None without a first. The keys stand apart: they are gone through where a request was never answered.
+    keys: VecDeque<Key>,
+    others: VecDeque<Request>,
     limit: usize,
 }
 
 impl Outstanding {
     fn new(limit: usize) -> Self {
-        Self { first: None, others: VecDeque::new(), limit }
+        Self { first: None, keys: VecDeque::new(), others: VecDeque::new(), limit }
     }
 
     #[inline]
@@ -201,17 +202,25 @@ impl Outstanding {
     #[cold]
     fn queue(&mut self, key: Key, request: Request) {
         if self.others.len() + 1 >= self.limit {
-            self.first = self.others.pop_front();
+            self.first = self.next();
         }
-        match &mut self.first {
-            Some(_) => self.others.push_back((key, request)),
-            first => *first = (self.limit > 0).then_some((key, request)),
+        if self.first.is_some() {
+            self.keys.push_back(key);
+            self.others.push_back(request);
+        } else {
+            self.first = (self.limit > 0).then_some((key, request));
         }
     }
 
     fn clear(&mut self) {
         self.first = None;
+        self.keys.clear();
         self.others.clear();
+    }
+
+    /// Takes the oldest behind the first.
+    fn next(&mut self) -> Option<(Key, Request)> {
+        self.keys.pop_front().zip(self.others.pop_front())
     }
 
     /// The request that a reply answers, and whether it fits: the oldest of its key that it fits, else the oldest of its
@@ -221,7 +230,7 @@ impl Outstanding {
         match &self.first {
             // Nearly always: a master that waits for each reply.
             Some((k, request)) if *k == key && fits(request) => {
-                let next = if self.others.is_empty() { None } else { self.others.pop_front() };
+                let next = if self.others.is_empty() { None } else { self.next() };
                 std::mem::replace(&mut self.first, next).map(|(_, request)| (request, true))
             }
             _ => self.search(key, fits),
@@ -231,9 +240,10 @@ impl Outstanding {
     #[cold]
     fn search(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
         let (mut oldest, mut fitting) = (None, None);
-        for (at, (_, request)) in self.first.iter().chain(&self.others).enumerate().filter(|(_, (k, _))| *k == key) {
+        let first = self.first.as_ref().map(|(key, _)| key);
+        for (at, _) in first.into_iter().chain(&self.keys).enumerate().filter(|(_, known)| **known == key) {
             oldest = oldest.or(Some(at));
-            if fits(request) {
+            if self.get(at).is_some_and(&fits) {
                 fitting = Some(at);
                 break;
             }
@@ -242,22 +252,30 @@ impl Outstanding {
         let at = fitting.unwrap_or(oldest);
         let answered = self.remove(at);
         for before in (oldest..at).rev() {
-            if self.get(before).is_some_and(|(k, _)| *k == key) {
+            if self.key(before) == Some(key) {
                 self.remove(before);
             }
         }
-        answered.map(|(_, request)| (request, fitting.is_some()))
+        answered.map(|request| (request, fitting.is_some()))
     }
 
     /// The one at a place in the order of age.
-    fn get(&self, at: usize) -> Option<&(Key, Request)> {
-        at.checked_sub(1).map_or(self.first.as_ref(), |at| self.others.get(at))
+    fn get(&self, at: usize) -> Option<&Request> {
+        let Some(at) = at.checked_sub(1) else { return self.first.as_ref().map(|(_, request)| request) };
+        self.others.get(at)
     }
 
-    fn remove(&mut self, at: usize) -> Option<(Key, Request)> {
-        match at.checked_sub(1) {
-            Some(at) => self.others.remove(at),
-            None => std::mem::replace(&mut self.first, self.others.pop_front()),
-        }
+    fn key(&self, at: usize) -> Option<Key> {
+        let Some(at) = at.checked_sub(1) else { return self.first.as_ref().map(|(key, _)| *key) };
+        self.keys.get(at).copied()
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Request> {
+        let Some(at) = at.checked_sub(1) else {
+            let next = self.next();
+            return std::mem::replace(&mut self.first, next).map(|(_, request)| request);
+        };
+        self.keys.remove(at);
+        self.others.remove(at)
     }
 }

@@ -424,12 +424,12 @@ fn outcome(status: u32) -> Outcome {
 fn tell_slot(slot: &Slot, outcome: Outcome, out: &mut dyn Sink) {
     slot.names.with(|objects| {
         let (code, class) = (slot.code, slot.class);
-        out.observe(Observation::Operation(Operation { class, code, component: None, objects, outcome }));
+        out.operation(&Operation { class, code, component: None, objects, outcome });
     });
 }
 
 fn tell_orphan(code: u64, class: Class, outcome: Outcome, out: &mut dyn Sink) {
-    out.observe(Observation::Operation(Operation { class, code, component: None, objects: &[], outcome }));
+    out.operation(&Operation { class, code, component: None, objects: &[], outcome });
 }
 
 fn teller<'s>(out: &'s mut dyn Sink, limits: &Limits, method: Method) -> Teller<'s> {
