@@ -269,6 +269,7 @@ impl Flows {
         if self.find(&connection.flow_key()).is_some() {
             return false;
         }
+        self.turn = self.turn.wrapping_add(1);
         let forgets = !self.turn.is_multiple_of(TURNS);
         if forgets {
             self.forgotten.0 += 1;
