@@ -20,6 +20,7 @@ use crate::flow::timing::Totals;
 use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
 use crate::policy::{Policy, TapId};
+use crate::prefetch;
 use crate::source::Batch;
 use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, Taken, Ways, shard_of};
 
@@ -77,7 +78,10 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
     // Where this worker's shards stand: to divide for each packet takes longer than to decode it.
     let mine: [u32; SHARDS] =
         std::array::from_fn(|shard| if shard % workers == worker { (shard / workers) as u32 } else { NONE });
-    let mut taken = Taken::default();
+    let (mut taken, mut counts) = (Taken::default(), Vec::new());
+    if let Some(first) = shards.first_mut() {
+        first.exchange_counts(&mut counts);
+    }
     for frames in batch.frames.chunks(AHEAD) {
         let mut count = 0;
         for frame in frames.iter().filter_map(|frame| batch.frame(frame)) {
@@ -108,28 +112,30 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
                 ahead.shard = which;
                 ahead.spot = shard.spot(&ahead.arrival.headers);
                 shard.prefetch_index(&ahead.spot);
+                prefetch::start(ahead.arrival.headers.payload);
                 count += 1;
             }
         }
         let ahead = places.get_mut(..count).unwrap_or(&mut []);
-        prefetch(shards, ahead);
+        prefetch_connections(shards, ahead);
         for ahead in ahead.iter() {
             if let Some(shard) = shards.get_mut(ahead.shard as usize) {
                 let packet = packets.get(ahead.packet as usize);
-                shard.packet(&ahead.arrival, packet, &ahead.spot, ahead.place);
+                shard.packet(&ahead.arrival, packet, &ahead.spot, ahead.place, &mut counts);
             }
         }
         packets.clear();
     }
-    if let Some(shard) = shards.first_mut() {
-        shard.taken(taken);
+    if let Some(first) = shards.first_mut() {
+        first.exchange_counts(&mut counts);
+        first.taken(taken);
     }
 }
 
 /// Finds the connections of some frames and prefetches what these will need.
 ///
 /// One step for all of them, then the next: each step needs what the one before brought.
-fn prefetch(shards: &[Shard], frames: &mut [Ahead<'_>]) {
+fn prefetch_connections(shards: &[Shard], frames: &mut [Ahead<'_>]) {
     let mut found: [Option<&Connection>; AHEAD] = [None; AHEAD];
     let mut news = [0; SHARDS];
     for (ahead, found) in frames.iter_mut().zip(&mut found) {

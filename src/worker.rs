@@ -164,11 +164,26 @@ impl Shard {
     /// `packet`: the whole of what was decoded, for a frame that is not [plain](Headers::read). `place`: of its
     /// connection, likely, or one that none is at.
     #[inline]
-    pub fn packet(&mut self, arrival: &Arrival<'_>, packet: Option<&Packet<'_>>, spot: &Spot, place: u32) {
+    pub fn packet(
+        &mut self,
+        arrival: &Arrival<'_>,
+        packet: Option<&Packet<'_>>,
+        spot: &Spot,
+        place: u32,
+        counts: &mut Vec<ProtocolCoverage>,
+    ) {
+        std::mem::swap(&mut self.notes.coverage.protocols, counts);
         match packet {
             Some(packet) if arrival.headers.is_fragment => self.fragment(arrival, packet),
             _ => self.conversation(arrival, packet, spot, place),
         }
+        std::mem::swap(&mut self.notes.coverage.protocols, counts);
+    }
+
+    /// What it counts by protocol, in exchange for that of others: one worker counts the packets of all its shards in one
+    /// place, which stays in the cache.
+    pub fn exchange_counts(&mut self, counts: &mut Vec<ProtocolCoverage>) {
+        std::mem::swap(&mut self.notes.coverage.protocols, counts);
     }
 
     /// Where a packet belongs.
@@ -397,7 +412,7 @@ fn terms(key: &ConnectionKey) -> Terms {
 }
 
 #[inline]
-fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
+fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: &Evidence, notes: &mut Notes) {
     let (mine, _) = connection.halves(sender);
     mine.sent.flags |= headers.flags;
     if headers.opens() {
@@ -430,7 +445,7 @@ fn segment(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at:
         });
         ear.notes.held = others + mine.held();
     }
-    stations(connection, sender, bytes, at, &mut notes.ledger);
+    stations(connection, sender, bytes, *at, &mut notes.ledger);
 }
 
 /// A SYN, or its answer: who asks is known, and the numbers of this side start.
@@ -452,7 +467,7 @@ fn open(connection: &mut Connection, sender: Side, headers: &Headers<'_>, notes:
 }
 
 #[inline]
-fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: Evidence, notes: &mut Notes) {
+fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at: &Evidence, notes: &mut Notes) {
     connection.halves(sender).0.sent.payload += u64::from(headers.len());
     if headers.payload.is_empty() {
         return;
@@ -464,8 +479,8 @@ fn datagram(connection: &mut Connection, sender: Side, headers: &Headers<'_>, at
     let mut ear = Ear::new(record, notes, sender, at, Ending::of(headers.payload));
     dialog.bytes(terms, sender, headers.payload, headers.cut, at, &mut ear);
     if let (false, Some(recognised)) = (was_settled, dialog.recognised()) {
-        notes.told_name(host, recognised, headers.payload, (connection.key, at));
-        stations(connection, sender, headers.payload, at, &mut notes.ledger);
+        notes.told_name(host, recognised, headers.payload, (connection.key, *at));
+        stations(connection, sender, headers.payload, *at, &mut notes.ledger);
     }
 }
 
@@ -502,7 +517,7 @@ fn told_stations_of(
 /// The connection ends, or is counted as if: nothing that was held may be lost.
 fn close(connection: &mut Connection, notes: &mut Notes) {
     let terms = terms(&connection.key);
-    let at = connection.last();
+    let at = &connection.last();
     let (dialog, orders, record) = connection.split(Side::A);
     notes.held = notes.held.saturating_sub(orders.iter().map(|order| order.held()).sum());
     let mut ear = Ear::new(record, notes, Side::A, at, Ending::default());
@@ -565,8 +580,8 @@ impl Notes {
             return;
         }
         match headers.transport {
-            Transport::Tcp => segment(connection, sender, headers, *at, self),
-            Transport::Udp => datagram(connection, sender, headers, *at, self),
+            Transport::Tcp => segment(connection, sender, headers, at, self),
+            Transport::Udp => datagram(connection, sender, headers, at, self),
             _ => {}
         }
     }

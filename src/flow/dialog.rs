@@ -34,7 +34,7 @@ const DESYNCS: u32 = 8;
 /// What a dialog tells its surroundings.
 pub trait Listener {
     /// A sink for what the session observes of one PDU.
-    fn sink(&mut self, protocol: usize, sender: Side, at: Evidence) -> &mut dyn Sink;
+    fn sink(&mut self, protocol: usize, sender: Side, at: &Evidence) -> &mut dyn Sink;
     /// Bounds on what a session may hold.
     fn limits(&self) -> Limits;
     /// Which way that side sends.
@@ -185,7 +185,7 @@ impl Dialog {
 
     /// The next bytes of one side, in order, of a stream or a datagram.
     #[inline]
-    pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut impl Listener) {
+    pub fn bytes(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: &Evidence, to: &mut impl Listener) {
         match &mut self.stage {
             Stage::Speaking(speaking) => {
                 let spoken = usize::from(self.spoken);
@@ -202,7 +202,7 @@ impl Dialog {
     }
 
     /// A piece of an ordered stream.
-    pub fn piece(&mut self, terms: Terms, sender: Side, piece: Piece<'_>, at: Evidence, to: &mut impl Listener) {
+    pub fn piece(&mut self, terms: Terms, sender: Side, piece: Piece<'_>, at: &Evidence, to: &mut impl Listener) {
         match piece {
             Piece::Bytes { bytes, cut } => self.bytes(terms, sender, bytes, cut, at, to),
             Piece::Gap(lost) => self.gap(sender, lost, to),
@@ -267,7 +267,7 @@ impl Dialog {
     }
 
     /// A segment that fills a gap after its turn: read if it is whole PDUs from end to end.
-    fn late(&mut self, terms: Terms, sender: Side, bytes: &[u8], at: Evidence, to: &mut impl Listener) {
+    fn late(&mut self, terms: Terms, sender: Side, bytes: &[u8], at: &Evidence, to: &mut impl Listener) {
         let Stage::Speaking(speaking) = &mut self.stage else { return };
         let protocol = REGISTRY.get(usize::from(self.spoken)).copied();
         if protocol.is_some_and(|protocol| whole_pdus(protocol, bytes).is_some()) {
@@ -283,7 +283,7 @@ impl Dialog {
     }
 
     #[cold]
-    fn probe(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: Evidence, to: &mut impl Listener) {
+    fn probe(&mut self, terms: Terms, sender: Side, bytes: &[u8], cut: u32, at: &Evidence, to: &mut impl Listener) {
         if let (Stage::Silent, 0) = (&self.stage, cut)
             && let Some(index) = candidates(terms, true).next()
             && let Some(protocol) = REGISTRY.get(index).copied()
@@ -299,7 +299,7 @@ impl Dialog {
         let stage = std::mem::take(&mut self.stage);
         let mut probing = if let Stage::Probing(probing) = stage { probing } else { Box::default() };
         probing.bytes += bytes.len();
-        probing.held.push(Held { sender, bytes: SmallVec::from_slice(bytes), cut, at, refused: false });
+        probing.held.push(Held { sender, bytes: SmallVec::from_slice(bytes), cut, at: *at, refused: false });
         let verdict = probing.verdict(terms, sender);
         self.stage = Stage::Probing(probing);
         match verdict {
@@ -331,7 +331,7 @@ impl Dialog {
                 to.skipped(index, h.bytes.len() as u64);
                 continue;
             }
-            self.bytes(terms, h.sender, &h.bytes, h.cut, h.at, to);
+            self.bytes(terms, h.sender, &h.bytes, h.cut, &h.at, to);
         }
     }
 }
@@ -519,7 +519,7 @@ impl Speaking {
         sender: Side,
         bytes: &[u8],
         cut: u32,
-        at: Evidence,
+        at: &Evidence,
         to: &mut impl Listener,
     ) -> Spoken {
         let Self { session, framers } = self;

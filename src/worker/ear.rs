@@ -32,8 +32,8 @@ pub(super) struct Ear<'a> {
 
 impl<'a> Ear<'a> {
     /// For a message of that side, in that frame, which has that ending.
-    pub(super) fn new(record: Record<'a>, notes: &'a mut Notes, sender: Side, at: Evidence, ending: Ending) -> Self {
-        Self { record, notes, protocol: 0, sender, at, ending }
+    pub(super) fn new(record: Record<'a>, notes: &'a mut Notes, sender: Side, at: &Evidence, ending: Ending) -> Self {
+        Self { record, notes, protocol: 0, sender, at: *at, ending }
     }
 }
 
@@ -52,10 +52,10 @@ fn case<'a>(policy: &'a Policy, record: &Record<'_>, protocol: usize, sender: Si
 
 impl Listener for Ear<'_> {
     #[inline]
-    fn sink(&mut self, protocol: usize, sender: Side, at: Evidence) -> &mut dyn Sink {
+    fn sink(&mut self, protocol: usize, sender: Side, at: &Evidence) -> &mut dyn Sink {
         self.protocol = protocol;
         self.sender = sender;
-        self.at = at;
+        self.at = *at;
         self
     }
 
@@ -105,7 +105,9 @@ impl Sink for Ear<'_> {
             Entered::Yes(None) => {}
             Entered::Yes(Some(interval)) => {
                 if let Some(timings) = &mut self.notes.timings {
-                    timings.note(interval, self.record.docket.zones(), self.protocol);
+                    // Without a policy the docket was not prefetched.
+                    let zones = self.notes.policy.as_ref().and_then(|_| self.record.docket.zones());
+                    timings.note(interval, zones, self.protocol);
                 }
             }
             Entered::No => self.notes.coverage.limit("operations-per-flow", 1),

@@ -88,6 +88,7 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// [`ParseError`] when the offset points into an earlier message, or behind the end.
+    #[inline]
     pub(super) fn next(&mut self) -> Option<Result<Reader<'a>, ParseError>> {
         let start = usize::from(self.offsets.le16("service offset").ok()?);
         let mut ahead = self.offsets;

@@ -99,7 +99,7 @@ impl Protocol for EnipIo {
 
 struct IoSession {
     limit: usize,
-    /// The connection of each direction's last packet: nearly always that of the next.
+    /// The last two, the latest first: nearly always one each way.
     latest: [Option<u32>; 2],
     /// Connections that were told of. At the limit the oldest is forgotten, and told of again.
     connections: Vec<u32>,
@@ -121,9 +121,13 @@ impl IoSession {
 impl Session for IoSession {
     fn pdu(&mut self, pdu: Pdu<'_>, out: &mut dyn Sink) {
         let Ok(Some(packet)) = Packet::read(pdu.bytes) else { return };
-        let latest = &mut self.latest[usize::from(pdu.direction == Direction::ToClient)];
-        if latest.replace(packet.connection) != Some(packet.connection) {
-            self.uses(packet.connection, out);
+        let connection = Some(packet.connection);
+        let [latest, before] = self.latest;
+        if latest != connection {
+            self.latest = [connection, latest];
+            if before != connection {
+                self.uses(packet.connection, out);
+            }
         }
         out.operation(&Operation { class: Class::Io, code: 0, component: None, objects: &[], outcome: Outcome::Told });
     }
