@@ -81,7 +81,7 @@ impl Protocol for EnipIo {
     }
 
     fn session(&self, limits: &Limits) -> Box<dyn Session> {
-        Box::new(IoSession { limit: limits.channels, latest: [None; 2], connections: Vec::new() })
+        Box::new(IoSession { limit: limits.channels, connections: Vec::new() })
     }
 
     fn message(&self, _: &[u8]) -> u32 {
@@ -99,37 +99,27 @@ impl Protocol for EnipIo {
 
 struct IoSession {
     limit: usize,
-    /// The last two, the latest first: nearly always one each way.
-    latest: [Option<u32>; 2],
     /// Connections that were told of. At the limit the oldest is forgotten, and told of again.
     connections: Vec<u32>,
-}
-
-impl IoSession {
-    fn uses(&mut self, connection: u32, out: &mut dyn Sink) {
-        if self.connections.contains(&connection) {
-            return;
-        }
-        if self.connections.len() >= self.limit && !self.connections.is_empty() {
-            self.connections.remove(0);
-        }
-        self.connections.push(connection);
-        out.observe(Observation::Link(Link { protocol: NAME, key: connection.into(), side: LinkSide::Uses }));
-    }
 }
 
 impl Session for IoSession {
     fn pdu(&mut self, pdu: Pdu<'_>, out: &mut dyn Sink) {
         let Ok(Some(packet)) = Packet::read(pdu.bytes) else { return };
-        let connection = Some(packet.connection);
-        let [latest, before] = self.latest;
-        if latest != connection {
-            self.latest = [connection, latest];
-            if before != connection {
-                self.uses(packet.connection, out);
+        if !self.connections.contains(&packet.connection) {
+            if self.connections.len() >= self.limit && !self.connections.is_empty() {
+                self.connections.remove(0);
             }
+            self.connections.push(packet.connection);
+            let key = packet.connection.into();
+            out.observe(Observation::Link(Link { protocol: NAME, key, side: LinkSide::Uses }));
         }
         out.operation(&Operation { class: Class::Io, code: 0, component: None, objects: &[], outcome: Outcome::Told });
+    }
+
+    #[inline]
+    fn touch(&self) -> u64 {
+        self.connections.first().map_or(0, |connection| u64::from(*connection))
     }
 
     fn gap(&mut self, _: Direction) {}

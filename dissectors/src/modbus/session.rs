@@ -67,6 +67,11 @@ impl<F: Framed> Session for ModbusSession<F> {
         }
     }
 
+    #[inline]
+    fn touch(&self) -> u64 {
+        self.outstanding.touch()
+    }
+
     fn gap(&mut self, direction: Direction) {
         // Requests that lost their replies would take the replies of later ones with the same key. Lost requests leave
         // nothing behind.
@@ -210,6 +215,13 @@ impl Outstanding {
         } else {
             self.first = (self.limit > 0).then_some((key, request));
         }
+    }
+
+    /// See [`Session::touch`]: where the next is put, and the keys that are gone through.
+    #[inline]
+    fn touch(&self) -> u64 {
+        let request = self.others.back().map_or(0, |request| request.code.to_u64());
+        request ^ self.keys.front().map_or(0, |key| u64::from(key.0))
     }
 
     fn clear(&mut self) {
