@@ -4,7 +4,9 @@
 //! batch, shared and read-only, and each takes the frames of its own shards; that costs each of them the decoding of
 //! all frames, which is a small part, and saves a copy of every frame.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::thread;
 
@@ -241,20 +243,20 @@ fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<S
 /// The results of all shards as one, in the order of the shards.
 fn gather(results: Vec<ShardResult>, policy: Option<&Policy>, timed: usize) -> Observed {
     let table = Table::default();
-    let mut flows: Vec<Flow> = Vec::with_capacity(results.iter().map(|result| result.flows.len()).sum());
+    let mut parts = Vec::with_capacity(results.len());
     let mut coverage = Coverage::default();
     let mut watch = Watch::default();
     let mut timings = Totals::default();
     let mut ways: BTreeMap<u16, Ways> = BTreeMap::new();
-    for mut result in results {
+    for result in results {
         coverage.merge(&result.coverage);
         table.publish(result.ledger);
-        flows.append(&mut result.flows);
+        parts.push(result.flows);
         watch.merge(result.watch, policy);
         timings.merge(result.timings, policy, timed);
         result.ways.into_iter().for_each(|(capture, seen)| ways.entry(capture).or_default().merge(seen));
     }
-    flows.sort_by_cached_key(|flow| flow.key);
+    let mut flows = in_order(parts);
     // A host pair is in one shard, unless fragments hid it in a tunnel.
     flows.dedup_by(|other, flow| {
         let same = other.key == flow.key;
@@ -264,6 +266,25 @@ fn gather(results: Vec<ShardResult>, policy: Option<&Policy>, timed: usize) -> O
         same
     });
     Observed { flows, ledger: table.into_ledger(), coverage, watch, timings, ways }
+}
+
+/// Flows that are in order in each part, in order: each is moved once, since there are many and they are large.
+fn in_order(parts: Vec<Vec<Flow>>) -> Vec<Flow> {
+    let mut flows = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
+    let first = |part: &std::vec::IntoIter<Flow>| part.as_slice().first().map(|flow| flow.key);
+    let firsts = parts.iter().enumerate().filter_map(|(number, part)| Some(Reverse((first(part)?, number))));
+    let mut next: BinaryHeap<_> = firsts.collect();
+    while let Some(mut least) = next.peek_mut() {
+        let Reverse((key, number)) = &mut *least;
+        let Some(part) = parts.get_mut(*number) else { break };
+        flows.extend(part.next());
+        match first(part) {
+            Some(following) => *key = following,
+            None => drop(PeekMut::pop(least)),
+        }
+    }
+    flows
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub struct Shard {
 /// What a shard has to say at the end.
 #[derive(Debug, Default)]
 pub struct ShardResult {
-    /// Flows, in no order. Of what was drained two may be parts of one.
+    /// Flows. Of what was drained, in no order, two may be parts of one; at the end they are ordered by key.
     pub flows: Vec<Flow>,
     /// Facts.
     pub ledger: Ledger,
@@ -257,7 +257,9 @@ impl Shard {
         coverage.ledger(&mut ledger);
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch, marks, timings, ways }
+        let mut flows = self.flows.into_flows();
+        flows.sort_by_cached_key(|flow| flow.key);
+        ShardResult { flows, ledger, coverage, watch, marks, timings, ways }
     }
 
     /// What was learned since the last time; everything goes on. `now` is the time of the capture's clock, by which
