@@ -162,7 +162,7 @@ impl Shard {
 
     /// Takes a frame that was decoded, belongs to this shard and is [counted](Self::taken) elsewhere.
     /// `packet`: the whole of what was decoded, for a frame that is not [plain](Headers::read). `place`: of its
-    /// connection, likely, or one that none is at.
+    /// connection, likely, or one that none is at. `counts`: what the worker counts by protocol.
     #[inline]
     pub fn packet(
         &mut self,
@@ -172,16 +172,17 @@ impl Shard {
         place: u32,
         counts: &mut Vec<ProtocolCoverage>,
     ) {
-        std::mem::swap(&mut self.notes.coverage.protocols, counts);
+        self.exchange_counts(counts);
         match packet {
             Some(packet) if arrival.headers.is_fragment => self.fragment(arrival, packet),
             _ => self.conversation(arrival, packet, spot, place),
         }
-        std::mem::swap(&mut self.notes.coverage.protocols, counts);
+        self.exchange_counts(counts);
     }
 
     /// What it counts by protocol, in exchange for that of others: one worker counts the packets of all its shards in one
     /// place, which stays in the cache.
+    #[inline]
     pub fn exchange_counts(&mut self, counts: &mut Vec<ProtocolCoverage>) {
         std::mem::swap(&mut self.notes.coverage.protocols, counts);
     }

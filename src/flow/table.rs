@@ -426,3 +426,35 @@ impl Flows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn of_a_flood_one_glimpse_in_sixteen_takes_the_place_of_the_oldest() {
+        const ROOM: usize = 4;
+        let limits = FlowLimits { flows: 1000, glimpses: ROOM, per_pair: 1000 };
+        let mut flows = Flows::new(limits, RandomState::new());
+        let mut kept = Vec::new();
+        for n in 0..ROOM as u16 + 160 {
+            let headers = Headers {
+                src: Address::v4([10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]]),
+                dst: Address::v4([10, 0, 0, 1]),
+                ports: [50_000, 1000 + n],
+                transport: Transport::Udp,
+                ..Headers::default()
+            };
+            let (sender, at) = (Side::of(&headers), Evidence::new(Timestamp::from_nanos(0), 0, n.into()));
+            let mut connection = Connection::new(ConnectionKey::of(&headers, sender, REALM), sender, &headers, at);
+            connection.count(sender, &headers, 60, at, Default::default());
+            if !flows.forgets(&connection) {
+                kept.push(n);
+                flows.add(Flow::take(&mut connection));
+            }
+        }
+        assert_eq!(kept, [0, 1, 2, 3, 19, 35, 51, 67, 83, 99, 115, 131, 147, 163]);
+        assert_eq!((flows.forgotten.0, flows.into_flows().len()), (160, ROOM));
+    }
+}
