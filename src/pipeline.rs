@@ -22,7 +22,6 @@ use crate::flow::timing::Totals;
 use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
 use crate::policy::{Policy, TapId};
-use crate::prefetch;
 use crate::source::Batch;
 use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, Taken, Ways, shard_of};
 
@@ -64,7 +63,7 @@ pub fn run(
         while fill(&mut batch) {
             take(&mut shards, 0, 1, &batch);
         }
-        return gather(shards.into_iter().map(Shard::finish).collect(), policy, limits.timings);
+        return gather(shards.into_iter().map(finish).collect(), policy, limits.timings);
     }
     gather(share(fill, workers, shards), policy, limits.timings)
 }
@@ -114,7 +113,6 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
                 ahead.shard = which;
                 ahead.spot = shard.spot(&ahead.arrival.headers);
                 shard.prefetch_index(&ahead.spot);
-                prefetch::start(ahead.arrival.headers.payload);
                 count += 1;
             }
         }
@@ -211,7 +209,7 @@ fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<S
                         let _ = give_back.try_send(batch);
                     }
                 }
-                (worker, shards.into_iter().map(Shard::finish).collect::<Vec<_>>())
+                (worker, shards.into_iter().map(finish).collect::<Vec<_>>())
             }));
         }
         loop {
@@ -240,7 +238,14 @@ fn share(fill: &mut dyn FnMut(&mut Batch) -> bool, workers: usize, shards: Vec<S
     })
 }
 
-/// The results of all shards as one, in the order of the shards.
+/// What a shard has to say at the end, its flows in order: with several workers that is done side by side.
+fn finish(shard: Shard) -> ShardResult {
+    let mut result = shard.finish();
+    result.flows.sort_by_cached_key(|flow| flow.key);
+    result
+}
+
+/// The results of all shards as one, in the order of the shards; the flows of each are in order.
 fn gather(results: Vec<ShardResult>, policy: Option<&Policy>, timed: usize) -> Observed {
     let table = Table::default();
     let mut parts = Vec::with_capacity(results.len());

@@ -82,7 +82,7 @@ pub struct Shard {
 /// What a shard has to say at the end.
 #[derive(Debug, Default)]
 pub struct ShardResult {
-    /// Flows. Of what was drained, in no order, two may be parts of one; at the end they are ordered by key.
+    /// Flows, in no order. Of what was drained two may be parts of one.
     pub flows: Vec<Flow>,
     /// Facts.
     pub ledger: Ledger,
@@ -258,9 +258,7 @@ impl Shard {
         coverage.ledger(&mut ledger);
         coverage.watch(&watch);
         self.flows.tell_limits(&mut coverage);
-        let mut flows = self.flows.into_flows();
-        flows.sort_by_cached_key(|flow| flow.key);
-        ShardResult { flows, ledger, coverage, watch, marks, timings, ways }
+        ShardResult { flows: self.flows.into_flows(), ledger, coverage, watch, marks, timings, ways }
     }
 
     /// What was learned since the last time; everything goes on. `now` is the time of the capture's clock, by which

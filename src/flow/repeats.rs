@@ -182,12 +182,7 @@ impl Repeats {
             return Known::No;
         }
         repeat.count(outcome, at);
-        let interval = repeat.interval(outcome, at.at);
-        // Some messages are about several things.
-        if let Some(next) = self.slots.get(usize::from(next)) {
-            prefetch::start(next);
-        }
-        Known::Yes(interval)
+        Known::Yes(repeat.interval(outcome, at.at))
     }
 
     /// The book was told of a message: its place there, and the only message before it, if there was one. The next messages

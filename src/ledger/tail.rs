@@ -20,7 +20,7 @@ struct Count {
 }
 
 /// Facts in a tail.
-const PLACES: usize = 512;
+const PLACES: usize = 256;
 
 impl Tail {
     /// Counts a fact that was heard of late; `false` when it was not. Equal fingerprints mean equal facts.

@@ -36,7 +36,7 @@ pub struct Coverage {
 }
 
 /// What was read of one protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProtocolCoverage {
     /// Whole PDUs.
     pub pdus: u64,
@@ -55,7 +55,7 @@ pub struct ProtocolCoverage {
 }
 
 /// A power of two of places.
-const NEAR: usize = 64;
+const NEAR: usize = 32;
 
 /// Frames that were taken together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -171,17 +171,11 @@ impl Coverage {
     }
 }
 
-impl Default for ProtocolCoverage {
-    fn default() -> Self {
-        let near = [0; NEAR];
-        Self { pdus: 0, bytes: 0, skipped_bytes: 0, anomalies: 0, opaque: 0, messages: Vec::new(), near }
-    }
-}
-
 impl ProtocolCoverage {
     #[inline]
     pub(super) fn message(&mut self, message: u32, times: u64) {
-        let near = (message.wrapping_mul(0x9E37_79B9) >> 16) as usize % NEAR;
+        // Each protocol's codes differ in some of these bits.
+        let near = (message ^ message >> 5 ^ message >> 24) as usize % NEAR;
         match self.near.get(near).and_then(|place| self.messages.get_mut(usize::from(*place))) {
             Some(known) if known.0 == message => known.1 += times,
             _ => self.search(message, times, near),
