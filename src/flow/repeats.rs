@@ -139,7 +139,7 @@ impl Ending {
 /// Slots at first, those whose tags stand with them, and slots at most.
 const FEW: usize = 2;
 const SOME: usize = 8;
-const MANY: usize = 64;
+const MANY: usize = 255;
 
 /// Every slot has a number, and all that is always needed stands in one line of the cache with the book.
 const _: () = assert!(MANY <= 1 << u8::BITS && size_of::<Repeats>() <= 56);
@@ -289,7 +289,7 @@ impl Repeats {
     fn insert(&mut self, repeat: Repeat, lost: &mut dyn FnMut(usize, Tally)) -> u8 {
         let len = usize::from(self.len);
         if len == self.slots.len() && len < MANY {
-            let mut grown = vec![FREE; (2 * len).max(FEW)];
+            let mut grown = vec![FREE; (2 * len).clamp(FEW, MANY)];
             grown.iter_mut().zip(&self.slots).for_each(|(new, old)| *new = *old);
             self.slots = grown.into();
         }
