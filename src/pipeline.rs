@@ -23,7 +23,7 @@ use crate::flow::watch::Watch;
 use crate::ledger::{Ledger, Table};
 use crate::policy::{Policy, TapId};
 use crate::source::Batch;
-use crate::worker::{Arrival, Coverage, SHARDS, Shard, ShardResult, Taken, Ways, shard_of};
+use crate::worker::{Arrival, ByProtocol, Coverage, SHARDS, Shard, ShardResult, Taken, Ways, shard_of};
 
 /// Batches on their way to one worker. Few, since a batch is a quarter of a megabyte and order is kept anyway.
 const QUEUE: usize = 8;
@@ -79,7 +79,7 @@ pub fn take(shards: &mut [Shard], worker: usize, workers: usize, batch: &Batch) 
     // Where this worker's shards stand: to divide for each packet takes longer than to decode it.
     let mine: [u32; SHARDS] =
         std::array::from_fn(|shard| if shard % workers == worker { (shard / workers) as u32 } else { NONE });
-    let (mut taken, mut counts) = (Taken::default(), Vec::new());
+    let (mut taken, mut counts) = (Taken::default(), ByProtocol::default());
     if let Some(first) = shards.first_mut() {
         first.exchange_counts(&mut counts);
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use dissectors::recognise::{Recognised, told_stations};
-use dissectors::{Carrier, Method, REGISTRY, attribute};
+use dissectors::{Carrier, Method, attribute};
 
 use crate::address::Host;
 use crate::config::Limits;
@@ -34,7 +34,7 @@ use crate::policy::{Policy, TapId};
 use crate::source::Frame;
 use crate::time::Timestamp;
 
-pub use coverage::{Coverage, FEW, ProtocolCoverage, Taken, Ways};
+pub use coverage::{ByProtocol, Coverage, FEW, ProtocolCoverage, Taken, Ways};
 use ear::Ear;
 
 /// Shards of the traffic. More would cost cache, fewer would bound the number of workers that help.
@@ -105,8 +105,6 @@ impl Shard {
         let limits = limits.share(SHARDS);
         let hasher = RandomState::new();
         let secret = Secret::new(&hasher);
-        let mut coverage = Coverage::default();
-        coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
         Self {
             connections: Connections::new(limits.connections, &hasher),
             flows: Flows::new(limits.flows, hasher.clone()),
@@ -115,7 +113,7 @@ impl Shard {
                 ledger: Ledger::bounded(limits.ledger),
                 tail: Tail::default(),
                 links: HashMap::with_hasher(hasher.clone()),
-                coverage,
+                coverage: Coverage::default(),
                 evicted: 0,
                 held: 0,
                 secret,
@@ -170,7 +168,7 @@ impl Shard {
         packet: Option<&Packet<'_>>,
         spot: &Spot,
         place: u32,
-        counts: &mut Vec<ProtocolCoverage>,
+        counts: &mut ByProtocol,
     ) {
         self.exchange_counts(counts);
         match packet {
@@ -183,7 +181,7 @@ impl Shard {
     /// What it counts by protocol, in exchange for that of others: one worker counts the packets of all its shards in one
     /// place, which stays in the cache.
     #[inline]
-    pub fn exchange_counts(&mut self, counts: &mut Vec<ProtocolCoverage>) {
+    pub fn exchange_counts(&mut self, counts: &mut ByProtocol) {
         std::mem::swap(&mut self.notes.coverage.protocols, counts);
     }
 
@@ -294,9 +292,7 @@ impl Shard {
         let watch = watch.drain();
         let mut learned = std::mem::replace(ledger, Ledger::bounded(limits.ledger));
         std::mem::take(tail).finish(&mut learned);
-        let mut fresh = Coverage::default();
-        fresh.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
-        let mut coverage = std::mem::replace(coverage, fresh);
+        let mut coverage = std::mem::take(coverage);
         coverage.limit("connections", std::mem::take(evicted));
         coverage.ledger(&mut learned);
         coverage.watch(&watch);

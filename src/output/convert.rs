@@ -339,7 +339,7 @@ fn coverage(analysis: &Analysis) -> CoverageView {
         duplicates: coverage.duplicates,
         fragments: coverage.fragments,
         truncated: coverage.truncated,
-        protocols: REGISTRY.iter().zip(&coverage.protocols).filter_map(protocol).collect(),
+        protocols: REGISTRY.iter().zip(coverage.protocols.iter()).filter_map(protocol).collect(),
         limits_hit: coverage.limits.clone(),
         frames_of_no_flow: coverage.forgotten.0,
         dissector_failures: coverage.panics,

@@ -7,7 +7,7 @@ use dissectors::recognise::Recognised;
 use rusqlite::{Connection, Transaction};
 
 use super::{Cut, Restored, signed, unsigned};
-use crate::worker::{Coverage, ProtocolCoverage};
+use crate::worker::Coverage;
 
 /// Distinct words that are made static at most. There are a few hundred in the program.
 const MOST: usize = 4096;
@@ -69,7 +69,7 @@ fn counters(of: &Coverage) -> Vec<(&'static str, String, u64)> {
     ];
     all.extend(of.not_decoded.iter().map(|(why, count)| ("not-decoded", (*why).to_owned(), *count)));
     all.extend(of.limits.iter().map(|(which, count)| ("limit", (*which).to_owned(), *count)));
-    for (protocol, of) in REGISTRY.iter().zip(&of.protocols) {
+    for (protocol, of) in REGISTRY.iter().zip(of.protocols.iter()) {
         let name = protocol.info().name;
         let mut add = |kind, count| all.push((kind, name.to_owned(), count));
         add("pdus", of.pdus);
@@ -111,7 +111,6 @@ pub(super) fn read_cut(from: &Connection) -> rusqlite::Result<Cut> {
 
 pub(super) fn read_coverage(from: &Connection, words: &mut Words, restored: &mut Restored) -> rusqlite::Result<()> {
     let coverage = &mut restored.coverage;
-    coverage.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
     let mut rows = from.prepare("SELECT kind, name, value FROM coverage WHERE kind != 'stop' ORDER BY kind, name")?;
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {

@@ -27,12 +27,29 @@ pub struct Coverage {
     pub truncated: u64,
     /// Limits that were reached, by name, with how often.
     pub limits: BTreeMap<&'static str, u64>,
-    /// By protocol, in the order of the registry.
-    pub protocols: Vec<ProtocolCoverage>,
+    /// By protocol.
+    pub protocols: ByProtocol,
     /// Dissectors that panicked: bugs, each of which cost one connection.
     pub panics: u64,
     /// Frames and bytes of flows that were forgotten at a limit.
     pub forgotten: (u64, u64),
+}
+
+/// What was read of each protocol. One word, since it goes from hand to hand with each packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByProtocol(Option<Box<[ProtocolCoverage; REGISTRY.len()]>>);
+
+impl ByProtocol {
+    /// That of the protocol at this place of the registry.
+    #[inline]
+    pub fn get_mut(&mut self, protocol: usize) -> Option<&mut ProtocolCoverage> {
+        self.0.get_or_insert_default().get_mut(protocol)
+    }
+
+    /// All, in the order of the registry.
+    pub fn iter(&self) -> impl Iterator<Item = &ProtocolCoverage> {
+        self.0.iter().flat_map(|all| all.iter())
+    }
 }
 
 /// What was read of one protocol.
@@ -130,8 +147,8 @@ impl Coverage {
         self.forgotten.1 += other.forgotten.1;
         other.not_decoded.iter().for_each(|(why, n)| *self.not_decoded.entry(why).or_default() += n);
         other.limits.iter().for_each(|(which, n)| self.limit(which, *n));
-        self.protocols.resize_with(REGISTRY.len(), ProtocolCoverage::default);
-        for (mine, theirs) in self.protocols.iter_mut().zip(&other.protocols) {
+        for (protocol, theirs) in other.protocols.iter().enumerate() {
+            let Some(mine) = self.protocols.get_mut(protocol) else { continue };
             mine.pdus += theirs.pdus;
             mine.bytes += theirs.bytes;
             mine.skipped_bytes += theirs.skipped_bytes;
