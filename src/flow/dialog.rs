@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
 use dissectors::recognise::{Answer, Recognised, recognise};
 use dissectors::{Carrier, Direction, Framing, Limits, Pdu, Probe, Protocol, REGISTRY, Role, Session, Sink};
@@ -336,17 +337,38 @@ impl Dialog {
     }
 }
 
+/// The protocols of a carrier, as bits: they are gone through for each of the first segments of what is none of them.
+#[derive(Default)]
+struct Carried {
+    all: u32,
+    /// Those that a port hints at.
+    hinted: Vec<(u16, u32)>,
+}
+
+impl Carried {
+    fn by(carrier: Carrier) -> Self {
+        let mut carried = Self::default();
+        for (index, protocol) in REGISTRY.iter().enumerate() {
+            let Some(ports) = carries(*protocol, carrier) else { continue };
+            carried.all |= 1 << index;
+            carried.hinted.extend(ports.iter().map(|port| (*port, 1 << index)));
+        }
+        carried
+    }
+
+    fn hinted(&self, ports: [u16; 2]) -> u32 {
+        self.hinted.iter().filter(|(port, _)| ports.contains(port)).fold(0, |all, (_, protocol)| all | protocol)
+    }
+}
+
+static OVER_TCP: LazyLock<Carried> = LazyLock::new(|| Carried::by(Carrier::Tcp));
+static OVER_UDP: LazyLock<Carried> = LazyLock::new(|| Carried::by(Carrier::Udp));
+
 /// Protocols of this carrier, those whose port it is first; or those alone.
 fn candidates(terms: Terms, hinted_only: bool) -> impl Iterator<Item = usize> {
-    // As bits: they are gone through for each of the first segments of what is none of these protocols.
-    let (mut hinted, mut others) = (0_u32, 0_u32);
-    for (index, protocol) in REGISTRY.iter().enumerate() {
-        match carries(*protocol, terms.carrier) {
-            Some(ports) if ports.iter().any(|port| terms.ports.contains(port)) => hinted |= 1 << index,
-            Some(_) if !hinted_only => others |= 1 << index,
-            _ => {}
-        }
-    }
+    let carried = if terms.carrier == Carrier::Tcp { &OVER_TCP } else { &OVER_UDP };
+    let mut hinted = carried.hinted(terms.ports);
+    let mut others = if hinted_only { 0 } else { carried.all & !hinted };
     std::iter::from_fn(move || {
         let left = if hinted != 0 { &mut hinted } else { &mut others };
         let index = left.trailing_zeros();

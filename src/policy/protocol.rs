@@ -1,6 +1,6 @@
 //! What the policy knows of protocols: names, the ports they are expected on, and sets of functions. All of it is data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use dissectors::{Class, table};
@@ -81,13 +81,13 @@ pub(super) static PROTOCOLS: LazyLock<BTreeMap<String, Protocol>> = LazyLock::ne
         .collect()
 });
 
-/// Names of services by carrier, the first of the table where several share one.
-static SERVICES: LazyLock<BTreeMap<(Transport, u16), &'static str>> = LazyLock::new(|| {
-    let mut services = BTreeMap::new();
+/// What is usual by carrier, the first of the table where several share one: every flow asks.
+static SERVICES: LazyLock<HashMap<(Transport, u16), &'static Protocol, ahash::RandomState>> = LazyLock::new(|| {
+    let mut services = HashMap::default();
     for [name, carriers, ..] in rows::<7>(include_str!("protocols.csv")) {
-        let Some((name, _)) = PROTOCOLS.get_key_value(&name) else { continue };
+        let Some(protocol) = PROTOCOLS.get(&name) else { continue };
         for carrier in carriers.split_whitespace().filter_map(carrier) {
-            services.entry(carrier).or_insert(name.as_str());
+            services.entry(carrier).or_insert(protocol);
         }
     }
     services
@@ -105,16 +105,15 @@ pub(super) static PRESETS: LazyLock<BTreeMap<String, (String, Vec<String>)>> = L
 /// The usual name of a service, for labels: a hint of the port, not something that was seen.
 #[must_use]
 pub fn service_name(transport: Transport, port: u16) -> Option<&'static str> {
-    SERVICES.get(&(transport, port)).copied()
+    SERVICES.get(&(transport, port)).map(|protocol| protocol.name.as_str())
 }
 
 /// The name of what the bytes of a conversation were recognised as: where its port says more than they do, as HTTP in
 /// TLS, that of the service.
 #[must_use]
 pub fn spoken_name(recognised: &'static str, transport: Transport, port: u16) -> &'static str {
-    let service = service_name(transport, port).and_then(|name| PROTOCOLS.get_key_value(name));
-    match service {
-        Some((name, protocol)) if protocol.over.as_deref() == Some(recognised) => name,
+    match SERVICES.get(&(transport, port)) {
+        Some(protocol) if protocol.over.as_deref() == Some(recognised) => &protocol.name,
         _ => recognised,
     }
 }

@@ -93,13 +93,15 @@ impl Header {
     /// [`ParseError`] when fewer than 24 bytes are left.
     #[inline]
     pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, ParseError> {
+        let [c0, c1, l0, l1, h0, h1, h2, h3, s0, s1, s2, s3, x0, x1, x2, x3, x4, x5, x6, x7, o0, o1, o2, o3] =
+            r.array("encapsulation header")?;
         Ok(Self {
-            command: Command(r.le16("encapsulation command")?),
-            length: r.le16("encapsulation length")?,
-            session: r.le32("session handle")?,
-            status: r.le32("encapsulation status")?,
-            context: r.le64("sender context")?,
-            options: r.le32("encapsulation options")?,
+            command: Command(u16::from_le_bytes([c0, c1])),
+            length: u16::from_le_bytes([l0, l1]),
+            session: u32::from_le_bytes([h0, h1, h2, h3]),
+            status: u32::from_le_bytes([s0, s1, s2, s3]),
+            context: u64::from_le_bytes([x0, x1, x2, x3, x4, x5, x6, x7]),
+            options: u32::from_le_bytes([o0, o1, o2, o3]),
         })
     }
 
