@@ -42,40 +42,47 @@ pub struct Oui {
     prefixes: HashMap<(u64, u8), u32, ahash::RandomState>,
 }
 
-/// The table that is built in, as it is searched.
+/// The table that is built in, searched as it is unpacked.
 struct Builtin {
-    /// Lines of a name, a tab and its prefixes.
-    text: String,
-    /// Prefix and its length, and where the name is in the text; ordered by the first two.
-    blocks: Vec<(u64, u8, u32, u32)>,
+    text: Vec<u8>,
+    /// Where the lines of the blocks start, and where the names do behind them.
+    blocks: usize,
+    names: usize,
 }
 
 /// Unpacked when the first MAC address is asked for: a command that asks for none need not wait.
 static BUILTIN: LazyLock<Builtin> = LazyLock::new(|| {
-    let mut text = String::with_capacity(8 * MAKERS.len());
-    let read = flate2::read::GzDecoder::new(MAKERS).read_to_string(&mut text);
+    let mut text = Vec::with_capacity(8 * MAKERS.len());
+    let read = flate2::read::GzDecoder::new(MAKERS).read_to_end(&mut text);
     debug_assert!(read.is_ok(), "the embedded table is a gzip file");
-    let mut blocks = Vec::with_capacity(text.len() / 16);
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        if let Some((name, prefixes)) = line.trim_end().split_once('\t') {
-            let name = (start, name.len() as u32); // The text is far below 4 GiB.
-            let prefixes = prefixes.split(' ').filter_map(prefix);
-            blocks.extend(prefixes.map(|(value, bits)| (value, bits, name.0, name.1)));
-        }
-        start += line.len() as u32;
-    }
-    // Of a block that is listed twice the last one counts.
-    blocks.sort_unstable_by_key(|(value, bits, start, _)| (*value, *bits, std::cmp::Reverse(*start)));
-    blocks.dedup_by_key(|(value, bits, ..)| (*value, *bits));
-    Builtin { text, blocks }
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count: usize = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok()).unwrap_or_default();
+    let blocks = line.len() + 1;
+    Builtin { names: blocks + count * BLOCK, blocks, text }
 });
 
+/// Bytes of a block's line: its prefix, and where its maker's name is, both in hex.
+const BLOCK: usize = 17;
+
+/// Hex digits of a prefix; a shorter one is filled with dots.
+const DIGITS: usize = 9;
+
 impl Builtin {
+    fn blocks(&self) -> &[[u8; BLOCK]] {
+        self.text.get(self.blocks..self.names).unwrap_or_default().as_chunks().0
+    }
+
     fn maker(&self, (value, bits): (u64, u8)) -> Option<&str> {
-        let place = self.blocks.binary_search_by_key(&(value, bits), |block| (block.0, block.1)).ok()?;
-        let (_, _, start, len) = *self.blocks.get(place)?;
-        self.text.get(start as usize..)?.get(..len as usize)
+        let mut wanted = [b'.'; DIGITS];
+        for (place, digit) in (0..u32::from(bits / 4)).zip(&mut wanted) {
+            let nibble = (value >> (44 - 4 * place)) as u32 & 0xF; // Twelve of them, the highest first.
+            *digit = char::from_digit(nibble, 16).map_or(b'.', |digit| digit as u8); // A hex digit is ASCII.
+        }
+        let blocks = self.blocks();
+        let place = blocks.binary_search_by(|block| block[..DIGITS].cmp(&wanted)).ok()?;
+        let start = std::str::from_utf8(blocks.get(place)?.get(DIGITS + 1..BLOCK - 1)?).ok()?;
+        let name = self.text.get(self.names + usize::from_str_radix(start, 16).ok()?..)?;
+        std::str::from_utf8(name.split(|byte| *byte == b'\n').next()?).ok()
     }
 }
 
@@ -243,7 +250,9 @@ mod tests {
         ] {
             assert_eq!(maker(&oui, mac), want, "{case}");
         }
-        assert!(BUILTIN.blocks.len() > 40_000);
+        let blocks = BUILTIN.blocks();
+        assert!(blocks.len() > 40_000 && blocks.is_sorted());
+        assert!(blocks.iter().all(|[.., end]| *end == b'\n'));
     }
 
     #[test]

@@ -3,11 +3,11 @@
 
     apt-get install ieee-data && ./make.py /usr/share/ieee-data makers.txt.gz
 
-One line a maker: its name, a tab, and its prefixes in hex (6, 7 or 9 digits) with spaces between. Sorted by name, so
-that the same registries give the same bytes. Entries that name nobody ("Private", and the registry's own blocks that
-it hands out in parts) are left out.
+Made to be searched as it is: a line with the number of blocks, then a line of 17 bytes for each block, in order (its
+prefix in hex, filled with dots to nine digits, and where its maker stands among the names, in hex), then the makers' names,
+one a line. The same registries give the same bytes. Entries that name nobody ("Private", and the registry's own blocks
+that it hands out in parts) are left out; of a block that is listed twice the last name counts.
 """
-import collections
 import csv
 import gzip
 import pathlib
@@ -16,14 +16,18 @@ import sys
 NOBODY = {"Private", "IEEE Registration Authority", ""}
 
 source, target = map(pathlib.Path, sys.argv[1:])
-makers = collections.defaultdict(set)
+makers = {}
 for registry in ("oui.csv", "mam.csv", "oui36.csv", "iab.csv"):
     with open(source / registry, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            name = " ".join(row["Organization Name"].split())
+            name, prefix = " ".join(row["Organization Name"].split()), row["Assignment"].lower()
             if name not in NOBODY:
-                makers[name].add(row["Assignment"].lower())
+                makers[prefix] = max(makers.get(prefix, ""), name)
 
-text = "".join(f"{name}\t{' '.join(sorted(prefixes))}\n" for name, prefixes in sorted(makers.items()))
+places, names = {}, ""
+for name in sorted(set(makers.values())):
+    places[name] = len(names.encode())
+    names += f"{name}\n"
+blocks = "".join(f"{prefix:.<9} {places[name]:06x}\n" for prefix, name in sorted(makers.items()))
 with open(target, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as file:
-    file.write(text.encode())
+    file.write(f"{len(makers)}\n{blocks}{names}".encode())
