@@ -6,11 +6,19 @@ use ahash::RandomState;
 use dissectors::{Method, attribute};
 
 use super::Flow;
-use super::path::PathUse;
+use super::path::{Path, PathUse};
 use crate::address::{Host, Mac};
 use crate::ledger::{Fact, FactKey, Ledger, Subject, Support};
 
-/// Something that the headers of a host's frames had. One host's many flows mostly have the same.
+/// What the headers of a host's frames had. One host's many flows mostly have the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Headers {
+    mac: Option<Mac>,
+    vlans: [u16; 3],
+    ttl: u8,
+}
+
+/// One of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Header {
     Mac(Mac),
@@ -20,18 +28,24 @@ enum Header {
 
 /// Adds the facts of flows: which MAC addresses, VLANs and TTLs their hosts' frames had.
 pub fn note(flows: &[Flow], ledger: &mut Ledger) {
-    let mut seen: HashMap<(Host, Header), Support, RandomState> = HashMap::default();
+    let mut together: HashMap<(Host, Headers), Support, RandomState> = HashMap::default();
     for flow in flows {
         for (host, side) in [(flow.key.client, &flow.client), (flow.key.server, &flow.server)] {
             if host.address.is_group() || host.address.is_unspecified() {
                 continue;
             }
             for used in side.ways().filter(|used| used.frames > 0) {
+                let Path { src_mac, vlans, ttl, .. } = used.path;
                 let support = support(&used);
-                for header in headers(host, &used) {
-                    seen.entry((host, header)).and_modify(|known| known.merge(&support)).or_insert(support.clone());
-                }
+                let headers = (host, Headers { mac: src_mac, vlans, ttl });
+                together.entry(headers).and_modify(|known| known.merge(&support)).or_insert(support);
             }
+        }
+    }
+    let mut seen: HashMap<(Host, Header), Support, RandomState> = HashMap::default();
+    for ((host, headers), support) in together {
+        for header in headers.of(host) {
+            seen.entry((host, header)).and_modify(|known| known.merge(&support)).or_insert(support.clone());
         }
     }
     for ((host, header), support) in seen {
@@ -50,11 +64,12 @@ fn support(used: &PathUse) -> Support {
     Support { count: used.frames, first: used.first, last: used.last, weight, basis: "" }
 }
 
-fn headers(host: Host, used: &PathUse) -> impl Iterator<Item = Header> {
-    let path = used.path;
-    // A host without IP is its MAC.
-    let mac = path.src_mac.filter(|mac| host.address.ip().is_some() && !mac.is_zero()).map(Header::Mac);
-    let vlans = path.vlans.into_iter().filter(|id| *id != 0).map(Header::Vlan);
-    let ttl = (path.ttl != 0).then_some(Header::Ttl(path.ttl));
-    mac.into_iter().chain(vlans).chain(ttl)
+impl Headers {
+    fn of(self, host: Host) -> impl Iterator<Item = Header> {
+        // A host without IP is its MAC.
+        let mac = self.mac.filter(|mac| host.address.ip().is_some() && !mac.is_zero()).map(Header::Mac);
+        let vlans = self.vlans.into_iter().filter(|id| *id != 0).map(Header::Vlan);
+        let ttl = (self.ttl != 0).then_some(Header::Ttl(self.ttl));
+        mac.into_iter().chain(vlans).chain(ttl)
+    }
 }

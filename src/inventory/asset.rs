@@ -45,13 +45,13 @@ pub fn resolve(input: &Input<'_>) -> Inventory {
     }
 
     // From here on a device's number and its asset's place differ: assets are in the order of their ids.
-    let mut order: Vec<usize> = (0..assets.len()).collect();
-    order.sort_by(|a, b| assets[*a].id.cmp(&assets[*b].id).then(a.cmp(b)));
+    let mut assets: Vec<(usize, Asset)> = assets.into_iter().enumerate().collect();
+    assets.sort_by_cached_key(|(_, asset)| asset.id.clone()); // Assets are large, and are moved once so.
     let mut asset_of = vec![0; assets.len()];
-    for (place, device) in order.iter().enumerate() {
+    for (place, (device, _)) in assets.iter().enumerate() {
         asset_of[*device] = place;
     }
-    assets.sort_by(|a, b| a.id.cmp(&b.id));
+    let assets: Vec<Asset> = assets.into_iter().map(|(_, asset)| asset).collect();
     let index = devices.hosts.iter().zip(&devices.device).map(|(host, device)| (*host, asset_of[*device])).collect();
     let conflicts = conflicts(input.ledger, &devices, &assets, &asset_of);
     Inventory { assets, conflicts, index }
