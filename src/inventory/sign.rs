@@ -1,7 +1,7 @@
 //! The signs of a role that lie in what a device does: which classes of operations it asks for and grants, of how many
 //! others, and which services it offers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use dissectors::Class;
@@ -194,7 +194,19 @@ impl<'a> Behaviour<'a> {
         if self.serves_control() && components.len() <= 1 {
             say("plc", 35, "answers a control protocol for one device".to_owned());
         }
-        let served: Vec<_> = SERVICES.iter().filter_map(|s| Some((s, s.served_ports(self.served())?))).collect();
+        let mut users = vec![Users::default(); SERVICES.len()];
+        // A control protocol on such a port is what it is, not the office service.
+        for flow in self.served().filter(|flow| !flow.industrial) {
+            for service in BY_PORT.get(&flow.port).into_iter().flatten() {
+                if let Some(users) = users.get_mut(*service) {
+                    users.clients.insert(flow.client);
+                    users.ports.insert(flow.port);
+                }
+            }
+        }
+        let served = SERVICES.iter().zip(users);
+        let served: Vec<_> =
+            served.filter(|(service, users)| service.is_used_by(users)).map(|(s, u)| (s, u.ports)).collect();
         for (service, ports) in &served {
             // A domain controller serves names and files as well: that is no second role.
             if !served.iter().any(|(whole, _)| ports.is_subset(&whole.covers)) {
@@ -305,20 +317,28 @@ struct Service {
     what: String,
 }
 
+/// Who uses a service, and by which of its ports.
+#[derive(Clone, Default)]
+struct Users {
+    clients: BTreeSet<Host>,
+    ports: BTreeSet<u16>,
+}
+
 impl Service {
-    /// Which of its ports are served, if that is enough for the service.
-    fn served_ports<'a>(&self, flows: impl Iterator<Item = &'a Traffic>) -> Option<BTreeSet<u16>> {
-        let mut clients = BTreeSet::new();
-        let mut ports = BTreeSet::new();
-        // A control protocol on such a port is what it is, not the office service.
-        for flow in flows.filter(|flow| !flow.industrial && self.ports.contains(&flow.port)) {
-            clients.insert(flow.client);
-            ports.insert(flow.port);
-        }
-        let enough = clients.len() >= self.clients.max(1) && (!self.every || ports == self.ports);
-        enough.then_some(ports)
+    /// Whether they are enough for the service.
+    fn is_used_by(&self, users: &Users) -> bool {
+        users.clients.len() >= self.clients.max(1) && (!self.every || users.ports == self.ports)
     }
 }
+
+/// The places of the services of each port.
+static BY_PORT: LazyLock<HashMap<u16, Vec<usize>, ahash::RandomState>> = LazyLock::new(|| {
+    let mut by_port = HashMap::<_, Vec<_>, _>::default();
+    for (place, service) in SERVICES.iter().enumerate() {
+        service.ports.iter().for_each(|port| by_port.entry(*port).or_default().push(place));
+    }
+    by_port
+});
 
 static SERVICES: LazyLock<Vec<Service>> = LazyLock::new(|| {
     let range = |text: &str| {
