@@ -122,7 +122,7 @@ fn a_sensor_that_knows_much_stops_in_time_and_forgets_nothing() {
     let store = Reader(path("z.db"));
     let start = |flush: &str| {
         let config = format!(
-            "memory = \"2GiB\"\nflush = \"{flush}\"\npolicy = [{:?}]\n[store]\npath = {:?}\n[evidence]\npath = {:?}\n[http]\nlisten = []\n",
+            "memory = \"4GiB\"\nflush = \"{flush}\"\npolicy = [{:?}]\n[store]\npath = {:?}\n[evidence]\npath = {:?}\n[http]\nlisten = []\n",
             path("plant.toml"),
             path("z.db"),
             path("evidence"),
