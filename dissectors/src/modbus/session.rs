@@ -139,13 +139,18 @@ impl Lean {
     fn direction(&mut self, adu: &Adu<'_>, given: Direction) -> Direction {
         // An exception is a reply whatever the votes, so its shape always counts.
         if self.0.unsigned_abs() < Self::SETTLED.unsigned_abs() || adu.function.is_exception() {
-            return match adu.shape() {
-                // Also one that is longer than it should be, when it starts with a code that exists. It has no vote.
-                Shape::Odd if is_exception(adu) => Direction::ToClient,
-                shape => self.vote(adu.function, shape, given),
-            };
+            return self.ask(adu, given);
         }
         self.apply(given)
+    }
+
+    #[cold]
+    fn ask(&mut self, adu: &Adu<'_>, given: Direction) -> Direction {
+        match adu.shape() {
+            // Also one that is longer than it should be, when it starts with a code that exists. It has no vote.
+            Shape::Odd if is_exception(adu) => Direction::ToClient,
+            shape => self.vote(adu.function, shape, given),
+        }
     }
 
     fn vote(&mut self, function: FunctionCode, shape: Shape, given: Direction) -> Direction {
@@ -180,11 +185,11 @@ impl Key {
     }
 }
 
-/// Requests waiting for a reply, oldest first. At the limit the oldest is forgotten; its reply becomes an orphan.
+/// Requests waiting for a reply. At the limit the oldest is forgotten; its reply becomes an orphan.
 struct Outstanding {
-    /// The oldest: nearly always the only one.
-    first: Option<(Key, Request)>,
-    /// None without a first. The keys stand apart: they are gone through where a request was never answered.
+    /// The newest: nearly always the only one to which a reply will come.
+    latest: Option<(Key, Request)>,
+    /// Those before it, oldest first: of many nobody saw the reply. The keys stand apart, since they are gone through.
     keys: VecDeque<Key>,
     others: VecDeque<Request>,
     limit: usize,
@@ -192,68 +197,69 @@ struct Outstanding {
 
 impl Outstanding {
     fn new(limit: usize) -> Self {
-        Self { first: None, keys: VecDeque::new(), others: VecDeque::new(), limit }
+        Self { latest: None, keys: VecDeque::new(), others: VecDeque::new(), limit }
     }
 
     #[inline]
     fn push(&mut self, key: Key, request: Request) {
-        if self.first.is_none() && self.limit > 0 {
-            self.first = Some((key, request));
-        } else {
+        if self.limit == 0 {
+            return;
+        }
+        if let Some((key, request)) = self.latest.replace((key, request)) {
             self.queue(key, request);
         }
     }
 
     #[cold]
     fn queue(&mut self, key: Key, request: Request) {
-        if self.others.len() + 1 >= self.limit {
-            self.first = self.next();
-        }
-        if self.first.is_some() {
-            self.keys.push_back(key);
-            self.others.push_back(request);
-        } else {
-            self.first = (self.limit > 0).then_some((key, request));
+        self.keys.push_back(key);
+        self.others.push_back(request);
+        if self.keys.len() >= self.limit {
+            self.keys.pop_front();
+            self.others.pop_front();
         }
     }
 
-    /// See [`Session::touch`]: where the next is put, and the keys that are gone through.
+    /// See [`Session::touch`]: the keys that are gone through.
     #[inline]
     fn touch(&self) -> u64 {
-        let request = self.others.back().map_or(0, |request| request.code.to_u64());
-        request ^ self.keys.front().map_or(0, |key| u64::from(key.0))
+        let key = |key: Option<&Key>| key.map_or(0, |key| u64::from(key.0));
+        key(self.keys.front()) ^ key(self.keys.back())
     }
 
     fn clear(&mut self) {
-        self.first = None;
+        self.latest = None;
         self.keys.clear();
         self.others.clear();
-    }
-
-    /// Takes the oldest behind the first.
-    fn next(&mut self) -> Option<(Key, Request)> {
-        self.keys.pop_front().zip(self.others.pop_front())
     }
 
     /// The request that a reply answers, and whether it fits: the oldest of its key that it fits, else the oldest of its
     /// key. Older ones that it does not fit were never answered and are forgotten, since a server answers in order.
     #[inline]
     fn take(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
-        match &self.first {
+        match &self.latest {
             // Nearly always: a master that waits for each reply.
-            Some((k, request)) if *k == key && fits(request) => {
-                let next = if self.others.is_empty() { None } else { self.next() };
-                std::mem::replace(&mut self.first, next).map(|(_, request)| (request, true))
+            Some((k, request)) if *k == key && fits(request) && !self.is_older(key) => {
+                self.latest.take().map(|(_, request)| (request, true))
             }
             _ => self.search(key, fits),
         }
     }
 
+    /// Whether one of those before the newest has that key.
+    #[inline]
+    fn is_older(&self, key: Key) -> bool {
+        let (front, back) = self.keys.as_slices();
+        // All at once: it is nearly always none.
+        let among = |keys: &[Key]| keys.iter().fold(false, |any, known| any | (*known == key));
+        among(front) | among(back)
+    }
+
     #[cold]
     fn search(&mut self, key: Key, fits: impl Fn(&Request) -> bool) -> Option<(Request, bool)> {
         let (mut oldest, mut fitting) = (None, None);
-        let first = self.first.as_ref().map(|(key, _)| key);
-        for (at, _) in first.into_iter().chain(&self.keys).enumerate().filter(|(_, known)| **known == key) {
+        let latest = self.latest.as_ref().map(|(key, _)| key);
+        for (at, _) in self.keys.iter().chain(latest).enumerate().filter(|(_, known)| **known == key) {
             oldest = oldest.or(Some(at));
             if self.get(at).is_some_and(&fits) {
                 fitting = Some(at);
@@ -264,7 +270,7 @@ impl Outstanding {
         let at = fitting.unwrap_or(oldest);
         let answered = self.remove(at);
         for before in (oldest..at).rev() {
-            if self.key(before) == Some(key) {
+            if self.keys.get(before) == Some(&key) {
                 self.remove(before);
             }
         }
@@ -273,21 +279,78 @@ impl Outstanding {
 
     /// The one at a place in the order of age.
     fn get(&self, at: usize) -> Option<&Request> {
-        let Some(at) = at.checked_sub(1) else { return self.first.as_ref().map(|(_, request)| request) };
-        self.others.get(at)
-    }
-
-    fn key(&self, at: usize) -> Option<Key> {
-        let Some(at) = at.checked_sub(1) else { return self.first.as_ref().map(|(key, _)| *key) };
-        self.keys.get(at).copied()
+        let latest = || self.latest.as_ref().filter(|_| at == self.others.len());
+        self.others.get(at).or_else(|| latest().map(|(_, request)| request))
     }
 
     fn remove(&mut self, at: usize) -> Option<Request> {
-        let Some(at) = at.checked_sub(1) else {
-            let next = self.next();
-            return std::mem::replace(&mut self.first, next).map(|(_, request)| request);
-        };
+        if at == self.others.len() {
+            return self.latest.take().map(|(_, request)| request);
+        }
         self.keys.remove(at);
         self.others.remove(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same, slowly: a list in the order of age.
+    #[derive(Default)]
+    struct Model(Vec<(Key, u8)>);
+
+    impl Model {
+        fn push(&mut self, key: Key, first: u8, limit: usize) {
+            self.0.push((key, first));
+            if self.0.len() > limit {
+                self.0.remove(0);
+            }
+        }
+
+        fn take(&mut self, key: Key, byte: u8) -> Option<(u8, bool)> {
+            let mut alike = self.0.iter().enumerate().filter(|(_, (known, _))| *known == key);
+            let oldest = alike.clone().next()?.0;
+            let fitting = alike.find(|(_, (_, first))| *first == byte).map(|(at, _)| at);
+            let (_, first) = self.0.remove(fitting.unwrap_or(oldest));
+            let mut at = 0;
+            self.0.retain(|(known, _)| {
+                let stays = *known != key || at + 1 > fitting.unwrap_or(oldest);
+                at += 1;
+                stays
+            });
+            Some((first, fitting.is_some()))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_reply_answers_the_oldest_request_that_it_fits(
+            limit in 0..6usize,
+            steps in prop::collection::vec((any::<bool>(), 0..3u32, 0..3u8), 0..60),
+        ) {
+            let (mut outstanding, mut model) = (Outstanding::new(limit), Model::default());
+            for (asks, key, byte) in steps {
+                let key = Key(key);
+                if asks {
+                    let code = OperationCode::plain(FunctionCode(3));
+                    let request = Request { code, objects: Default::default(), expect: Expect::First(byte) };
+                    outstanding.push(key, request);
+                    model.push(key, byte, limit);
+                } else {
+                    let first = |request: &Request| match request.expect {
+                        Expect::First(byte) => byte,
+                        _ => unreachable!("they are made so"),
+                    };
+                    let taken = outstanding.take(key, |request| first(request) == byte);
+                    let taken = taken.map(|(request, fits)| (first(&request), fits));
+                    prop_assert_eq!(taken, model.take(key, byte));
+                }
+                prop_assert_eq!(outstanding.keys.len(), outstanding.others.len());
+                prop_assert_eq!(outstanding.keys.len() + usize::from(outstanding.latest.is_some()), model.0.len());
+            }
+        }
     }
 }

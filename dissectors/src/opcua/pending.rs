@@ -11,9 +11,6 @@ pub(super) struct Key {
 /// A request that waits for its response, in buffers that are used again.
 #[derive(Debug)]
 pub(super) struct Slot {
-    key: Option<Key>,
-    /// Higher is younger.
-    age: u64,
     /// Operation code.
     pub(super) code: u64,
     pub(super) class: Class,
@@ -25,36 +22,55 @@ pub(super) struct Slot {
 /// Outstanding requests, bounded. Few wait at a time, so that looking through them all is the fastest way.
 #[derive(Debug)]
 pub(super) struct Pending {
+    /// Of each slot. Apart, since they are gone through.
+    marks: Vec<Mark>,
     slots: Vec<Slot>,
+    /// The slot that was used last: its request is nearly always the next that is answered, or the next has its place.
+    latest: usize,
     most: usize,
     age: u64,
+}
+
+/// Whose a slot is.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Higher is younger; 0 when the slot is free.
+    age: u64,
+    key: Key,
+}
+
+impl Mark {
+    #[inline]
+    fn is(&self, key: Key) -> bool {
+        self.key == key && self.age != 0
+    }
 }
 
 impl Pending {
     /// Room for `most` requests; at least one.
     pub(super) fn new(most: usize) -> Self {
-        Self { slots: Vec::new(), most: most.max(1), age: 0 }
+        Self { marks: Vec::new(), slots: Vec::new(), latest: 0, most: most.max(1), age: 0 }
     }
 
     /// A slot for this request. One with the same key is answered no more; at the limit the oldest is forgotten.
     pub(super) fn open(&mut self, key: Key, code: u64, class: Class) -> &mut Slot {
-        self.age = self.age.wrapping_add(1);
-        let mut best = None;
-        for (at, slot) in self.slots.iter().enumerate() {
-            // The same request first, then a free slot, then the oldest.
-            let rank = if slot.key == Some(key) { (0, 0) } else { (1, if slot.key.is_none() { 0 } else { slot.age }) };
-            if best.is_none_or(|(least, _)| rank < least) {
-                best = Some((rank, at));
-            }
-        }
-        let reuse = best.filter(|(rank, _)| rank.1 == 0 || self.slots.len() >= self.most).map(|(_, at)| at);
-        let at = reuse.unwrap_or_else(|| {
+        self.age += 1;
+        let full = self.slots.len() >= self.most;
+        let least = |full: bool| {
+            let among = self.marks.iter().enumerate().filter(|(_, mark)| mark.age == 0 || full);
+            among.min_by_key(|(_, mark)| mark.age).map(|(at, _)| at)
+        };
+        // The same request first, then a free slot, then the oldest.
+        let at = self.find(key).or_else(|| self.free()).or_else(|| least(full)).unwrap_or_else(|| {
             let (names, watched) = (Names::default(), Vec::new());
-            self.slots.push(Slot { key: None, age: 0, code, class, names, watched });
+            self.slots.push(Slot { code, class, names, watched });
+            self.marks.push(Mark { age: 0, key });
             self.slots.len() - 1
         });
+        self.latest = at;
+        self.marks[at] = Mark { age: self.age, key };
         let slot = &mut self.slots[at];
-        (slot.key, slot.age, slot.code, slot.class) = (Some(key), self.age, code, class);
+        (slot.code, slot.class) = (code, class);
         slot.names.clear();
         slot.watched.clear();
         slot
@@ -62,27 +78,46 @@ impl Pending {
 
     /// See [`crate::Session::touch`].
     pub(super) fn touch(&self) -> u64 {
-        self.slots.first().map_or(0, |slot| slot.age)
+        let slot = self.slots.get(self.latest).map_or(0, |slot| slot.code);
+        slot ^ self.marks.first().map_or(0, |mark| mark.age)
     }
 
     /// The request with this key, which waits no longer.
     pub(super) fn take(&mut self, key: Key) -> Option<&Slot> {
-        let slot = self.slots.iter_mut().find(|slot| slot.key == Some(key))?;
-        slot.key = None;
-        Some(slot)
+        let at = self.find(key)?;
+        self.close(at)
     }
 
     /// The request with this key.
     pub(super) fn waits(&self, key: Key) -> bool {
-        self.slots.iter().any(|slot| slot.key == Some(key))
+        self.find(key).is_some()
     }
 
     /// The youngest request with this code, which waits no longer.
     pub(super) fn take_code(&mut self, code: u64) -> Option<&Slot> {
-        let waiting = self.slots.iter_mut().filter(|slot| slot.key.is_some() && slot.code == code);
-        let slot = waiting.max_by_key(|slot| slot.age)?;
-        slot.key = None;
-        Some(slot)
+        let of = |(_, (mark, slot)): &(usize, (&Mark, &Slot))| mark.age != 0 && slot.code == code;
+        let waiting = self.marks.iter().zip(&self.slots).enumerate().filter(of);
+        let (at, _) = waiting.max_by_key(|(_, (mark, _))| mark.age)?;
+        self.close(at)
+    }
+
+    fn close(&mut self, at: usize) -> Option<&Slot> {
+        self.marks.get_mut(at)?.age = 0;
+        self.latest = at;
+        self.slots.get(at)
+    }
+
+    #[inline]
+    fn find(&self, key: Key) -> Option<usize> {
+        if self.marks.get(self.latest).is_some_and(|mark| mark.is(key)) {
+            return Some(self.latest);
+        }
+        self.marks.iter().position(|mark| mark.is(key))
+    }
+
+    #[inline]
+    fn free(&self) -> Option<usize> {
+        self.marks.get(self.latest).filter(|mark| mark.age == 0).map(|_| self.latest)
     }
 }
 
