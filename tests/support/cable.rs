@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -121,13 +122,23 @@ impl Watching<'_> {
     }
 
     /// Ends it, and tells what it said on stderr.
-    pub(crate) fn said(self) -> String {
+    pub(crate) fn said(mut self) -> String {
         self.signal("-TERM");
-        String::from_utf8(self.child.wait_with_output().unwrap().stderr).unwrap()
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        self.child.wait().unwrap();
+        said
     }
 
-    pub(crate) fn kill(mut self) {
-        self.signal("-KILL");
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+}
+
+/// A test that fails leaves no sensor behind.
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // It may have ended.
         let _ = self.child.wait();
     }
 }
