@@ -356,8 +356,9 @@ impl Carried {
         carried
     }
 
-    fn hinted(&self, ports: [u16; 2]) -> u32 {
-        self.hinted.iter().filter(|(port, _)| ports.contains(port)).fold(0, |all, (_, protocol)| all | protocol)
+    fn hinted(&self, [a, b]: [u16; 2]) -> u32 {
+        let hint = |(port, protocol): &(u16, u32)| if *port == a || *port == b { *protocol } else { 0 };
+        self.hinted.iter().fold(0, |all, hinted| all | hint(hinted))
     }
 }
 

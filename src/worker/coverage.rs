@@ -191,8 +191,8 @@ impl Coverage {
 impl ProtocolCoverage {
     #[inline]
     pub(super) fn message(&mut self, message: u32, times: u64) {
-        // Each protocol's codes differ in some of these bits.
-        let near = (message ^ message >> 5 ^ message >> 24) as usize % NEAR;
+        // The upper bits of the product depend on all of the code's.
+        let near = (message.wrapping_mul(0x9E37_79B1) >> (u32::BITS - NEAR.ilog2())) as usize;
         match self.near.get(near).and_then(|place| self.messages.get_mut(usize::from(*place))) {
             Some(known) if known.0 == message => known.1 += times,
             _ => self.search(message, times, near),
