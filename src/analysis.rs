@@ -115,6 +115,7 @@ pub fn conclude(mut observed: Observed, options: &Options) -> Analysis {
         home_nets: &options.home_nets,
         oui: &options.oui,
         zone_level: &zone_level,
+        workers: options.workers,
     });
     let stations = named::stations(&inventory, options.policy.as_deref());
     let judged_again = match &options.policy {

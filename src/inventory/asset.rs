@@ -1,6 +1,7 @@
 //! Puts the assets together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 
 use dissectors::{Attribute, Method, attribute};
 
@@ -26,20 +27,24 @@ pub fn resolve(input: &Input<'_>) -> Inventory {
         members[*device].push(host);
     }
 
-    let mut assets = Vec::with_capacity(devices.count);
-    let mut standings = Vec::with_capacity(devices.count);
-    for ((device, members), facts) in members.iter().enumerate().zip(facts) {
-        let declared = devices.declared.get(&device).and_then(|number| input.declared.get(*number));
-        let asset = asset(input, &devices, members, facts, &behaviour[device], declared);
-        let hosts = || members.iter().map(|at| devices.hosts[*at]);
-        let zone = || hosts().find_map(|host| (input.zone_level)(host));
-        standings.push(Standing {
-            declared: declared.and_then(|declared| declared.level).or_else(zone),
-            role: asset.role.value.and_then(Role::named).map(|role| role.level),
-            nets: Standing::nets(hosts()),
-        });
-        assets.push(asset);
-    }
+    let make = |first: usize, members: &[Vec<usize>], facts: Vec<Vec<AssetFact>>| -> Vec<(Asset, Standing)> {
+        let each = (first..).zip(members).zip(facts);
+        each.map(|((device, members), facts)| {
+            let declared = devices.declared.get(&device).and_then(|number| input.declared.get(*number));
+            let asset = asset(input, &devices, members, facts, &behaviour[device], declared);
+            let hosts = || members.iter().map(|at| devices.hosts[*at]);
+            let zone = || hosts().find_map(|host| (input.zone_level)(host));
+            let standing = Standing {
+                declared: declared.and_then(|declared| declared.level).or_else(zone),
+                role: asset.role.value.and_then(Role::named).map(|role| role.level),
+                nets: Standing::nets(hosts()),
+            };
+            (asset, standing)
+        })
+        .collect()
+    };
+    let (mut assets, standings): (Vec<_>, Vec<_>) =
+        side_by_side(&members, facts, input.workers, &make).into_iter().unzip();
     for (asset, level) in assets.iter_mut().zip(levels(&standings, &behaviour)) {
         asset.level = level;
     }
@@ -55,6 +60,34 @@ pub fn resolve(input: &Input<'_>) -> Inventory {
     let index = devices.hosts.iter().zip(&devices.device).map(|(host, device)| (*host, asset_of[*device])).collect();
     let conflicts = conflicts(input.ledger, &devices, &assets, &asset_of);
     Inventory { assets, conflicts, index }
+}
+
+/// Fewer devices are not worth a thread.
+const PART: usize = 512;
+
+/// Makes something of equal parts of two lists that go together, each in a thread of its own; in their order.
+fn side_by_side<A: Sync, B: Send, T: Send>(
+    items: &[A],
+    mut with: Vec<B>,
+    workers: usize,
+    make: &(impl Fn(usize, &[A], Vec<B>) -> Vec<T> + Sync),
+) -> Vec<T> {
+    let part = items.len().div_ceil(workers.max(1)).max(PART);
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for first in (part..items.len()).step_by(part).rev() {
+            let (items, with) = (items.get(first..).unwrap_or_default(), with.split_off(first));
+            threads.push(scope.spawn(move || make(first, items.get(..part).unwrap_or(items), with)));
+        }
+        let mut made = make(0, items.get(..part).unwrap_or(items), with);
+        for thread in threads.into_iter().rev() {
+            match thread.join() {
+                Ok(more) => made.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        made
+    })
 }
 
 fn facts_by_device(input: &Input<'_>, devices: &Devices) -> Vec<Vec<AssetFact>> {
@@ -234,5 +267,25 @@ fn signs_told(facts: &[AssetFact], behaviour: &Behaviour<'_>, components: &[Part
             facts.iter().filter(|fact| fact.component.as_ref() == Some(&only.id)).filter_map(sign).collect()
         }
         _ => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_side_by_side_is_in_order() {
+        for n in [0, 1, PART, PART + 1, 2 * PART, 3 * PART + 7] {
+            let (items, with): (Vec<_>, Vec<_>) = (0..n).map(|i| (i, 10 * i)).unzip();
+            for workers in 1..5 {
+                let make = |first: usize, items: &[usize], with: Vec<usize>| {
+                    let each = (first..).zip(items).zip(with);
+                    each.map(|((place, item), with)| [place, *item, with]).collect::<Vec<_>>()
+                };
+                let made = side_by_side(&items, with.clone(), workers, &make);
+                assert!(made.into_iter().eq((0..n).map(|i| [i, i, 10 * i])), "{n} {workers}");
+            }
+        }
     }
 }

@@ -49,7 +49,9 @@ pub struct Input<'a> {
     /// Makers of network cards.
     pub oui: &'a Oui,
     /// The level of the declared zone that an address is in, if any.
-    pub zone_level: &'a dyn Fn(Host) -> Option<Level>,
+    pub zone_level: &'a (dyn Fn(Host) -> Option<Level> + Sync),
+    /// Threads; the result does not depend on it.
+    pub workers: usize,
 }
 
 /// What the inventory needs to know of one flow.

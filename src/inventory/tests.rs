@@ -141,6 +141,7 @@ fn resolve_with(ledger: &Ledger, traffic: &[Traffic], scenario: &Scenario) -> In
         home_nets: &scenario.home_nets,
         oui: &OUI,
         zone_level: &zone_level,
+        workers: 2,
     })
 }
 
