@@ -50,13 +50,13 @@ pub fn resolve(input: &Input<'_>) -> Inventory {
     }
 
     // From here on a device's number and its asset's place differ: assets are in the order of their ids.
-    let mut assets: Vec<(usize, Asset)> = assets.into_iter().enumerate().collect();
-    assets.sort_by_cached_key(|(_, asset)| asset.id.clone()); // Assets are large, and are moved once so.
+    let mut order: Vec<usize> = (0..assets.len()).collect();
+    order.sort_by(|a, b| assets[*a].id.cmp(&assets[*b].id).then(a.cmp(b)));
     let mut asset_of = vec![0; assets.len()];
-    for (place, (device, _)) in assets.iter().enumerate() {
+    for (place, device) in order.iter().enumerate() {
         asset_of[*device] = place;
     }
-    let assets: Vec<Asset> = assets.into_iter().map(|(_, asset)| asset).collect();
+    assets.sort_by_cached_key(|asset| asset.id.clone()); // They are large: their ids are sorted, and then they are moved.
     let index = devices.hosts.iter().zip(&devices.device).map(|(host, device)| (*host, asset_of[*device])).collect();
     let conflicts = conflicts(input.ledger, &devices, &assets, &asset_of);
     Inventory { assets, conflicts, index }

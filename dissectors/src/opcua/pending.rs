@@ -55,13 +55,7 @@ impl Pending {
     /// A slot for this request. One with the same key is answered no more; at the limit the oldest is forgotten.
     pub(super) fn open(&mut self, key: Key, code: u64, class: Class) -> &mut Slot {
         self.age += 1;
-        let full = self.slots.len() >= self.most;
-        let least = |full: bool| {
-            let among = self.marks.iter().enumerate().filter(|(_, mark)| mark.age == 0 || full);
-            among.min_by_key(|(_, mark)| mark.age).map(|(at, _)| at)
-        };
-        // The same request first, then a free slot, then the oldest.
-        let at = self.find(key).or_else(|| self.free()).or_else(|| least(full)).unwrap_or_else(|| {
+        let at = self.find(key).or_else(|| self.free()).unwrap_or_else(|| {
             let (names, watched) = (Names::default(), Vec::new());
             self.slots.push(Slot { code, class, names, watched });
             self.marks.push(Mark { age: 0, key });
@@ -115,9 +109,14 @@ impl Pending {
         self.marks.iter().position(|mark| mark.is(key))
     }
 
-    #[inline]
+    /// A free slot: where the last request was answered, that one. At the limit the slot of the oldest.
     fn free(&self) -> Option<usize> {
-        self.marks.get(self.latest).filter(|mark| mark.age == 0).map(|_| self.latest)
+        if self.marks.get(self.latest).is_some_and(|mark| mark.age == 0) {
+            return Some(self.latest);
+        }
+        let is_full = self.slots.len() >= self.most;
+        let among = self.marks.iter().enumerate().filter(|(_, mark)| mark.age == 0 || is_full);
+        among.min_by_key(|(_, mark)| mark.age).map(|(at, _)| at)
     }
 }
 
