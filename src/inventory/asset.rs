@@ -50,13 +50,13 @@ pub fn resolve(input: &Input<'_>) -> Inventory {
     }
 
     // From here on a device's number and its asset's place differ: assets are in the order of their ids.
-    let mut order: Vec<usize> = (0..assets.len()).collect();
-    order.sort_by(|a, b| assets[*a].id.cmp(&assets[*b].id).then(a.cmp(b)));
+    let mut numbered: Vec<(usize, Asset)> = assets.into_iter().enumerate().collect();
+    numbered.sort_by_cached_key(|(_, asset)| asset.id.clone()); // They are large: their ids are sorted, and then they are moved.
+    let (order, assets): (Vec<usize>, Vec<Asset>) = numbered.into_iter().unzip();
     let mut asset_of = vec![0; assets.len()];
     for (place, device) in order.iter().enumerate() {
         asset_of[*device] = place;
     }
-    assets.sort_by_cached_key(|asset| asset.id.clone()); // They are large: their ids are sorted, and then they are moved.
     let index = devices.hosts.iter().zip(&devices.device).map(|(host, device)| (*host, asset_of[*device])).collect();
     let conflicts = conflicts(input.ledger, &devices, &assets, &asset_of);
     Inventory { assets, conflicts, index }
