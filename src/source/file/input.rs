@@ -1,18 +1,17 @@
 //! The bytes of a capture, whatever they are stored in: a file or stdin, plain or compressed.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use sha2::{Digest, Sha256};
 
+use super::gzip::Gzip;
+use super::zstd::Zstd;
 use crate::id::hex;
 
 /// Compressed bytes that are read at once.
-const CHUNK: usize = 64 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
 
 /// How a capture is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +49,7 @@ impl Compression {
 /// A capture's bytes after decompression.
 pub(super) enum Input {
     Plain(Stored),
-    Gzip(Box<MultiGzDecoder<BufReader<Stored>>>),
+    Gzip(Box<Gzip>),
     Zstd(Box<Zstd>),
 }
 
@@ -72,7 +71,7 @@ impl Input {
         stored.put_back(head);
         Ok(match compression {
             Compression::None => Self::Plain(stored),
-            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, stored)))),
+            Compression::Gzip => Self::Gzip(Box::new(Gzip::new(stored))),
             Compression::Zstd => Self::Zstd(Box::new(Zstd::new(stored))),
         })
     }
@@ -89,7 +88,7 @@ impl Input {
     pub(super) fn stored(&self) -> &Stored {
         match self {
             Self::Plain(stored) => stored,
-            Self::Gzip(decoder) => decoder.get_ref().get_ref(),
+            Self::Gzip(decoder) => decoder.source.get_ref(),
             Self::Zstd(decoder) => decoder.source.get_ref(),
         }
     }
@@ -98,7 +97,7 @@ impl Input {
     pub(super) fn stored_mut(&mut self) -> &mut Stored {
         match self {
             Self::Plain(stored) => stored,
-            Self::Gzip(decoder) => decoder.get_mut().get_mut(),
+            Self::Gzip(decoder) => decoder.source.get_mut(),
             Self::Zstd(decoder) => decoder.source.get_mut(),
         }
     }
@@ -195,64 +194,4 @@ pub fn sha256(path: &Path) -> io::Result<String> {
             count => hash.update(buffer.get(..count).unwrap_or(&[])),
         }
     }
-}
-
-/// Reads Zstandard frames one after the other, and over the skippable ones (RFC 8878, section 3.1).
-///
-/// Memory: the window of a frame, at most 128 MiB (what `zstd --long` makes); a frame that asks for more is refused.
-pub(super) struct Zstd {
-    decoder: FrameDecoder,
-    source: BufReader<Stored>,
-    in_frame: bool,
-}
-
-impl Zstd {
-    fn new(stored: Stored) -> Self {
-        Self { decoder: FrameDecoder::new(), source: BufReader::with_capacity(CHUNK, stored), in_frame: false }
-    }
-
-    /// Steps into the next frame; `false` at the end.
-    fn next_frame(&mut self) -> io::Result<bool> {
-        loop {
-            if self.source.fill_buf()?.is_empty() {
-                return Ok(false);
-            }
-            match self.decoder.reset(&mut self.source) {
-                Ok(()) => return Ok(true),
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
-                    io::copy(&mut Read::by_ref(&mut self.source).take(length.into()), &mut io::sink())?;
-                }
-                Err(error) => return Err(damaged(error)),
-            }
-        }
-    }
-}
-
-impl Read for Zstd {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            if self.in_frame {
-                if self.decoder.can_collect() > 0 {
-                    return self.decoder.read(buffer);
-                }
-                if !self.decoder.is_finished() {
-                    self.decoder
-                        .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1))
-                        .map_err(damaged)?;
-                    continue;
-                }
-            }
-            self.in_frame = self.next_frame()?;
-            if !self.in_frame {
-                return Ok(0);
-            }
-        }
-    }
-}
-
-fn damaged(error: FrameDecoderError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }

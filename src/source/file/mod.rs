@@ -4,10 +4,12 @@
 //! listed where they are. What libpcap refuses is read as well: interfaces of different link types, sections of
 //! either byte order, compressed files.
 
+mod gzip;
 mod input;
 mod pcap;
 mod pcapng;
 mod snoop;
+mod zstd;
 
 use std::fmt;
 use std::io::{self, Read};

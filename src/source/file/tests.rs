@@ -218,6 +218,50 @@ fn every_cut_keeps_the_frames_before_it() {
     }
 }
 
+/// What was unpacked before a cut or a changed byte is read: of a small capture all of it is unpacked at once.
+#[test]
+fn damage_of_what_is_compressed_takes_nothing_before_it() {
+    let capture = |frames: u32| {
+        let mut bytes = hex("d4c3b2a1 0200 0400 00000000 00000000 00000400 01000000");
+        for number in 0..frames {
+            let noise = number.wrapping_mul(2_654_435_761);
+            bytes.extend([number.to_le_bytes(), [0; 4], [8, 0, 0, 0], [8, 0, 0, 0]].concat());
+            bytes.extend([noise.to_le_bytes(), noise.rotate_left(7).wrapping_mul(noise).to_le_bytes()].concat());
+        }
+        bytes
+    };
+    let (few, many) = (capture(400), capture(14_000));
+    let middle = few.len() / 2;
+    // Of zstd a block of 128 KiB is whole or not there.
+    let block = (128 << 10) / 24;
+    for (what, bytes, packed, lost) in [
+        ("gzip", &few, gzip(&few), 3),
+        ("two gzip members", &few, [gzip(&few[..middle]), gzip(&few[middle..])].concat(), 3),
+        ("zstd", &many, zstd(&many), block),
+        ("two zstd frames", &few, [zstd(&few[..middle]), zstd(&few[middle..])].concat(), 201),
+    ] {
+        let (all, summary) = read(bytes).unwrap();
+        assert_eq!(summary.damage, None, "{what}");
+        let mut most = 0;
+        for cut in (0..packed.len()).step_by(packed.len() / 50) {
+            let Ok((frames, summary)) = read(&packed[..cut]) else { continue };
+            assert_eq!(frames, all[..frames.len()], "{what}, {cut}");
+            assert!(frames.len() >= most, "{what}, {cut}");
+            assert!(summary.damage.is_some() || what.contains("two") && frames.len() == all.len() / 2, "{what}, {cut}");
+            most = frames.len();
+        }
+        assert!(most + lost >= all.len(), "{what}: {most} frames");
+        for from_end in [1, 6, 12] {
+            let mut altered = packed.clone();
+            let place = altered.len() - from_end;
+            altered[place] ^= 0x10;
+            let (frames, summary) = read(&altered).unwrap();
+            assert!(summary.damage.is_some(), "{what}");
+            assert!(frames.len() + lost >= all.len(), "{what}: {} frames", frames.len());
+        }
+    }
+}
+
 #[test]
 fn frames_over_block_borders_are_the_same() {
     let mut bytes = hex("d4c3b2a1 0200 0400 00000000 00000000 00000400 01000000");
