@@ -136,7 +136,8 @@ impl Limits {
     /// The budget for which the defaults are made.
     pub const BUDGET: u64 = 288 << 20;
 
-    /// What is there beside the tables: the program, its names and a policy, and a report while it is written.
+    /// What is there beside the tables: the program, its names and a policy, the addresses that requests name (of each worker
+    /// 4 MiB at most), and a report while it is written.
     pub const PROGRAM: u64 = 40 << 20;
 
     /// What a sensor needs beside that: its store with the rows that wait to be written, and what findings were made of,

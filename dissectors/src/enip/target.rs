@@ -162,20 +162,31 @@ struct Slot {
     target: Arc<Target>,
 }
 
+impl Slot {
+    /// What it takes in memory; never more once it is made.
+    fn bytes(&self) -> usize {
+        let Target { route, name, keys, .. } = &*self.target;
+        let texts = self.via.len() + self.bytes.len() + route.len() + name.len();
+        size_of::<Self>() + size_of::<Target>() + texts + keys.capacity() * size_of::<(usize, Key)>()
+    }
+}
+
 /// The target with this address, behind the route `via` of what carried it. What is known of it depends on nothing else.
 pub(super) fn find(kind: Kind, via: &str, bytes: &[u8], text_limit: usize) -> Arc<Target> {
     TARGETS.with_borrow_mut(|targets| targets.get(kind, via, bytes, text_limit))
 }
 
 thread_local! {
-    static TARGETS: RefCell<Targets> = const { RefCell::new(Targets { slots: Vec::new() }) };
+    static TARGETS: RefCell<Targets> = const { RefCell::new(Targets { slots: Vec::new(), bytes: 0 }) };
 }
 
 /// Targets, found by the bytes of their address. A full neighbourhood makes the table grow, and at its limit the slot is
-/// taken over.
+/// taken over. Whoever makes its targets long makes it start anew.
 #[derive(Debug, Default)]
 struct Targets {
     slots: Vec<Option<Slot>>,
+    /// Memory of what is in the slots.
+    bytes: usize,
 }
 
 /// Slots that are looked at before the table grows.
@@ -184,6 +195,8 @@ const PROBES: usize = 8;
 const FEW: usize = 4;
 /// Slots at most. Must be a power of two, as [`FEW`]. A target with its texts is 200 to 400 bytes nearly always.
 const MANY: usize = 8192;
+/// Bytes of all of them at most: twice what so many take in a plant.
+const MOST: usize = MANY * 512;
 
 impl Targets {
     fn get(&mut self, kind: Kind, via: &str, bytes: &[u8], text_limit: usize) -> Arc<Target> {
@@ -214,6 +227,10 @@ impl Targets {
     }
 
     fn insert(&mut self, slot: Slot) {
+        self.bytes += slot.bytes();
+        if self.bytes > MOST {
+            *self = Self { slots: Vec::new(), bytes: slot.bytes() };
+        }
         loop {
             if self.slots.is_empty() {
                 self.slots.resize_with(FEW, || None);
@@ -227,8 +244,10 @@ impl Targets {
                 }
                 None => self.window(slot.hash).next().unwrap_or(0),
             };
-            if let Some(place) = self.slots.get_mut(place) {
-                *place = Some(slot);
+            if let Some(place) = self.slots.get_mut(place)
+                && let Some(before) = place.replace(slot)
+            {
+                self.bytes -= before.bytes();
             }
             return;
         }
@@ -241,8 +260,9 @@ impl Targets {
         for slot in old.into_iter().flatten() {
             // One that finds no place is forgotten, and parsed again when it is asked for.
             let free = self.window(slot.hash).find(|i| matches!(self.slots.get(*i), Some(None)));
-            if let Some(place) = free.and_then(|i| self.slots.get_mut(i)) {
-                *place = Some(slot);
+            match free.and_then(|i| self.slots.get_mut(i)) {
+                Some(place) => *place = Some(slot),
+                None => self.bytes -= slot.bytes(),
             }
         }
     }
@@ -353,5 +373,22 @@ mod tests {
             assert_eq!(targets.get(Kind::Path, "", &path, 256).instance, Some(i));
         }
         assert_eq!(targets.slots.len(), MANY);
+    }
+
+    #[test]
+    fn long_ones_take_no_more_room_than_many_short_ones() {
+        let key = hex("3404 0100 0E00 3600 9014");
+        let mut targets = Targets::default();
+        for number in 0..4 * MANY as u32 {
+            let mut path = key.repeat(40);
+            path.extend([0x26, 0]);
+            path.extend(number.to_le_bytes());
+            let target = targets.get(Kind::Path, "1,0", &path, 64);
+            assert_eq!((target.instance, target.keys().count()), (Some(number), 40));
+            assert!(targets.bytes <= MOST);
+        }
+        let counted: usize = targets.slots.iter().flatten().map(Slot::bytes).sum();
+        assert_eq!(counted, targets.bytes);
+        assert!(targets.slots.len() > FEW);
     }
 }

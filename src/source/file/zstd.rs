@@ -25,7 +25,12 @@ const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 impl Zstd {
     pub(super) fn new(stored: Stored) -> Self {
-        Self { decoder: FrameDecoder::new(), source: BufReader::with_capacity(CHUNK, stored), in_frame: false, damage: None }
+        Self {
+            decoder: FrameDecoder::new(),
+            source: BufReader::with_capacity(CHUNK, stored),
+            in_frame: false,
+            damage: None,
+        }
     }
 
     /// Whether the frame that was read says that it was another.
@@ -66,7 +71,9 @@ impl Read for Zstd {
                     if let Err(error) = self.decoder.decode_blocks(&mut self.source, block) {
                         self.damage = Some(error.to_string());
                         // The decoder keeps what a later block may refer to. There will be none: with a last one it lets go.
-                        self.decoder.decode_blocks(LAST_BLOCK.as_slice(), BlockDecodingStrategy::All).map_err(damaged)?;
+                        self.decoder
+                            .decode_blocks(LAST_BLOCK.as_slice(), BlockDecodingStrategy::All)
+                            .map_err(damaged)?;
                     }
                     continue;
                 }
