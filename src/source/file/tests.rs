@@ -143,6 +143,14 @@ fn damage() {
     let skipped = "0b000000 00000010 000000";
     let mut bad_gzip = gzip(&hex(PCAP));
     bad_gzip.truncate(bad_gzip.len() - 5);
+    let altered = |mut bytes: Vec<u8>, from_end: usize| {
+        let place = bytes.len() - from_end;
+        bytes[place] ^= 1;
+        bytes
+    };
+    let mut bad_zstd = zstd(&hex(PCAP));
+    bad_zstd.truncate(bad_zstd.len() - 1);
+    let wrong = "the checksum does not fit at byte 60";
     for (case, bytes, frames, want) in [
         ("cut in a record head", pcap("03000000"), 2, "the capture ends inside a record at byte 60"),
         (
@@ -153,6 +161,15 @@ fn damage() {
         ),
         ("cut in a record", pcap(huge), 2, "the capture ends inside a record at byte 60"),
         ("gzip without its trailer", bad_gzip, 2, "the gzip data is damaged: unexpected end of file at byte 60"),
+        ("gzip of something else", altered(gzip(&hex(PCAP)), 6), 2, &format!("the gzip data is damaged: {wrong}")),
+        ("zstd without its checksum", bad_zstd, 2, "the zstd data is damaged: unexpected end of file at byte 60"),
+        ("zstd of something else", altered(zstd(&hex(PCAP)), 1), 2, &format!("the zstd data is damaged: {wrong}")),
+        (
+            "no second zstd frame",
+            [zstd(&hex(PCAP)), b"what is this".to_vec()].concat(),
+            2,
+            "the zstd data is damaged: invalid zstd frame header at byte 60",
+        ),
         (
             "lengths differ",
             pcapng("01000000 14000000 0100 0000 00000000 18000000"),
@@ -259,6 +276,27 @@ fn damage_of_what_is_compressed_takes_nothing_before_it() {
             assert!(summary.damage.is_some(), "{what}");
             assert!(frames.len() + lost >= all.len(), "{what}: {} frames", frames.len());
         }
+    }
+}
+
+/// A medium that fails is told as one, and not as damage of what is on it.
+#[test]
+fn a_medium_that_fails() {
+    struct Failing(std::io::Cursor<Vec<u8>>);
+    impl std::io::Read for Failing {
+        fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.read(to)? {
+                0 => Err(std::io::Error::other("the disk is gone")),
+                count => Ok(count),
+            }
+        }
+    }
+    let half = |bytes: Vec<u8>| bytes[..bytes.len() - 6].to_vec();
+    for bytes in [half(hex(PCAP)), half(gzip(&long(60_000))), half(zstd(&long(200_000)))] {
+        let mut capture = CaptureFile::stream("-", Box::new(Failing(std::io::Cursor::new(bytes)))).unwrap();
+        while capture.fill(&mut Batch::default()) {}
+        let damage = capture.summary().damage.unwrap();
+        assert_eq!(damage.what, "the capture cannot be read on: the disk is gone");
     }
 }
 

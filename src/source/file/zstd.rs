@@ -1,5 +1,6 @@
 //! Captures that zstd made.
 
+use std::error::Error as _;
 use std::io::{self, BufRead, BufReader, Read};
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -17,7 +18,7 @@ pub(super) struct Zstd {
     pub(super) source: BufReader<Stored>,
     in_frame: bool,
     /// What is wrong with the bytes that come next.
-    damage: Option<String>,
+    damage: Option<(io::ErrorKind, String)>,
 }
 
 /// An empty block that is the last of its frame, and room for a checksum.
@@ -50,7 +51,10 @@ impl Zstd {
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                     io::copy(&mut Read::by_ref(&mut self.source).take(length.into()), &mut io::sink())?;
                 }
-                Err(error) => return Err(damaged(error)),
+                Err(error) => {
+                    let (kind, what) = damage(&error);
+                    return Err(io::Error::new(kind, what));
+                }
             }
         }
     }
@@ -69,20 +73,20 @@ impl Read for Zstd {
                 if !self.decoder.is_finished() {
                     let block = BlockDecodingStrategy::UptoBlocks(1);
                     if let Err(error) = self.decoder.decode_blocks(&mut self.source, block) {
-                        self.damage = Some(error.to_string());
+                        self.damage = Some(damage(&error));
                         // The decoder keeps what a later block may refer to. There will be none: with a last one it lets go.
                         self.decoder
                             .decode_blocks(LAST_BLOCK.as_slice(), BlockDecodingStrategy::All)
-                            .map_err(damaged)?;
+                            .map_err(io::Error::other)?;
                     }
                     continue;
                 }
                 if self.damage.is_none() && self.is_altered() {
-                    self.damage = Some("the checksum does not fit".to_owned());
+                    self.damage = Some((io::ErrorKind::InvalidData, "the checksum does not fit".to_owned()));
                 }
             }
-            if let Some(damage) = &self.damage {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, damage.as_str()));
+            if let Some((kind, what)) = &self.damage {
+                return Err(io::Error::new(*kind, what.as_str()));
             }
             self.in_frame = self.next_frame()?;
             if !self.in_frame {
@@ -92,6 +96,24 @@ impl Read for Zstd {
     }
 }
 
-fn damaged(error: FrameDecoderError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+/// What is wrong, for people. An error of the medium that the bytes are on stays one.
+fn damage(error: &FrameDecoderError) -> (io::ErrorKind, String) {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(read) = inner.downcast_ref::<io::Error>() {
+            return match read.kind() {
+                kind @ io::ErrorKind::UnexpectedEof => (kind, "unexpected end of file".to_owned()),
+                kind => (kind, read.to_string()),
+            };
+        }
+        cause = inner.source();
+    }
+    let what = match error {
+        FrameDecoderError::ReadFrameHeaderError(_) | FrameDecoderError::FailedToInitialize(_) => {
+            "invalid zstd frame header"
+        }
+        FrameDecoderError::WindowSizeTooBig { .. } => "it wants to be unpacked in more memory than zstd --long takes",
+        _ => "corrupt block",
+    };
+    (io::ErrorKind::InvalidData, what.to_owned())
 }
