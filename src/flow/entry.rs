@@ -96,6 +96,10 @@ impl Entry {
     }
 
     fn merge(&mut self, other: &Self) {
+        // What does not make it another is said as it was first: parts of a flow come together in no order.
+        if other.tally.first < self.tally.first {
+            (self.gist, self.setting) = (other.gist, other.setting);
+        }
         self.tally.merge(&other.tally);
         for (code, count) in &other.codes {
             self.count_code(*code, *count);
@@ -144,10 +148,15 @@ impl Entry {
         self.shown.get_or_insert_default()
     }
 
-    /// Keeps a frame that shows it, if it is one of the first.
+    /// Keeps a frame that shows it, if it is one of the first; those of a clock that went back may come late.
     pub(super) fn add_sample(&mut self, at: Evidence) {
-        if self.samples().len() < SAMPLES {
-            self.show().samples.push(at);
+        let samples = self.samples();
+        if samples.len() < SAMPLES || samples.last().is_some_and(|last| at < *last) {
+            let samples = &mut self.show().samples;
+            if let Err(place) = samples.binary_search(&at) {
+                samples.insert(place, at);
+                samples.truncate(SAMPLES);
+            }
         }
     }
 
