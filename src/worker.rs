@@ -269,8 +269,12 @@ impl Shard {
         let mut going_on = Vec::new();
         for connection in self.connections.iter_mut() {
             self.notes.count_ways(connection);
+            let is_told = connection.is_told(now);
+            if is_told {
+                decide(connection, &mut self.notes);
+            }
             let Notes { policy, watch, marks, .. } = &mut self.notes;
-            let policy = policy.as_deref().filter(|_| connection.is_told(now));
+            let policy = policy.as_deref().filter(|_| is_told);
             let judged = policy.is_some_and(|policy| docket::close(connection, policy, watch));
             if judged {
                 mark_whole(connection, marks);
@@ -531,6 +535,13 @@ fn close(connection: &mut Connection, notes: &mut Notes) {
             mark_whole(connection, &mut notes.marks);
         }
     }
+}
+
+/// What a conversation is has to be said by what it showed until now, as if nothing more came.
+fn decide(connection: &mut Connection, notes: &mut Notes) {
+    let (terms, at) = (terms(&connection.key), connection.last());
+    let (dialog, _, record) = connection.split(Side::A);
+    dialog.finish(terms, &mut Ear::new(record, notes, Side::A, &at, Ending::default()));
 }
 
 /// The conversation was judged as a whole: the frames that show what was found.

@@ -224,7 +224,8 @@ impl Dialog {
         }
     }
 
-    /// The connection ends: what was held for a second PDU that never came is read if the first was whole.
+    /// The connection ends, or nothing came for long: what was held for a second PDU that never came is read if the first was
+    /// whole.
     pub fn finish(&mut self, terms: Terms, to: &mut impl Listener) {
         let Stage::Probing(probing) = &self.stage else { return };
         // A whole datagram, or a segment that is one PDU from end to end, with a port that says so too.
