@@ -45,13 +45,18 @@ pub struct Docket {
     whole: Option<Box<Entry>>,
     /// What was judged and still holds.
     cache: Option<Box<Cache>>,
-    /// Tunnels that its frames came in, with the first frame of each; judged when it ends.
+    /// Tunnels that its frames came in; judged when it ends, or when what was seen until then is told.
     tunnels: Option<Box<Tunnelled>>,
 }
 
 /// Tunnels, each with the first frame that came in it. Few connections have any.
 #[derive(Clone, Debug, Default)]
-struct Tunnelled(Vec<(Tunnel, Evidence)>);
+struct Tunnelled {
+    all: Vec<(Tunnel, Evidence)>,
+    /// So many of them were judged.
+    judged: usize,
+}
+
 /// What concerns the two sides, found at the first judgement.
 #[derive(Clone, Debug)]
 struct Sides {
@@ -239,6 +244,9 @@ impl Docket {
     pub fn forget(&mut self) {
         self.cache = None;
         self.sides = None;
+        if let Some(tunnels) = &mut self.tunnels {
+            tunnels.judged = 0;
+        }
         self.whole = None;
         self.is_whole = false;
         self.attention = Attention::default();
@@ -340,7 +348,7 @@ impl Docket {
     /// Notes a tunnel that its frames come in.
     #[cold]
     pub fn tunnel(&mut self, tunnel: &Tunnel, at: Evidence) {
-        let Tunnelled(tunnels) = &mut **self.tunnels.get_or_insert_with(Box::default);
+        let Tunnelled { all: tunnels, .. } = &mut **self.tunnels.get_or_insert_with(Box::default);
         if tunnels.len() < TUNNELS && tunnels.iter().all(|(known, _)| known != tunnel) {
             tunnels.push((*tunnel, at));
         }
@@ -540,7 +548,9 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) ->
     let to_all = connection.key.end(orientation.client.other()).address.is_group();
     let is_blank = connection.docket.is_blank();
     if connection.key.transport == Transport::Ethertype(ARP)
-        || !(is_blank || to_all || connection.docket.tunnels.is_some())
+        || !(is_blank
+            || to_all
+            || connection.docket.tunnels.as_ref().is_some_and(|known| known.judged < known.all.len()))
     {
         return false;
     }
@@ -556,7 +566,12 @@ pub fn close(connection: &mut Connection, policy: &Policy, watch: &mut Watch) ->
         whole(connection, policy, &conversation);
     }
     let docket = &mut connection.docket;
-    for (tunnel, at) in docket.tunnels.take().into_iter().flat_map(|tunnels| tunnels.0) {
+    let tunnels = docket.tunnels.as_mut().map(|known| {
+        let new = known.all.get(known.judged..).unwrap_or_default().to_vec();
+        known.judged = known.all.len();
+        new
+    });
+    for (tunnel, at) in tunnels.into_iter().flatten() {
         let (Some(src), Some(dst)) = (tunnel.src, tunnel.dst) else { continue };
         // A mirror's tunnel carries copies to the sensor and nothing to the devices.
         if tunnel.kind == TunnelKind::Erspan {
