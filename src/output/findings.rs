@@ -223,9 +223,15 @@ impl Teller<'_> {
             },
             flows: BTreeSet::new(),
         });
-        // Of an attempt and a violation of the same kind the violation counts.
-        if entry.judgement().rank(policy) > fold.judgement.rank(policy) {
+        // Of an attempt and a violation of the same kind the violation counts; of equal ones what was first, since what a
+        // sensor drained came together in no order.
+        let is_first = entry.tally.first < fold.entry.tally.first;
+        let (rank, known) = (entry.judgement().rank(policy), fold.judgement.rank(policy));
+        if rank > known || (rank == known && is_first) {
             fold.judgement = entry.judgement();
+        }
+        if is_first {
+            fold.entry.setting = entry.setting;
         }
         entry.codes.iter().for_each(|(code, count)| *fold.codes.entry(*code).or_default() += count);
         fold.objects.merge(entry.objects());
@@ -234,6 +240,7 @@ impl Teller<'_> {
         let samples = &mut fold.entry.show().samples;
         samples.extend_from_slice(entry.samples());
         samples.sort_unstable();
+        samples.dedup();
         samples.truncate(SAMPLES);
         fold.flows.insert(flow.key);
     }
